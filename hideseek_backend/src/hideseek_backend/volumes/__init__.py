@@ -1,0 +1,1 @@
+"""CT volumes, vertebra masks, PSR crops and the exact way back to the CT grid."""
