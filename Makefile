@@ -1,0 +1,99 @@
+# Each target makes what it needs from a fresh checkout; `make` alone lists them.
+#
+#   PYTHON=python3.12        the interpreter the environment is made with (3.10 to 3.13)
+#   TORCH_SPEC=torch==2.13.0 which torch; TORCH_INDEX=https://download.pytorch.org/whl/cpu for a small one
+#   OUT=out                  where demo and benchmarks write
+
+PYTHON      ?= python3
+VENV        ?= .venv
+TORCH_SPEC  ?= torch==2.13.0
+TORCH_INDEX ?=
+OUT         ?= out
+DEMO_SEED   ?= 2000007
+THREADS     ?= $(shell nproc 2>/dev/null || echo 2)
+PYTEST_ARGS ?= -q
+
+PY       := $(VENV)/bin/python
+HIDESEEK := $(VENV)/bin/hideseek
+STAMP    := $(VENV)/.hideseek-environment
+PACKAGE  := hideseek_backend
+SOURCES  := $(PACKAGE)/src $(PACKAGE)/tests
+
+# BLAS and OpenMP would otherwise start a thread per core in every one of several processes.
+export OMP_NUM_THREADS ?= $(THREADS)
+# Qt and VTK draw without a screen.
+export QT_QPA_PLATFORM ?= offscreen
+export VTK_DEFAULT_OPENGL_WINDOW ?= vtkEGLRenderWindow
+
+.DEFAULT_GOAL := help
+.PHONY: help environment demo test lint types test-backend test-slicer bench bench-quality train-bundled check-rendering clean
+
+help:
+	@echo "make demo           phantom CT -> lesions, tables and report; scores itself; Slicer scene"
+	@echo "make test           lint, types and every test"
+	@echo "make lint           ruff and mypy"
+	@echo "make bench          speed: reference protocol against fast"
+	@echo "make bench-quality  accuracy: our settings, the paper's and its baselines"
+	@echo "make train-bundled  trains the bundled model anew (hours; resumable)"
+
+environment: $(STAMP)
+
+$(STAMP): $(PACKAGE)/pyproject.toml Testing/requirements.txt
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PY) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || \
+	  { echo "error: Python 3.10 to 3.13 is needed; run make PYTHON=python3.12 (after rm -r $(VENV))" >&2; exit 2; }
+	$(PY) -m pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '$(TORCH_SPEC)'
+	$(PY) -m pip install --quiet -e '$(PACKAGE)[dev]'
+	$(PY) -m pip install --quiet -r Testing/requirements.txt
+	@touch $(STAMP)
+
+check-rendering:
+	@if command -v dpkg-query >/dev/null; then \
+	  for p in libegl1 libgl1-mesa-dri; do \
+	    dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'install ok' || \
+	      echo "note: $$p is missing, so pictures of Slicer's views are skipped: apt-get install $$p"; \
+	  done; \
+	fi
+
+demo: $(STAMP) check-rendering
+	$(HIDESEEK) phantom --out $(OUT)/demo/phantom --seed $(DEMO_SEED) --overwrite
+	$(HIDESEEK) segment $(OUT)/demo/phantom/ct.nii.gz $(OUT)/demo/phantom/vertebrae.nii.gz \
+	  --bodies $(OUT)/demo/phantom/bodies.nii.gz --labels verse --slices all \
+	  --out $(OUT)/demo/result --overwrite
+	$(HIDESEEK) evaluate $(OUT)/demo/result/lesions.nii.gz $(OUT)/demo/phantom/truth.nii.gz \
+	  --bodies $(OUT)/demo/phantom/bodies.nii.gz --out $(OUT)/demo/score
+	@if [ -f Testing/make_demo_scene.py ]; then \
+	  $(PY) Testing/make_demo_scene.py --case $(OUT)/demo/result --ct $(OUT)/demo/phantom/ct.nii.gz \
+	    --vertebrae $(OUT)/demo/phantom/vertebrae.nii.gz --out $(OUT)/demo/slicer; fi
+	@echo
+	@echo "Report   $(OUT)/demo/result/report.html"
+	@echo "Lesions  $(OUT)/demo/result/lesions.seg.nrrd (opens in 3D Slicer) and lesions.nii.gz"
+	@echo "Tables   $(OUT)/demo/result/candidates.csv, vertebrae.csv"
+	@echo "Score    $(OUT)/demo/score"
+
+test: lint test-backend test-slicer
+
+lint: $(STAMP) types
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+types: $(STAMP)
+	$(PY) -m mypy --config-file $(PACKAGE)/pyproject.toml $(PACKAGE)/src/hideseek_backend
+
+test-backend: $(STAMP)
+	cd $(PACKAGE) && ../$(PY) -m pytest $(PYTEST_ARGS) tests
+
+test-slicer: $(STAMP) check-rendering
+	$(PY) -m pytest $(PYTEST_ARGS) Testing
+
+bench: $(STAMP)
+	$(HIDESEEK) benchmark speed --json $(OUT)/bench/speed.json
+
+bench-quality: $(STAMP)
+	$(HIDESEEK) benchmark quality --out $(OUT)/bench-quality --json $(OUT)/bench-quality/quality.json
+
+train-bundled: $(STAMP)
+	$(HIDESEEK) train --out runs/bundled
+
+clean:
+	rm -rf $(OUT) build dist .pytest_cache .mypy_cache .ruff_cache
