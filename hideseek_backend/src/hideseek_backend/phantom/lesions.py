@@ -1,0 +1,205 @@
+"""Metastases: drawing them and the share of each voxel's bone that they replace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from .body import BodyShape
+from .spine import Patient
+from .texture import Noise, Waves, lerp
+
+LYTIC, BLASTIC = 1, 2
+
+
+@dataclass(frozen=True)
+class LesionSpec:
+    """One focus in local body coordinates, mm.
+
+    polarity: "lytic" or "blastic"; kind: "focal", "diffuse" or "interwoven". A focus with a
+    `partner` polarity part is mixed: inside its outline the field `weave` decides which of the two a
+    point is, or within `rim_mm` of the outline it is the partner (a sclerotic rim).
+    """
+
+    polarity: str
+    kind: str
+    centre: np.ndarray
+    radii: np.ndarray
+    rotation: np.ndarray
+    hu: float
+    edge_mm: float
+    warp: Waves
+    warp_mm: float
+    patchiness: float
+    patch_mm: float
+    texture: Noise
+    breakthrough: bool
+    mixed: bool = False
+    partner_hu: float = 0.0
+    weave: Waves | None = None
+    weave_bias: float = 0.0
+    rim_mm: float = 0.0
+
+    def distance(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """Return the signed distance to the warped ellipsoid, mm, negative inside."""
+        dx, dy, dz = x - self.centre[0], y - self.centre[1], z - self.centre[2]
+        q = 0.0
+        for axis in range(3):
+            u, v, w = (self.rotation[:, axis] / self.radii[axis]).astype(np.float32)
+            component = dx * u + dy * v + dz * w
+            q = q + component * component
+        scale = np.float32(float(np.prod(self.radii)) ** (1 / 3))
+        return (np.sqrt(q) - 1) * scale + self.warp(x, y, z) * np.float32(self.warp_mm)
+
+    @property
+    def reach(self) -> float:
+        """Radius in mm of a ball about the centre that holds the focus with its soft edge."""
+        return float(self.radii.max() * 1.15 + 2.2 * self.warp_mm * 1.5 + self.edge_mm + 2)
+
+    def apply(
+        self, marrow: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return (new marrow HU, lytic fraction, blastic fraction) on the points."""
+        distance = self.distance(x, y, z)
+        inside = np.clip(0.5 - distance / np.float32(self.edge_mm), 0, 1)
+        inside = inside * inside * (3 - 2 * inside)
+        first = np.ones_like(inside)
+        if self.mixed and self.weave is not None:
+            first = np.clip(0.5 + (self.weave(x, y, z) + self.weave_bias) * np.float32(1.6), 0, 1)
+        elif self.mixed and self.rim_mm > 0:
+            first = np.clip(0.5 - (distance + self.rim_mm), 0, 1)
+        second = (1 - first) * inside
+        first = first * inside
+        patches = 1 + self.patchiness * self.texture.fast(x, y, z, self.patch_mm)
+        lytic, blastic = (first, second) if self.polarity == "lytic" else (second, first)
+        lytic_hu = self.hu if self.polarity == "lytic" else self.partner_hu
+        blastic_hu = self.partner_hu if self.polarity == "lytic" else self.hu
+        # A lytic focus keeps a trace of its trabeculae where it is ill defined; a blastic one adds.
+        destroyed = lerp(marrow, lytic_hu + 0.04 * (marrow - lytic_hu), lytic)
+        grown = np.maximum(marrow, blastic_hu * np.clip(patches, 0.45, 1.6) + 0.15 * (marrow - 150))
+        return lerp(destroyed, grown, blastic), lytic, blastic
+
+
+def _radii(rng: np.random.Generator, mean: float, shape: BodyShape) -> np.ndarray:
+    radii = mean * np.exp(rng.normal(0, 0.22, 3))
+    return np.minimum(radii, [shape.half_width, shape.half_depth, shape.half_height * 1.3])
+
+
+def _centre(rng: np.random.Generator, shape: BodyShape, radius: float, central: bool) -> np.ndarray:
+    """Draw a centre inside the body; `central` keeps the focus across the mid-sagittal slices."""
+    free = np.array([shape.half_width, shape.half_depth, shape.half_height])
+    position = rng.uniform(-1, 1, 3) * np.maximum(free - 0.55 * radius, 0.15 * free)
+    if central:
+        position[0] = rng.uniform(-1, 1) * min(0.55 * radius, 7.0)
+    else:
+        position[0] = rng.choice([-1, 1]) * rng.uniform(0.45, 0.85) * shape.half_width
+    outline = np.hypot(position[0] / free[0], position[1] / free[1])
+    if outline > 0.9:
+        position[:2] *= 0.9 / outline
+    return position
+
+
+def draw_focus(
+    rng: np.random.Generator,
+    patient: Patient,
+    marrow: float,
+    shape: BodyShape,
+    phenotype: str,
+    *,
+    central: bool,
+    smallest: float,
+) -> LesionSpec:
+    """Draw one focus of a vertebra of `phenotype` ("lytic", "blastic" or "mixed").
+
+    marrow: HU of this vertebra; smallest: least mean radius in mm.
+    """
+    diffuse = rng.random() < (0.07 if phenotype == "lytic" else 0.16)
+    if diffuse:
+        mean = float(rng.uniform(0.75, 1.1) * shape.half_depth)
+    else:
+        mean = float(np.clip(rng.lognormal(np.log(7.0), 0.40), smallest, 14.0))
+    polarity = phenotype
+    mixed = False
+    if phenotype == "mixed":
+        polarity = "lytic" if rng.random() < 0.6 else "blastic"
+        mixed = rng.random() < 0.7
+        if mixed:
+            mean = max(mean, 6.5)
+    radii = _radii(rng, mean, shape)
+    lytic_hu = float(min(rng.uniform(20, 70), marrow - 60))
+    if rng.random() < 0.35:  # ground glass
+        blastic_hu = float(np.clip(marrow + rng.uniform(160, 300), 330, 520))
+    else:
+        blastic_hu = float(np.clip(rng.lognormal(np.log(620), 0.3), 400, 1200))
+    sharp = rng.random() < (0.5 if polarity == "lytic" else 0.35)
+    edge = float(rng.uniform(0.8, 1.6) if sharp else rng.uniform(1.8, 4.5))
+    weave = rim = None
+    if mixed:
+        if polarity == "lytic" and rng.random() < 0.4:
+            rim = float(rng.uniform(1.6, 3.2))
+        else:
+            weave = Waves.draw(rng, 5, 0.9 * mean + 4, 1.8 * mean + 8)
+        edge = min(edge, 2.0)
+    own, partner = (lytic_hu, blastic_hu) if polarity == "lytic" else (blastic_hu, lytic_hu)
+    return LesionSpec(
+        polarity=polarity,
+        kind="diffuse" if diffuse else ("interwoven" if weave is not None else "focal"),
+        centre=_centre(rng, shape, mean, central),
+        radii=radii,
+        rotation=Rotation.random(random_state=rng).as_matrix(),
+        hu=own,
+        edge_mm=min(edge, 0.6 * mean),
+        warp=Waves.draw(rng, 6, max(0.7 * mean, 4.0), 2.5 * mean + 5),
+        warp_mm=float(rng.uniform(0.06, 0.24) * mean),
+        patchiness=float(rng.uniform(0.05, 0.35)),
+        patch_mm=float(rng.uniform(1.2, 3.5)),
+        texture=Noise.draw(rng),
+        breakthrough=bool(polarity == "lytic" and rng.random() < 0.5),
+        mixed=mixed,
+        partner_hu=partner,
+        weave=weave,
+        weave_bias=float(rng.uniform(-0.4, 0.4)),
+        rim_mm=rim or 0.0,
+    )
+
+
+def draw_lesions(
+    rng: np.random.Generator,
+    patient: Patient,
+    marrow: float,
+    shape: BodyShape,
+    phenotype: str,
+    p_central: float,
+) -> tuple[LesionSpec, ...]:
+    """Draw the 1 to 4 foci of a malignant vertebra; the first crosses the centre with `p_central`."""
+    count = int(rng.choice([1, 2, 3, 4], p=[0.62, 0.22, 0.1, 0.06]))
+    central = rng.random() < p_central
+    foci: list[LesionSpec] = []
+    for n in range(count):
+        foci.append(
+            draw_focus(
+                rng,
+                patient,
+                marrow,
+                shape,
+                phenotype,
+                central=central if n == 0 else (central and rng.random() < 0.6),
+                smallest=3.2 if n == 0 else 2.0,
+            )
+        )
+        if foci[-1].kind == "diffuse":
+            break
+    if phenotype == "mixed" and not any(f.mixed for f in foci):
+        # Separate lytic and blastic foci in one vertebra: make sure that both are there.
+        present = {f.polarity for f in foci}
+        while present != {LYTIC_NAME, BLASTIC_NAME}:
+            wanted = LYTIC_NAME if BLASTIC_NAME in present else BLASTIC_NAME
+            extra = draw_focus(rng, patient, marrow, shape, wanted, central=central, smallest=3.0)
+            foci.append(extra)
+            present.add(extra.polarity)
+    return tuple(foci)
+
+
+LYTIC_NAME, BLASTIC_NAME = "lytic", "blastic"
