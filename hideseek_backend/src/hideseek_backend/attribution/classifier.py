@@ -1,0 +1,193 @@
+"""The malignancy classifier: logistic regression on standardised latents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
+
+from hideseek_backend.errors import ModelError, OptionError
+
+FloatArray = NDArray[np.float64]
+
+_FIELDS = ("mean", "scale", "weight", "bias", "pattern")
+
+
+@dataclass(frozen=True, eq=False)
+class LatentClassifier:
+    """c(z) = σ(w·a + b) with a = (z − mean) / scale (Atad et al. 2025, section 3).
+
+    mean, scale, weight: (d,); weight and bias act on scaled latents.
+    pattern: (d,) Σw, Σ the covariance of the scaled latents: how latents really change with the
+        class (Haufe et al. 2014). None where the latents it was fitted on are not known.
+
+    Everything is float64. Latents may be arrays or tensors, (B, d); results are arrays.
+
+    Raises ModelError when the shapes differ or a value is not usable.
+    """
+
+    mean: FloatArray
+    scale: FloatArray
+    weight: FloatArray
+    bias: float
+    pattern: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        shape = np.shape(self.weight)
+        for name in ("mean", "scale", "weight", "pattern"):
+            value = getattr(self, name)
+            if value is None and name == "pattern":
+                continue
+            array = np.array(value, dtype=np.float64)
+            if array.ndim != 1 or array.shape != shape or not np.isfinite(array).all():
+                raise ModelError(
+                    f"Expected {shape} finite numbers as the classifier's {name}, "
+                    f"got {array.shape}.",
+                    "Fetch the model again, or fit its classifier again.",
+                )
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+        if not (self.scale > 0).all() or not self.weight.any():
+            raise ModelError(
+                "Expected positive scales and a weight other than zero in the classifier.",
+                "Fetch the model again, or fit its classifier again.",
+            )
+        object.__setattr__(self, "bias", float(self.bias))
+
+    @property
+    def channels(self) -> int:
+        """d, the length of a latent."""
+        return int(self.weight.size)
+
+    def scaled(self, z: Any) -> FloatArray:
+        """Return a = (z − mean) / scale: (B, d)."""
+        return (_as_array(z) - self.mean) / self.scale
+
+    def unscaled(self, a: FloatArray) -> FloatArray:
+        """Return z = a · scale + mean: (B, d)."""
+        return a * self.scale + self.mean
+
+    def logit(self, z: Any) -> FloatArray:
+        """Return log(p / (1 − p)): (B,)."""
+        return np.asarray(self.scaled(z) @ self.weight + self.bias, dtype=np.float64)
+
+    def probability(self, z: Any) -> FloatArray:
+        """Return the malignancy probability p: (B,)."""
+        return np.asarray(expit(self.logit(z)), dtype=np.float64)
+
+    def move(self, z: Any, logit_change: ArrayLike, direction: str = "normal") -> FloatArray:
+        """Shift latents so that their logits change by `logit_change`: (B,), and return z: (B, d).
+
+        direction "normal" goes along the unit normal of the classifier (eq. 1): the distance is
+        change / ‖w‖. "pattern" goes along Σw: a' = a + change · Σw / (wᵀΣw), the smallest change
+        that follows how the data vary.
+
+        Raises OptionError for "pattern" when this classifier has none.
+        """
+        vector = self._direction(direction)
+        change = np.asarray(logit_change, dtype=np.float64)
+        return self.unscaled(self.scaled(z) + change[:, None] * vector)
+
+    def _direction(self, name: str) -> FloatArray:
+        """The shift of scaled latents that raises the logit by one."""
+        if name == "normal":
+            return self.weight / (self.weight @ self.weight)
+        if self.pattern is None:
+            raise OptionError(
+                "Option direction: this model's classifier has no activation pattern.",
+                "Use direction 'normal'.",
+            )
+        return self.pattern / (self.weight @ self.pattern)
+
+    def tensors(self) -> dict[str, NDArray[np.float64]]:
+        """Return the numbers as arrays by name, for storing; `from_tensors` reads them."""
+        stored = {"mean": self.mean, "scale": self.scale, "weight": self.weight}
+        stored["bias"] = np.array([self.bias])
+        if self.pattern is not None:
+            stored["pattern"] = self.pattern
+        return stored
+
+    @classmethod
+    def from_tensors(cls, stored: Mapping[str, Any]) -> LatentClassifier:
+        """Read what `tensors` returned.
+
+        Raises ModelError when a part is missing or unknown.
+        """
+        missing = sorted(set(_FIELDS[:4]) - set(stored))
+        unknown = sorted(set(stored) - set(_FIELDS))
+        if missing or unknown:
+            raise ModelError(
+                f"Expected the classifier's parts {', '.join(_FIELDS)}; "
+                f"missing {missing or 'none'}, unknown {unknown or 'none'}.",
+                "Fetch the model again.",
+            )
+        bias = float(np.asarray(stored["bias"], dtype=np.float64).reshape(-1)[0])
+        pattern = stored.get("pattern")
+        return cls(
+            _as_array(stored["mean"]),
+            _as_array(stored["scale"]),
+            _as_array(stored["weight"]),
+            bias,
+            None if pattern is None else _as_array(pattern),
+        )
+
+    @classmethod
+    def fit(
+        cls,
+        z: Any,
+        malignant: ArrayLike,
+        *,
+        grid: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0),
+        folds: int = 5,
+        seed: int = 0,
+    ) -> LatentClassifier:
+        """Fit scaler, logistic regression and pattern to latents z: (N, d) and labels: (N,).
+
+        The inverse regularisation strength is the one of `grid` with the best cross-validated AUC
+        over `folds`; classes are weighted inversely to their frequency.
+        """
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.model_selection import GridSearchCV, StratifiedKFold
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        latents = _as_array(z)
+        labels = np.asarray(malignant).astype(int)
+        pipeline = make_pipeline(
+            StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=5000)
+        )
+        search = GridSearchCV(
+            pipeline,
+            {"logisticregression__C": list(grid)},
+            scoring="roc_auc",
+            cv=StratifiedKFold(folds, shuffle=True, random_state=seed),
+        )
+        search.fit(latents, labels)
+        scaler, regression = search.best_estimator_[0], search.best_estimator_[1]
+        weight = regression.coef_[0]
+        mean, scale = scaler.mean_, scaler.scale_
+        scaled = (latents - mean) / scale
+        return cls(mean, scale, weight, float(regression.intercept_[0]), pattern(scaled, weight))
+
+
+def pattern(scaled: FloatArray, weight: FloatArray) -> FloatArray:
+    """Return Σw: (d,) of scaled latents: (N, d), without forming Σ (Haufe et al. 2014, eq. 6)."""
+    centred = scaled - scaled.mean(axis=0)
+    return np.asarray(centred.T @ (centred @ weight) / len(scaled), dtype=np.float64)
+
+
+def logit(p: ArrayLike) -> FloatArray:
+    """Return log(p / (1 − p))."""
+    value = np.asarray(p, dtype=np.float64)
+    return np.asarray(np.log(value) - np.log1p(-value), dtype=np.float64)
+
+
+def _as_array(values: Any) -> FloatArray:
+    """An array or a tensor on any device as float64."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu().double().numpy()
+    return np.asarray(values, dtype=np.float64)

@@ -1,0 +1,112 @@
+"""The healthy edit: what each slice would look like if the classifier called it healthy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hideseek_backend.attribution.classifier import LatentClassifier, logit
+from hideseek_backend.attribution.network import Network
+from hideseek_backend.attribution.options import Options
+
+# Logits: an edit this close to the target is not worth another rendering.
+_TOLERANCE = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class HealthyEdit:
+    """N slices and their healthy counterparts.
+
+    images, x_T, reconstruction, healthy: (N, 1, 64, 64) float32, model intensity.
+    z, z_healthy: (N, d), before and after the edit.
+    logits: (N,) of z; target_logits: (N,) of z_healthy after the first edit, eq. 1's goal;
+    realised_logits: (N,) of the healthy images, encoded again.
+    """
+
+    images: Tensor
+    x_T: Tensor  # noqa: N815 - the field's name for the stochastic code
+    reconstruction: Tensor
+    healthy: Tensor
+    z: Tensor
+    z_healthy: Tensor
+    logits: NDArray[np.float64]
+    target_logits: NDArray[np.float64]
+    realised_logits: NDArray[np.float64]
+
+    def base(self, options: Options) -> Tensor:
+        """The images that the residual and the composites are made from."""
+        return self.images if options.residual_against == "image" else self.reconstruction
+
+    def difference(self, options: Options) -> NDArray[np.float32]:
+        """Healthy minus base: (64, 64, N) float32, model intensity; positive where bone returns."""
+        residual = (self.healthy - self.base(options))[:, 0].numpy()
+        return np.moveaxis(residual, 0, 2)
+
+
+def healthy_edit(
+    network: Network,
+    classifier: LatentClassifier,
+    images: Tensor,
+    options: Options,
+    *,
+    shared_logit: float | None = None,
+) -> HealthyEdit:
+    """Edit slices towards `options.p_target` and render them (Atad et al. 2025, eq. 1).
+
+    images: (N, 1, 64, 64) float32, model intensity. The edit moves the scaled latent along
+    `options.direction` and renders it with the original's x_T. Slices already below the target
+    are not moved, because a move would make them *more* malignant.
+
+    While the healthy image, encoded again, is above the target and rounds are left, the latent is
+    moved on by what is lacking; the round whose image scored lowest is kept, slice by slice.
+
+    shared_logit: move each slice as if it had at least this logit.
+    """
+    z = network.encode(images)
+    logits = classifier.logit(z)
+    start = logits if shared_logit is None else np.maximum(logits, shared_logit)
+    change = np.minimum(float(logit(options.p_target)) - start, 0.0)
+    target = logits + change
+
+    x_t = network.invert(images, z)
+    reconstruction = network.render(x_t, z)
+    z_healthy = _moved(classifier, z, change, options)
+    first_target_logits = classifier.logit(z_healthy)
+    healthy = network.render(x_t, z_healthy)
+    realised = classifier.logit(network.encode(healthy))
+
+    latest, latest_logits, change = z_healthy.clone(), realised.copy(), change.copy()
+    for _ in range(options.edit_rounds - 1):
+        short = np.flatnonzero(latest_logits > target + _TOLERANCE)
+        if not short.size:
+            break
+        index = torch.from_numpy(short)
+        change[short] += (target - latest_logits)[short]
+        latest[index] = _moved(classifier, z[index], change[short], options)
+        images_again = network.render(x_t[index], latest[index])
+        latest_logits[short] = classifier.logit(network.encode(images_again))
+        better = torch.from_numpy(latest_logits[short] < realised[short])
+        chosen = index[better]
+        healthy[chosen] = images_again[better]
+        z_healthy[chosen] = latest[chosen]
+        realised[chosen.numpy()] = latest_logits[chosen.numpy()]
+    return HealthyEdit(
+        images, x_t, reconstruction, healthy, z, z_healthy, logits, first_target_logits, realised
+    )
+
+
+def edit_steps(slices: int, options: Options) -> int:
+    """Network steps that `healthy_edit` takes at most, for progress."""
+    rendering = (1 + options.edit_rounds) * options.render_steps
+    return slices * (1 + options.invert_steps + rendering + options.edit_rounds)
+
+
+def _moved(
+    classifier: LatentClassifier, z: Tensor, change: NDArray[np.float64], options: Options
+) -> Tensor:
+    moved = classifier.move(z, change, options.direction)
+    return torch.from_numpy(moved.astype(np.float32))

@@ -1,0 +1,116 @@
+"""Run the autoencoder on many slices: in chunks, counted, and stoppable between solver steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from hideseek_backend.attribution.options import Options
+from hideseek_backend.progress import Meter
+
+
+class Autoencoder(Protocol):
+    """What the method needs of a diffusion autoencoder; see `dae.DiffusionAutoencoder`."""
+
+    def encode(self, images: Tensor) -> Tensor: ...
+
+    def invert(
+        self,
+        images: Tensor,
+        z: Tensor,
+        steps: int | None = None,
+        *,
+        solver: str = ...,
+        depth: float = ...,
+        callback: Callable[[int, int], None] | None = ...,
+    ) -> Tensor: ...
+
+    def render(
+        self,
+        x_T: Tensor,  # noqa: N803 - the field's name for the stochastic code
+        z: Tensor,
+        steps: int | None = None,
+        *,
+        solver: str = ...,
+        depth: float = ...,
+        callback: Callable[[int, int], None] | None = ...,
+    ) -> Tensor: ...
+
+
+class Network:
+    """The autoencoder's three operations on any number of slices.
+
+    Images and x_T are (N, 1, 64, 64) float32 on the CPU, in model intensity; z is (N, d). At most
+    `options.max_batch` slices go through at once. Each solver step counts one step a slice on
+    `meter`, which raises Cancelled between two of them.
+    """
+
+    def __init__(
+        self, dae: Autoencoder, device: torch.device | str, options: Options, meter: Meter
+    ) -> None:
+        self._dae = dae
+        self._device = torch.device(device)
+        self._options = options
+        self._meter = meter
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Return z: (N, d)."""
+
+        def encode(chunk: Tensor) -> Tensor:
+            self._meter.step(len(chunk))
+            return self._dae.encode(chunk)
+
+        return self._chunked(encode, images)
+
+    def invert(self, images: Tensor, z: Tensor, depth: float = 1.0) -> Tensor:
+        """Return x_T of images under z."""
+        options = self._options
+
+        def invert(chunk: Tensor, code: Tensor) -> Tensor:
+            return self._dae.invert(
+                chunk,
+                code,
+                options.invert_steps,
+                solver=options.solver,
+                depth=depth,
+                callback=self._counter(len(chunk)),
+            )
+
+        return self._chunked(invert, images, z)
+
+    def render(self, x_t: Tensor, z: Tensor, depth: float = 1.0) -> Tensor:
+        """Return the images that x_T and z stand for."""
+        options = self._options
+        # Below full depth a rendering must go back down the inversion's own steps.
+        steps = options.render_steps if depth == 1.0 else options.invert_steps
+
+        def render(chunk: Tensor, code: Tensor) -> Tensor:
+            return self._dae.render(
+                chunk,
+                code,
+                steps,
+                solver=options.solver,
+                depth=depth,
+                callback=self._counter(len(chunk)),
+            )
+
+        return self._chunked(render, x_t, z)
+
+    def _counter(self, slices: int) -> Callable[[int, int], None]:
+        def count(_done: int, _steps: int) -> None:
+            self._meter.step(slices)
+
+        return count
+
+    def _chunked(self, operation: Callable[..., Tensor], *arrays: Tensor) -> Tensor:
+        results = []
+        for start in range(0, len(arrays[0]), self._options.max_batch):
+            stop = start + self._options.max_batch
+            chunk = [a[start:stop].to(self._device, torch.float32) for a in arrays]
+            self._meter.check()
+            with torch.inference_mode():
+                results.append(operation(*chunk).float().cpu())
+        return torch.cat(results)
