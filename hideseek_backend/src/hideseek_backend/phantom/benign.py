@@ -18,6 +18,7 @@ FREQUENCY: dict[str, float] = {
     "bone_island": 0.05,
     "fatty_marrow": 0.10,
     "osteopenia": 0.08,
+    "compression_fracture": 0.05,
     "basivertebral_vein": 0.65,
 }
 
@@ -59,6 +60,8 @@ class Benign:
     density: float  # factor of the marrow HU; < 1 with osteopenia
     vein: float  # strength of the basivertebral vein's cleft, 0 to 1
     vein_half_height: float
+    condensation: float  # HU added where the trabeculae converge upon the vein, mid-body
+    collapse: tuple[float, float, float]  # deeper upper cup mm, anterior height loss mm, band HU
     fatty: tuple[tuple[Blob, float], ...]
     haemangioma: tuple[tuple[Blob, Noise], ...]
     islands: tuple[tuple[Blob, float], ...]
@@ -69,7 +72,10 @@ class Benign:
 def draw_benign(
     rng: np.random.Generator, half: tuple[float, float, float], scale: float = 1.0
 ) -> Benign:
-    """Draw the findings of one vertebra. half: half width, depth, height mm; scale: of frequency."""
+    """Draw the findings of one vertebra.
+
+    half: half width, depth and height of the body, mm; scale: factor on the frequencies.
+    """
     a, b, h = half
     present = [
         n
@@ -85,6 +91,10 @@ def draw_benign(
     osteophytes: list[tuple[float, int, float]] = []
     fatty, haemangioma, islands, schmorl, modic = [], [], [], [], []
     density, vein = 1.0, 0.0
+    collapse = (0.0, 0.0, 0.0)
+    if "compression_fracture" in present:
+        loss = float(rng.uniform(0.1, 0.3) * 2 * h)
+        collapse = (float(rng.uniform(0.5, 2.5)), loss, float(rng.uniform(40, 260)))
     if "osteophyte" in present:
         for _ in range(int(rng.integers(1, 4))):
             azimuth = float(np.clip(rng.normal(0, 0.6), -1.7, 1.7))
@@ -126,22 +136,20 @@ def draw_benign(
             )
             schmorl.append(rim)
     if "endplate_sclerosis" in present:
-        side = int(rng.choice([-1, 1]))
-        where = (rng.normal(0, 0.1 * a), rng.uniform(-0.3, 0.7) * b, side * h)
-        spread = (a * rng.uniform(0.6, 1.2), b * rng.uniform(0.5, 1.1), h)
-        item = (
-            side,
-            blob(where, spread, 5.0, 0.8),
-            float(rng.uniform(2.0, 5.5)),
-            float(rng.uniform(150, 480)),
-        )
-        modic.append(item)
+        sides = [-1, 1] if rng.random() < 0.3 else [int(rng.choice([-1, 1]))]
+        for side in sides:
+            where = (rng.normal(0, 0.1 * a), rng.uniform(-0.3, 0.7) * b, side * h)
+            spread = (a * rng.uniform(0.6, 1.2), b * rng.uniform(0.5, 1.1), h)
+            extent = blob(where, spread, 5.0, 0.8)
+            modic.append((side, extent, float(rng.uniform(2.0, 7.0)), float(rng.uniform(150, 480))))
     return Benign(
         tuple(present),
         tuple(osteophytes),
         density,
         vein,
         float(rng.uniform(1.2, 2.4)),
+        float(max(0.0, rng.uniform(-60, 130))),
+        collapse,
         tuple(fatty),
         tuple(haemangioma),
         tuple(islands),
@@ -168,11 +176,19 @@ def apply_benign(
         marrow = lerp(marrow, -15 + 520 * columns, patch.cover(x, y, z))
     if findings.vein:
         marrow = lerp(marrow, 35.0, findings.vein * vein_cover(findings, shape, x, y, z))
-    for side, extent, depth, added in findings.modic:
+    if findings.condensation:
+        spot = ((x / 6.0) ** 2 + ((y + 0.05 * shape.half_depth) / 4.0) ** 2 + (z / 3.2) ** 2) * 0.7
+        marrow = marrow + findings.condensation * np.exp(-spot) * (1 + 0.4 * grain)
+    if findings.modic or findings.collapse[2]:
         top, bottom = shape.endplates(x, y)
-        below = (top - z) if side > 0 else (z - bottom)
-        band = np.exp(-np.clip(below, 0, None) / np.float32(depth * 0.7))
-        marrow = marrow + added * band * extent.cover(x, y, z * 0 + side * shape.half_height)
+        if findings.collapse[2]:
+            # Impacted trabeculae: a band parallel to the broken endplate.
+            marrow = marrow + findings.collapse[2] * np.exp(-(((top - z - 3.5) / 2.2) ** 2))
+        for side, extent, depth, added in findings.modic:
+            below = (top - z) if side > 0 else (z - bottom)
+            band = np.exp(-np.clip(below, 0, None) / np.float32(depth * 0.7))
+            cover = extent.cover(x, y, np.full_like(z, side * shape.half_height))
+            marrow = marrow + added * band * cover
     for patch, hu in findings.islands:
         marrow = lerp(marrow, hu, patch.cover(x, y, z))
     for cavity, rim, hu in findings.schmorl:

@@ -12,7 +12,7 @@ from .canvas import Canvas
 from .grid import Grid
 from .options import BlockOptions
 from .render import paint
-from .scanner import Scan, acquire, draw_scan, scan_affine
+from .scanner import Scan, acquire, draw_scan, scan_affine, scan_shape
 from .spine import LEVEL_NAMES, build_spine, draw_patient
 from .truth import TruthLesion, VertebraTruth, lesion_table, vertebra_truth
 from .vertebra import draw_anatomy
@@ -54,7 +54,7 @@ def make_block(
     rng = np.random.default_rng(choice_seed)
     drawn_level = str(rng.choice(options.levels))
     drawn = _draw_phenotype(rng, options.p_malignant, options.weights)
-    offset = rng.uniform(-2, 2, 3)
+    offset = rng.uniform(-1, 1, 3) * (2.0, 1.0, 1.0)
     level, phenotype = level or drawn_level, phenotype or drawn
     patient = draw_patient(np.random.default_rng(patient_seed))
     at = LEVEL_NAMES.index(level)
@@ -76,18 +76,10 @@ def make_block(
             )
         )
     target = next(a for a in anatomies if a.vertebra.level == level)
-    scan = draw_scan(
-        np.random.default_rng(scan_seed),
-        noise_hu=options.scan.noise_hu,
-        thickness_mm=options.scan.thickness_mm,
-        in_plane_mm=options.scan.in_plane_mm,
-        tilt_deg=options.scan.tilt_deg,
-    )
-    extent = np.array([options.width_mm, options.side_mm, options.side_mm])
-    extent = np.abs(scan.tilt.T) @ extent  # room for the upright crop on the tilted grid
-    count = np.ceil(extent / scan.spacing).astype(int) + 1
-    shape = (int(count[0]), int(count[1]), int(count[2]))
-    affine = scan_affine(scan, shape, target.vertebra.frame.origin + offset * [1, 0.5, 0.5])
+    scan = draw_scan(np.random.default_rng(scan_seed), options.scan)
+    # Room for the upright crop on the tilted grid, and for a body that is not quite in the middle.
+    shape = scan_shape(scan, np.array([options.width_mm, options.side_mm, options.side_mm]))
+    affine = scan_affine(scan, shape, target.vertebra.frame.origin + offset)
     canvas = Canvas(Grid(shape, affine))
     paint(canvas, patient, spine, tuple(anatomies))
     ct = Volume(acquire(canvas.attenuation(), scan, np.random.default_rng(noise_seed)), affine)

@@ -76,8 +76,9 @@ def draw_body(
     patient: Patient,
     vertebra: VertebraFrame,
     osteophytes: tuple[tuple[float, int, float], ...] = (),
+    collapse: tuple[float, float, float] = (0.0, 0.0, 0.0),
 ) -> BodyShape:
-    """Draw the shape of one body within the patient's habit."""
+    """Draw the shape of one body within the patient's habit; findings as in `benign.Benign`."""
     lumbar = vertebra.level.startswith("L")
     cup = patient.concavity * rng.uniform(0.7, 1.3, 2) * (2.0 if lumbar else 1.5)
     if rng.random() < 0.06:  # a biconcave or flattened osteopenic body
@@ -85,14 +86,14 @@ def draw_body(
     return BodyShape(
         half_width=vertebra.width / 2,
         half_depth=vertebra.depth / 2,
-        half_height=vertebra.height / 2,
+        half_height=vertebra.height / 2 - 0.25 * collapse[1],
         exponent=float(rng.uniform(2.1, 2.6)),
         waist=float(patient.waist * rng.uniform(0.8, 1.2)),
         dent=float(rng.uniform(1.0, 3.0)),
-        cup_top=float(cup[0]),
+        cup_top=float(cup[0] + collapse[0]),
         cup_bottom=float(cup[1]),
         cup_shift=float(rng.uniform(-0.15, 0.05) * vertebra.depth),
-        wedge=float(rng.normal(-0.4 if not lumbar else 0.2, 0.5)),
+        wedge=float(rng.normal(-0.4 if not lumbar else 0.2, 0.5) - 0.25 * collapse[1]),
         rim=float(rng.uniform(0.0, 0.08)),
         warp=Waves.draw(rng, 4, 8.0, 22.0),
         warp_mm=float(rng.uniform(0.15, 0.4)),

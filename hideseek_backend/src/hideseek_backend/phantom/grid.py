@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
 Box = tuple[slice, slice, slice]
 Points = tuple[np.ndarray, np.ndarray, np.ndarray]
+_CORNERS = np.array(list(product((0, 1), repeat=3)))
 
 
 @dataclass(frozen=True)
@@ -46,37 +48,37 @@ class Grid:
         """The box of all voxels."""
         return (slice(0, self.shape[0]), slice(0, self.shape[1]), slice(0, self.shape[2]))
 
-    def finer(self, factor: int) -> Grid:
-        """Split every voxel into `factor` along the last axis (the slices)."""
-        if factor == 1:
+    def finer(self, factors: tuple[int, int, int]) -> Grid:
+        """Split every voxel into `factors` along the axes; the field of view stays the same."""
+        if factors == (1, 1, 1):
             return self
+        count = np.array(factors)
         affine = self.affine.copy()
-        affine[:3, 2] /= factor
-        # The centre of the first sub-slice lies (factor - 1) / 2 fine steps before the old centre.
-        affine[:3, 3] -= affine[:3, 2] * (factor - 1) / 2
-        return Grid((self.shape[0], self.shape[1], self.shape[2] * factor), affine)
+        affine[:3, :3] /= count
+        # The first sub-voxel's centre lies (n - 1) / 2 fine steps before the old centre.
+        affine[:3, 3] -= affine[:3, :3] @ ((count - 1) / 2)
+        i, j, k = (int(n) for n in np.array(self.shape) * count)
+        return Grid((i, j, k), affine)
 
     def box(
         self,
         frame: Frame,
         low: np.ndarray,
         high: np.ndarray,
-        align: int = 1,
+        *,
+        align: tuple[int, int, int] = (1, 1, 1),
         within: Box | None = None,
     ) -> Box | None:
         """Return the index box that holds the local box [low, high] mm, None where it is outside.
 
-        align: the last axis' bounds become multiples of it. within: clip to this box.
+        align: bounds become multiples of these. within: clip to this box.
         """
-        corners = (
-            np.array(np.meshgrid(*zip(low, high, strict=True), indexing="ij")).reshape(3, -1).T
-        )
-        ras = frame.to_ras(corners)
-        ijk = (ras - self.affine[:3, 3]) @ np.linalg.inv(self.affine[:3, :3]).T
-        start = np.floor(ijk.min(0)).astype(int)
-        stop = np.ceil(ijk.max(0)).astype(int) + 1
-        start[2] -= start[2] % align
-        stop[2] += -stop[2] % align
+        ends = np.stack([low, high])
+        corners = ends[_CORNERS, [0, 1, 2]]
+        ijk = (frame.to_ras(corners) - self.affine[:3, 3]) @ np.linalg.inv(self.affine[:3, :3]).T
+        step = np.array(align)
+        start = np.floor(ijk.min(0)).astype(int) // step * step
+        stop = -(-(np.ceil(ijk.max(0)).astype(int) + 1) // step) * step
         limits = within or self.full
         start = np.maximum(start, [s.start for s in limits])
         stop = np.minimum(stop, [s.stop for s in limits])
@@ -104,9 +106,11 @@ def shift_box(box: Box, outer: Box) -> Box:
     return (i, j, k)
 
 
-def average_slices(values: np.ndarray, factor: int) -> np.ndarray:
-    """Average groups of `factor` along the last axis: (I, J, K * factor) to (I, J, K)."""
-    if factor == 1:
-        return values
-    i, j, k = values.shape
-    return values.reshape(i, j, k // factor, factor).mean(axis=3, dtype=np.float32)
+def average_cells(values: np.ndarray, factors: tuple[int, int, int]) -> np.ndarray:
+    """Average cells of `factors` voxels: (I f0, J f1, K f2) to (I, J, K)."""
+    for axis, factor in enumerate(factors):
+        if factor > 1:
+            shape = values.shape
+            split = (*shape[:axis], shape[axis] // factor, factor, *shape[axis + 1 :])
+            values = values.reshape(split).mean(axis=axis + 1, dtype=np.float32)
+    return values

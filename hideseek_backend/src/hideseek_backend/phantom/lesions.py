@@ -11,7 +11,11 @@ from .body import BodyShape
 from .spine import Patient
 from .texture import Noise, Waves, lerp
 
-LYTIC, BLASTIC = 1, 2
+LYTIC, BLASTIC, MIXED = "lytic", "blastic", "mixed"
+_LATTICE_MM = 2.0  # pitch of the lattice that checks a drawn set of foci
+_LEAST_MM3 = 60.0  # about a ball of 4.9 mm diameter
+_LEAST_MM2 = 22.0  # on the mid-sagittal plane; about 34 pixels of a crop
+_MOST_TRIES = 12
 
 
 @dataclass(frozen=True)
@@ -19,8 +23,8 @@ class LesionSpec:
     """One focus in local body coordinates, mm.
 
     polarity: "lytic" or "blastic"; kind: "focal", "diffuse" or "interwoven". A focus with a
-    `partner` polarity part is mixed: inside its outline the field `weave` decides which of the two a
-    point is, or within `rim_mm` of the outline it is the partner (a sclerotic rim).
+    `partner` polarity part is mixed: inside its outline the field `weave` decides which of the two
+    a point is, or within `rim_mm` of the outline it is the partner (a sclerotic rim).
     """
 
     polarity: str
@@ -72,10 +76,13 @@ class LesionSpec:
             first = np.clip(0.5 - (distance + self.rim_mm), 0, 1)
         second = (1 - first) * inside
         first = first * inside
-        patches = 1 + self.patchiness * self.texture.fast(x, y, z, self.patch_mm)
-        lytic, blastic = (first, second) if self.polarity == "lytic" else (second, first)
-        lytic_hu = self.hu if self.polarity == "lytic" else self.partner_hu
-        blastic_hu = self.partner_hu if self.polarity == "lytic" else self.hu
+        patches = 1 + np.float32(0.75 * self.patchiness) * (
+            self.texture.fast(x, y, z, self.patch_mm)
+            + self.texture.fast(y, z, x, 3 * self.patch_mm)
+        )
+        lytic, blastic = (first, second) if self.polarity == LYTIC else (second, first)
+        lytic_hu = self.hu if self.polarity == LYTIC else self.partner_hu
+        blastic_hu = self.partner_hu if self.polarity == LYTIC else self.hu
         # A lytic focus keeps a trace of its trabeculae where it is ill defined; a blastic one adds.
         destroyed = lerp(marrow, lytic_hu + 0.04 * (marrow - lytic_hu), lytic)
         grown = np.maximum(marrow, blastic_hu * np.clip(patches, 0.45, 1.6) + 0.15 * (marrow - 150))
@@ -122,27 +129,28 @@ def draw_focus(
         mean = float(np.clip(rng.lognormal(np.log(7.0), 0.40), smallest, 14.0))
     polarity = phenotype
     mixed = False
-    if phenotype == "mixed":
+    if phenotype == MIXED:
         polarity = "lytic" if rng.random() < 0.6 else "blastic"
         mixed = rng.random() < 0.7
         if mixed:
             mean = max(mean, 6.5)
     radii = _radii(rng, mean, shape)
-    lytic_hu = float(min(rng.uniform(20, 70), marrow - 60))
-    if rng.random() < 0.35:  # ground glass
-        blastic_hu = float(np.clip(marrow + rng.uniform(160, 300), 330, 520))
+    lytic_hu = float(max(min(rng.uniform(20, 70), marrow - 60), 5))
+    if rng.random() < 0.45:  # ground glass
+        blastic_hu = float(np.clip(marrow + rng.uniform(140, 270), 310, 500))
     else:
-        blastic_hu = float(np.clip(rng.lognormal(np.log(620), 0.3), 400, 1200))
-    sharp = rng.random() < (0.5 if polarity == "lytic" else 0.35)
+        dense = rng.lognormal(np.log(570), 0.3)
+        blastic_hu = float(np.clip(dense, max(400, marrow + 200), 1200))
+    sharp = rng.random() < (0.5 if polarity == LYTIC else 0.25)
     edge = float(rng.uniform(0.8, 1.6) if sharp else rng.uniform(1.8, 4.5))
     weave = rim = None
     if mixed:
-        if polarity == "lytic" and rng.random() < 0.4:
+        if polarity == LYTIC and rng.random() < 0.4:
             rim = float(rng.uniform(1.6, 3.2))
         else:
             weave = Waves.draw(rng, 5, 0.9 * mean + 4, 1.8 * mean + 8)
         edge = min(edge, 2.0)
-    own, partner = (lytic_hu, blastic_hu) if polarity == "lytic" else (blastic_hu, lytic_hu)
+    own, partner = (lytic_hu, blastic_hu) if polarity == LYTIC else (blastic_hu, lytic_hu)
     return LesionSpec(
         polarity=polarity,
         kind="diffuse" if diffuse else ("interwoven" if weave is not None else "focal"),
@@ -153,10 +161,10 @@ def draw_focus(
         edge_mm=min(edge, 0.6 * mean),
         warp=Waves.draw(rng, 6, max(0.7 * mean, 4.0), 2.5 * mean + 5),
         warp_mm=float(rng.uniform(0.06, 0.24) * mean),
-        patchiness=float(rng.uniform(0.05, 0.35)),
+        patchiness=float(rng.uniform(0.10, 0.40)),
         patch_mm=float(rng.uniform(1.2, 3.5)),
         texture=Noise.draw(rng),
-        breakthrough=bool(polarity == "lytic" and rng.random() < 0.5),
+        breakthrough=bool(polarity == LYTIC and rng.random() < 0.5),
         mixed=mixed,
         partner_hu=partner,
         weave=weave,
@@ -173,33 +181,62 @@ def draw_lesions(
     phenotype: str,
     p_central: float,
 ) -> tuple[LesionSpec, ...]:
-    """Draw the 1 to 4 foci of a malignant vertebra; the first crosses the centre with `p_central`."""
-    count = int(rng.choice([1, 2, 3, 4], p=[0.62, 0.22, 0.1, 0.06]))
-    central = rng.random() < p_central
-    foci: list[LesionSpec] = []
-    for n in range(count):
-        foci.append(
-            draw_focus(
-                rng,
-                patient,
-                marrow,
-                shape,
-                phenotype,
-                central=central if n == 0 else (central and rng.random() < 0.6),
-                smallest=3.2 if n == 0 else 2.0,
-            )
-        )
-        if foci[-1].kind == "diffuse":
+    """Draw the foci of a malignant vertebra; they cross its centre with about `p_central`.
+
+    A set that hardly meets the body, or lacks a polarity of its phenotype, is drawn again, so that
+    the vertebra's class is never a matter of a lesion nobody could see.
+    """
+    central = bool(rng.random() < p_central)
+    foci = _draw_foci(rng, patient, marrow, shape, phenotype, central)
+    for _ in range(_MOST_TRIES):
+        if _is_evident(foci, shape, phenotype, central):
             break
-    if phenotype == "mixed" and not any(f.mixed for f in foci):
-        # Separate lytic and blastic foci in one vertebra: make sure that both are there.
-        present = {f.polarity for f in foci}
-        while present != {LYTIC_NAME, BLASTIC_NAME}:
-            wanted = LYTIC_NAME if BLASTIC_NAME in present else BLASTIC_NAME
-            extra = draw_focus(rng, patient, marrow, shape, wanted, central=central, smallest=3.0)
-            foci.append(extra)
-            present.add(extra.polarity)
+        foci = _draw_foci(rng, patient, marrow, shape, phenotype, central)
+    return foci
+
+
+def _draw_foci(
+    rng: np.random.Generator,
+    patient: Patient,
+    marrow: float,
+    shape: BodyShape,
+    phenotype: str,
+    central: bool,
+) -> tuple[LesionSpec, ...]:
+    """Draw 1 to 4 foci; a mixed vertebra has a mixed focus, or foci of both polarities."""
+    count = int(rng.choice([1, 2, 3, 4], p=[0.62, 0.22, 0.1, 0.06]))
+    kinds = [phenotype] * count
+    if phenotype == MIXED and rng.random() < 0.35:
+        kinds = [LYTIC, BLASTIC, *(str(rng.choice([LYTIC, BLASTIC])) for _ in range(count - 1))]
+    foci: list[LesionSpec] = []
+    for n, kind in enumerate(kinds):
+        crossing = central and (n == 0 or bool(rng.random() < 0.6))
+        smallest = 3.2 if n == 0 else 2.0
+        focus = draw_focus(rng, patient, marrow, shape, kind, central=crossing, smallest=smallest)
+        foci.append(focus)
+        if focus.kind == "diffuse" and len(set(kinds)) == 1:
+            break
     return tuple(foci)
 
 
-LYTIC_NAME, BLASTIC_NAME = "lytic", "blastic"
+def _is_evident(
+    foci: tuple[LesionSpec, ...], shape: BodyShape, phenotype: str, central: bool
+) -> bool:
+    """Tell by a coarse lattice whether the lesions occupy enough of the body to be its class."""
+    reach = np.array([shape.half_width, shape.half_depth, shape.half_height])
+    axes = [np.arange(-r, r + 0.1, _LATTICE_MM, dtype=np.float32) for r in reach]
+    x, y, z = (np.ascontiguousarray(p) for p in np.meshgrid(*axes, indexing="ij"))
+    inside = shape.distances(x, y, z)[0] < 0
+    x, y, z = x[inside], y[inside], z[inside]
+    lytic, blastic = np.zeros(x.shape, bool), np.zeros(x.shape, bool)
+    for focus in foci:
+        _, own_lytic, own_blastic = focus.apply(np.full(x.shape, 150, np.float32), x, y, z)
+        lytic, blastic = lytic | (own_lytic > 0.5), blastic | (own_blastic > 0.5)
+    slab = np.abs(x) <= 0.75 * _LATTICE_MM
+    enough = [
+        (m.sum() * _LATTICE_MM**3 > _LEAST_MM3, (m & slab).sum() * _LATTICE_MM**2 > _LEAST_MM2)
+        for m in (lytic, blastic)
+    ]
+    needed = {LYTIC: [0], BLASTIC: [1], MIXED: [0, 1]}[phenotype]
+    visible = any(enough[n][1] for n in needed)
+    return all(enough[n][0] for n in needed) and (visible or not central)

@@ -10,6 +10,8 @@ from .spine import LEVEL_NAMES
 
 PHANTOM_VERSION = 1  # raised whenever a seed gives another picture
 
+PATIENTS = ("any", "healthy", "lytic", "blastic", "mixed")
+
 Range = tuple[float, float]
 
 
@@ -26,20 +28,36 @@ def _check_share(name: str, value: float) -> None:
         raise OptionError(f"Expected {name} between 0 and 1, got {value}.", "Give a probability.")
 
 
+def _check_levels(levels: tuple[str, ...]) -> None:
+    unknown = [n for n in levels if n not in LEVEL_NAMES]
+    if unknown or not levels:
+        raise OptionError(
+            f"Expected levels among {', '.join(LEVEL_NAMES)}, got {unknown or 'none'}.",
+            "Name at least one thoracic or lumbar level.",
+        )
+
+
 @dataclass(frozen=True)
 class ScanOptions:
-    """Ranges that acquisitions are drawn from; lengths in mm, noise as HU standard deviation."""
+    """Ranges that acquisitions are drawn from; lengths in mm, noise as HU standard deviation.
+
+    p_sagittal: share stored as sagittal slices; p_coarse: share resampled to 1.5 to 3 mm voxels.
+    """
 
     noise_hu: Range = (10.0, 60.0)
     thickness_mm: Range = (0.8, 3.0)
-    in_plane_mm: Range = (0.6, 1.0)
+    in_plane_mm: Range = (0.6, 1.1)
     tilt_deg: float = 10.0
+    p_sagittal: float = 0.35
+    p_coarse: float = 0.06
 
     def __post_init__(self) -> None:
         _check("noise_hu", self.noise_hu, 0.0, 300.0)
         _check("thickness_mm", self.thickness_mm, 0.3, 6.0)
         _check("in_plane_mm", self.in_plane_mm, 0.3, 2.0)
         _check("tilt_deg", (0.0, self.tilt_deg), 0.0, 45.0)
+        _check_share("p_sagittal", self.p_sagittal)
+        _check_share("p_coarse", self.p_coarse)
 
 
 @dataclass(frozen=True)
@@ -70,9 +88,45 @@ class BlockOptions:
         _check_share("p_neighbour", self.p_neighbour)
         _check("width_mm", (4.0, self.width_mm), 4.0, 120.0)
         _check("side_mm", (40.0, self.side_mm), 40.0, 120.0)
-        unknown = [n for n in self.levels if n not in LEVEL_NAMES]
-        if unknown or not self.levels:
+        _check_levels(self.levels)
+
+
+@dataclass(frozen=True)
+class PhantomOptions:
+    """How a whole spine CT is drawn.
+
+    levels: contiguous, from the top; patient: phenotype that the patient's metastases lean to, or
+    "any" to draw it, or "healthy"; p_malignant: share of malignant vertebrae; weights: of lytic,
+    blastic and mixed; p_central, benign_scale: as in `BlockOptions`; width_mm, depth_mm: field of
+    view about the spine, right to left and front to back.
+    """
+
+    levels: tuple[str, ...] = LEVEL_NAMES[LEVEL_NAMES.index("T9") : LEVEL_NAMES.index("L4") + 1]
+    patient: str = "any"
+    p_malignant: float = 0.5
+    weights: tuple[float, float, float] = (0.4, 0.32, 0.28)
+    p_central: float = 0.9
+    benign_scale: float = 1.0
+    width_mm: float = 112.0
+    depth_mm: float = 140.0
+    scan: ScanOptions = ScanOptions(
+        thickness_mm=(0.9, 2.5), in_plane_mm=(0.7, 1.0), p_coarse=0.0, p_sagittal=0.25
+    )
+
+    def __post_init__(self) -> None:
+        _check_levels(self.levels)
+        numbers = [LEVEL_NAMES.index(n) for n in self.levels]
+        if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
             raise OptionError(
-                f"Expected levels among {', '.join(LEVEL_NAMES)}, got {unknown or 'none'}.",
-                "Name at least one thoracic or lumbar level.",
+                f"Expected neighbouring levels from the top down, got {', '.join(self.levels)}.",
+                "Give a stretch such as T9 to L4.",
             )
+        if self.patient not in PATIENTS:
+            raise OptionError(
+                f"Expected patient as one of {', '.join(PATIENTS)}, got {self.patient!r}.",
+                "Leave it at 'any' to draw it from the seed.",
+            )
+        _check_share("p_malignant", self.p_malignant)
+        _check_share("p_central", self.p_central)
+        _check("width_mm", (60.0, self.width_mm), 60.0, 400.0)
+        _check("depth_mm", (90.0, self.depth_mm), 90.0, 400.0)

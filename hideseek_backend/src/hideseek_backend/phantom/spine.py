@@ -11,7 +11,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from .grid import Frame
-from .texture import Noise
+from .texture import Noise, Waves
 
 # Level: (VerSe label, body width, depth, height, disc below, forward lean in degrees). Millimetres
 # of an average adult; the lean is that of the local superior axis in standing kyphosis / lordosis.
@@ -61,6 +61,8 @@ class Patient:
     texture: Noise
     coarse: Noise
     tissue: Noise
+    organs: Waves
+    edges: Waves
 
 
 @dataclass(frozen=True)
@@ -84,11 +86,11 @@ def draw_patient(rng: np.random.Generator) -> Patient:
         size=float(np.clip(rng.normal(1.0, 0.07), 0.86, 1.16)),
         depth_ratio=float(np.clip(rng.normal(1.0, 0.04), 0.9, 1.1)),
         marrow=float(marrow),
-        cortex=float(rng.uniform(420, 720) * (0.75 + 0.5 * dense)),
+        cortex=float(rng.uniform(330, 620) * (0.75 + 0.5 * dense)),
         endplate=float(rng.uniform(520, 900) * (0.75 + 0.5 * dense)),
         cortex_mm=float(rng.uniform(0.7, 1.3)),
-        trabecular=float(rng.uniform(0.25, 0.6)),
-        mottle=float(rng.uniform(0.05, 0.16)),
+        trabecular=float(rng.uniform(0.12, 0.40)),
+        mottle=float(rng.uniform(0.03, 0.11)),
         muscle=float(rng.uniform(45, 68)),
         muscle_fat=float(rng.uniform(0.0, 1.0)),
         fat=float(rng.uniform(-115, -90)),
@@ -103,6 +105,8 @@ def draw_patient(rng: np.random.Generator) -> Patient:
         texture=Noise.draw(rng, rotate=False),
         coarse=Noise.draw(rng),
         tissue=Noise.draw(rng, rotate=False),
+        organs=Waves.draw(rng, 6, 25.0, 90.0),
+        edges=Waves.draw(rng, 3, 25.0, 60.0),
     )
 
 
@@ -127,7 +131,7 @@ def build_spine(
         yaw = axial_ratio * roll + jitter[2]
         rotations.append(Rotation.from_euler("zyx", [yaw, roll, pitch], degrees=True).as_matrix())
         scale = patient.size * rng.normal(1.0, 0.02, 3)
-        disc_mm = disc * patient.size * np.clip(rng.normal(0.95, 0.2), 0.45, 1.3)
+        disc_mm = disc * patient.size * np.clip(rng.normal(0.88, 0.2), 0.4, 1.3)
         sizes.append(
             (width * scale[0], depth * scale[1] * patient.depth_ratio, height * scale[2], disc_mm)
         )

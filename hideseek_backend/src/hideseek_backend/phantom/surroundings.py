@@ -80,16 +80,16 @@ def _soft_tissue(
     side = np.abs(dx)
     streaks = n.fast(r, a, s, (2.2, 2.2, 16.0))
     flesh = np.where(
-        streaks > 1.9 - 1.5 * patient.muscle_fat, np.float32(-55), np.float32(patient.muscle)
+        streaks > 2.2 - 1.5 * patient.muscle_fat, np.float32(-55), np.float32(patient.muscle)
     )
     hu = lerp(hu, flesh, ramp(_ellipse(side, dy, 24, -26, 23, 21), 1.5))
     # Interspinous ligament between the spinous processes.
     hu = lerp(hu, 62 + 14 * streaks, ramp(np.maximum(side - 2.6, np.abs(dy + 24) - 15), 1.5))
     psoas = ramp(_ellipse(side, dy, 36, 14, 15, 17), 1.5) * (1 - thoracic)
     hu = lerp(hu, flesh, psoas)
-    wander = 5 * n.fast(r, a, s, 14.0)
+    wander = 4 * patient.edges(r, a, s)
     front = depth + 36 + wander - dy  # viscera in front of the great vessels
-    organ = np.where(n.fast(s, r, a, 13.0) > -0.4, np.float32(45), np.float32(patient.fat))
+    organ = lerp(hu, 45.0, np.clip(patient.organs(r, a, s) * 6 + 3, 0, 1))
     hu = lerp(hu, organ, ramp(front, 2.0))
     if patient.lung:
         lung = np.minimum(28 - side + 0.15 * (dy - depth), 3.0)
@@ -123,7 +123,7 @@ def _column(
     depth: np.ndarray,
     width: np.ndarray,
 ) -> np.ndarray:
-    """Add the discs: a column through the bodies, which are painted over it, and a thin ligament."""
+    """Add discs, a column that the bodies are painted over, and a thin ligament about it."""
     u, v = dx / (0.5 * width), dy / (0.5 * depth)
     radius = np.sqrt(u * u + v * v)
     distance = (radius - 1) * 0.5 * depth

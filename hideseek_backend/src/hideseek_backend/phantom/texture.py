@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
 _BANK_SIZE = 128  # a power of two, so that wrapping is a bit mask
-_BANK_SIGMA = 2.5  # voxels of the bank per correlation length
+_BANK_SIGMA = 4.0  # voxels of the bank per correlation length
 _BANK_SEED = 20240607  # the bank is part of the phantom's definition: changing it changes them all
 
 
@@ -61,7 +61,7 @@ class Noise:
         z: np.ndarray,
         length: float | tuple[float, float, float],
     ) -> np.ndarray:
-        """Evaluate by the nearest bank voxel: steps of 0.4 correlation lengths, for textures.
+        """Evaluate by the nearest bank voxel: steps of 0.25 correlation lengths, for textures.
 
         x, y, z: arrays that broadcast together, mm; length: correlation length(s) in mm.
         """
@@ -71,20 +71,6 @@ class Noise:
             for c in self._coordinates(x, y, z, lengths)  # type: ignore[arg-type]
         ]
         return _bank().ravel()[(index[0] << 14) | (index[1] << 7) | index[2]]
-
-    def smooth(
-        self,
-        x: np.ndarray,
-        y: np.ndarray,
-        z: np.ndarray,
-        length: float | tuple[float, float, float],
-    ) -> np.ndarray:
-        """Evaluate by trilinear interpolation: for fields that bend surfaces. Arguments as `fast`."""
-        lengths = (length,) * 3 if np.isscalar(length) else length
-        points = np.stack(
-            np.broadcast_arrays(*self._coordinates(x, y, z, lengths))  # type: ignore[arg-type]
-        )
-        return map_coordinates(_bank(), points, order=1, mode="grid-wrap")
 
 
 @dataclass(frozen=True)

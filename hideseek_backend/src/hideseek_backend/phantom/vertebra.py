@@ -46,8 +46,9 @@ def draw_anatomy(
     shape_rng, benign_rng, lesion_rng, arch_rng = map(np.random.default_rng, seed.spawn(4))
     half = (vertebra.width / 2, vertebra.depth / 2, vertebra.height / 2)
     benign = draw_benign(benign_rng, half, benign_scale)
-    shape = draw_body(shape_rng, patient, vertebra, benign.osteophytes)
-    marrow = float(patient.marrow * benign.density * np.clip(shape_rng.normal(1, 0.06), 0.85, 1.15))
+    shape = draw_body(shape_rng, patient, vertebra, benign.osteophytes, benign.collapse)
+    varied = patient.marrow * benign.density * np.clip(shape_rng.normal(1, 0.06), 0.85, 1.15)
+    marrow = float(max(varied, 75.0))
     grain = Noise.draw(shape_rng, rotate=False)
     lesions: tuple[LesionSpec, ...] = ()
     if phenotype != "healthy":
@@ -59,7 +60,7 @@ def draw_anatomy(
 def paint_arch(canvas: Canvas, patient: Patient, anatomy: Anatomy) -> None:
     """Paint the posterior elements and label them as vertebra."""
     frame = anatomy.vertebra.frame
-    box = canvas.grid.box(frame, *arch_bounds(anatomy.bars), align=canvas.factor)
+    box = canvas.box(frame, *arch_bounds(anatomy.bars))
     if box is None:
         return
     distance = arch_distance(anatomy.bars, canvas.grid, frame, box)
@@ -68,14 +69,14 @@ def paint_arch(canvas: Canvas, patient: Patient, anatomy: Anatomy) -> None:
     grain = anatomy.grain.fast(x, y, z, 1.1)
     inner = anatomy.marrow * (0.95 + 0.35 * grain)
     shell = np.exp(-(((distance + 0.7) / np.float32(1.0)) ** 2))
-    canvas.hu[box] = lerp(canvas.hu[box], lerp(inner, 1.25 * patient.cortex, shell), cover)
+    canvas.hu[box] = lerp(canvas.hu[box], lerp(inner, 1.05 * patient.cortex, shell), cover)
     canvas.mark_vertebra(box, cover, anatomy.vertebra.label)
 
 
 def paint_body(canvas: Canvas, patient: Patient, anatomy: Anatomy) -> None:
     """Paint the body with its findings, label it, and write the truth of its lesions."""
     shape, frame = anatomy.shape, anatomy.vertebra.frame
-    box = canvas.grid.box(frame, -shape.reach, shape.reach, align=canvas.factor)
+    box = canvas.box(frame, -shape.reach, shape.reach)
     if box is None:
         return
     x, y, z = canvas.grid.points(box, frame)
