@@ -15,7 +15,6 @@ from hideseek_backend.evaluation import command
 from hideseek_backend.evaluation.cases import find_cases
 from hideseek_backend.evaluation.evaluate import ScoringOptions, evaluate_cases
 from hideseek_backend.evaluation.masks import read_mask
-from hideseek_backend.evaluation.output import write_files
 
 pytest.importorskip("panoptica")
 
@@ -75,7 +74,12 @@ def test_verb_writes_tables_and_a_page(study: Path, capsys: pytest.CaptureFixtur
     with (out / "lesions.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert [row["matched"] for row in rows] == ["True", "True", "False", "True"]
-    assert {path.suffix for path in out.iterdir()} == {".csv", ".json", ".html", ".png"}
+    assert {path.suffix for path in out.iterdir() if path.name[0] != "."} == {
+        ".csv",
+        ".json",
+        ".html",
+        ".png",
+    }
 
 
 def test_bodies_make_units_of_vertebrae(study: Path) -> None:
@@ -193,7 +197,11 @@ def test_unreadable_masks_are_refused(tmp_path: Path) -> None:
         read_mask(tmp_path / "p.nii.gz")
 
 
-def test_output_folder_that_cannot_be_made(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="cannot be written"):
-        write_files(tmp_path / "file" / "out", {"a.txt": "x"})
+def test_output_folder_that_cannot_be_used(study: Path) -> None:
+    (study / "file").write_text("")
+    with pytest.raises(OutputError):
+        run(str(study / "pred"), str(study / "truth"), "--out", str(study / "file" / "out"))
+    (study / "mine").mkdir()
+    (study / "mine" / "notes.txt").write_text("keep")
+    with pytest.raises(OutputError, match="not empty"):
+        run(str(study / "pred"), str(study / "truth"), "--out", str(study / "mine"))

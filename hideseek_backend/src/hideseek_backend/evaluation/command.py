@@ -7,11 +7,12 @@ import math
 import sys
 from pathlib import Path
 
+from hideseek_backend.cli.progress import ProgressBar
 from hideseek_backend.evaluation.cases import find_cases
 from hideseek_backend.evaluation.evaluate import Evaluation, ScoringOptions, evaluate_cases
 from hideseek_backend.evaluation.evaluation_report import evaluation_files, table_text
-from hideseek_backend.evaluation.output import write_files
-from hideseek_backend.evaluation.progress import progress_line
+from hideseek_backend.evaluation.output import write_into
+from hideseek_backend.report.output import OutputFolder
 
 DESCRIPTION = (
     "Score predicted lesion masks against reference masks (1 lytic, 2 blastic; 2D slices or 3D "
@@ -61,22 +62,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--inter-rater", action="store_true",
         help="PRED is a second rater B, TRUTH the reference rater A: agreement tables",
     )  # fmt: skip
+    parser.add_argument(
+        "--overwrite", action="store_true", help="write into a folder that holds other files"
+    )
 
 
 def main(args: argparse.Namespace) -> int:
     """Run the verb; returns the exit status."""
-    evaluation = evaluate_cases(
-        find_cases(args.prediction, args.truth, args.bodies),
-        ScoringOptions(
-            polarity=args.polarity,
-            connectivity=args.connectivity,
-            min_reference=args.min_reference,
-            min_prediction=args.min_prediction,
-            nsd_tolerance_mm=args.nsd_tolerance,
-        ),
-        progress_line("Scoring cases"),
+    options = ScoringOptions(
+        polarity=args.polarity,
+        connectivity=args.connectivity,
+        min_reference=args.min_reference,
+        min_prediction=args.min_prediction,
+        nsd_tolerance_mm=args.nsd_tolerance,
     )
-    write_files(args.out, evaluation_files(evaluation, args.inter_rater))
+    with OutputFolder(args.out, overwrite=args.overwrite) as folder:
+        cases = find_cases(args.prediction, args.truth, args.bodies)
+        with ProgressBar() as bar:
+            evaluation = evaluate_cases(cases, options, bar)
+        write_into(folder.staging, evaluation_files(evaluation, args.inter_rater))
     _print(evaluation, args.out)
     return 0
 

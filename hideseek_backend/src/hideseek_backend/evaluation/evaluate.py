@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from hideseek_backend.evaluation.instances import POLARITIES, Connectivity, phen
 from hideseek_backend.evaluation.masks import Mask, check_same_frame, read_mask
 from hideseek_backend.evaluation.metrics import PolarityRule, UnitScores, score_unit
 from hideseek_backend.evaluation.summary import FalseFindings, Stat, false_findings, summarise
+from hideseek_backend.progress import Progress, ProgressCallback
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -81,11 +82,10 @@ class Evaluation:
 def evaluate_cases(
     cases: Sequence[CaseFiles],
     options: ScoringOptions | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Evaluation:
     """Score all cases.
 
-    progress: called with (cases done, cases in total).
     Raises InputError and GeometryError for masks that cannot be compared.
     """
     options = options or ScoringOptions()
@@ -98,7 +98,7 @@ def evaluate_cases(
         totals.append(total)
         dimensions.add(rank)
         if progress is not None:
-            progress(done + 1, len(cases))
+            progress(Progress("scoring cases", None, done + 1, len(cases)))
     if len(dimensions) != 1:
         raise InputError(
             "Slices and volumes cannot be scored together.",

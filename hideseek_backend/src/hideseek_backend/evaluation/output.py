@@ -1,4 +1,4 @@
-"""Writing results whole or not at all."""
+"""Tables and JSON as text, and files that appear whole."""
 
 from __future__ import annotations
 
@@ -7,39 +7,27 @@ import io
 import json
 import math
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hideseek_backend.errors import OutputError
 
 
-def write_files(folder: Path, files: Mapping[str, str | bytes]) -> list[Path]:
-    """Write files into a folder, each complete before it takes its name.
-
-    Raises OutputError when the folder cannot be made or written.
-    """
+def write_into(folder: Path, files: Mapping[str, str | bytes]) -> list[Path]:
+    """Write files into a folder, each complete before it takes its name."""
     written = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            data = content.encode("utf-8") if isinstance(content, str) else content
-            handle, temporary = tempfile.mkstemp(dir=folder, prefix=".partial-")
-            try:
-                with os.fdopen(handle, "wb") as stream:
-                    stream.write(data)
-                os.chmod(temporary, 0o644)
-                os.replace(temporary, folder / name)
-            finally:
-                Path(temporary).unlink(missing_ok=True)
-            written.append(folder / name)
-    except OSError as error:
-        raise OutputError(
-            f"Results cannot be written to {folder}: {error.strerror or error}.",
-            "Choose a folder you may write to, with room on its disk.",
-        ) from error
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        data = content.encode("utf-8") if isinstance(content, str) else content
+        path = folder / name
+        part = path.with_name(f".{os.getpid()}-{name}")
+        try:
+            part.write_bytes(data)
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+        written.append(path)
     return written
 
 
