@@ -1,0 +1,55 @@
+"""`hideseek screen`: every vertebra's probability of malignancy, by the encoder alone."""
+
+from __future__ import annotations
+
+import argparse
+
+from hideseek_backend.cli import inputs
+from hideseek_backend.cli.progress import ProgressBar
+from hideseek_backend.cli.segment import print_warnings
+from hideseek_backend.report.output import OutputFolder, writing
+
+SHOWN = ("vertebra", "p_malignant", "reason", "body_volume_mm3")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `screen`."""
+    inputs.add_case(parser)
+    inputs.add_model(parser)
+    inputs.add_method(parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Screen the case, write vertebrae.csv and report.json, and print the table.
+
+    Raises HideSeekError for input, model, device or output that cannot be used.
+    """
+    with (
+        OutputFolder(args.out, overwrite=args.overwrite) as folder,
+        ProgressBar(quiet=args.quiet) as progress,
+    ):
+        from hideseek_backend.case import screen_ct
+        from hideseek_backend.models.store import load_model
+        from hideseek_backend.report.case_files import write_screening
+
+        model = load_model(args.model, device=args.device)
+        result = screen_ct(
+            args.ct,
+            args.vertebrae,
+            bodies=args.bodies,
+            labels=args.labels,
+            levels=args.levels,
+            model=model,
+            device=args.device,
+            options=inputs.options_from(args, model.spec.defaults),
+            progress=progress,
+        )
+        with writing(folder.target):
+            write_screening(result, folder.staging)
+    from hideseek_backend.report.tables import text_table, vertebra_rows
+
+    print(text_table(SHOWN, vertebra_rows(result.vertebrae)))
+    print_warnings(result)
+    print(f"\nResults: {args.out}")
+    print("Research use only: not a diagnosis.")
+    return 0

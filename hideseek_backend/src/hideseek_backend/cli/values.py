@@ -1,0 +1,79 @@
+"""Values of options, checked while the command line is parsed."""
+
+from __future__ import annotations
+
+import json
+import re
+from argparse import ArgumentTypeError
+from collections.abc import Callable
+from typing import Any
+
+_LEVEL = re.compile(r"(C[1-7]|T([1-9]|1[0-3])|L[1-6])")
+
+
+def number(
+    low: float, high: float, *, open_low: bool = False, open_high: bool = False
+) -> Callable[[str], float]:
+    """Return a type for a number from `low` to `high`, ends excluded where open."""
+    what = f"a number {'above' if open_low else 'from'} {low:g} {'to below' if open_high else 'to'}"
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        inside = low <= value <= high
+        if not inside or (open_low and value == low) or (open_high and value == high):
+            raise ArgumentTypeError(f"expected {what} {high:g}, got '{text}'")
+        return value
+
+    return parse
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """Return a type for a whole number from `low` to `high`."""
+
+    def parse(text: str) -> int:
+        if re.fullmatch(r"[+-]?\d+", text.strip()) is None or not low <= int(text) <= high:
+            raise ArgumentTypeError(f"expected a whole number from {low} to {high}, got '{text}'")
+        return int(text)
+
+    return parse
+
+
+def levels(text: str) -> tuple[str, ...]:
+    """Parse "T12,L1" or "T10-T12,L1" into level names; ranges are not understood across regions.
+
+    Raises ArgumentTypeError naming the first unknown level.
+    """
+    found: list[str] = []
+    for item in filter(None, (part.strip().upper() for part in text.split(","))):
+        first, dash, last = item.partition("-")
+        for name in (first, last) if dash else (first,):
+            if _LEVEL.fullmatch(name) is None:
+                raise ArgumentTypeError(
+                    f"unknown level '{name}': expected C1 to C7, T1 to T13 or L1 to L6, "
+                    "separated by commas, as T12,L1"
+                )
+        if not dash:
+            found.append(first)
+            continue
+        if first[0] != last[0] or int(first[1:]) > int(last[1:]):
+            raise ArgumentTypeError(
+                f"expected a range within one region from cranial to caudal, as T10-T12, got '{item}'"
+            )
+        found.extend(f"{first[0]}{n}" for n in range(int(first[1:]), int(last[1:]) + 1))
+    if not found:
+        raise ArgumentTypeError("expected at least one level, as T12,L1")
+    return tuple(dict.fromkeys(found))
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """Parse "name=value" into a name and a JSON value; plain words stay words."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip().isidentifier():
+        raise ArgumentTypeError(f"expected name=value, as peak_fraction=0.3, got '{text}'")
+    try:
+        return name.strip(), json.loads(value)
+    except ValueError:
+        return name.strip(), value.strip()

@@ -1,0 +1,140 @@
+"""The verbs of the command: what each does, where it lives, and an example."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+
+class Command(Protocol):
+    """A module that carries out a verb."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the verb's arguments."""
+
+    def main(self, args: argparse.Namespace) -> int | None:
+        """Carry the verb out; return the exit status, None for success."""
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb, loaded only when it is called.
+
+    module: the Command, or "" for a verb with sub-verbs.
+    """
+
+    help: str
+    module: str
+    example: str
+    parts: tuple[tuple[str, Verb], ...] = ()
+
+    def load(self) -> Command:
+        """Import the verb's module."""
+        return cast(Command, importlib.import_module(self.module))
+
+
+VERBS: dict[str, Verb] = {
+    "segment": Verb(
+        "find lytic and blastic lesions in a CT with vertebra masks",
+        "hideseek_backend.cli.segment",
+        "hideseek segment ct.nii.gz vertebrae.nii.gz --out results --slices all",
+    ),
+    "screen": Verb(
+        "give every vertebra's probability of malignancy, in seconds",
+        "hideseek_backend.cli.screen",
+        "hideseek screen ct.nii.gz vertebrae.nii.gz --out results",
+    ),
+    "phantom": Verb(
+        "make a CT of a spine with known lesions and benign look-alikes",
+        "hideseek_backend.cli.phantom",
+        "hideseek phantom --out phantom --seed 7",
+    ),
+    "evaluate": Verb(
+        "compare lesion masks with reference masks",
+        "hideseek_backend.evaluation.command",
+        "hideseek evaluate results/lesions.nii.gz truth.nii.gz --out score",
+    ),
+    "train": Verb(
+        "train a model",
+        "hideseek_backend.training.command",
+        "hideseek train --out runs/mine",
+    ),
+    "benchmark": Verb(
+        "measure speed or accuracy",
+        "",
+        "hideseek benchmark speed --json speed.json",
+        (
+            (
+                "speed",
+                Verb(
+                    "reference protocol against fast: seconds, memory and agreement",
+                    "hideseek_backend.evaluation.speed_command",
+                    "hideseek benchmark speed --json speed.json",
+                ),
+            ),
+            (
+                "quality",
+                Verb(
+                    "our settings, the paper's and its baselines on fixed phantom splits",
+                    "hideseek_backend.evaluation.quality_command",
+                    "hideseek benchmark quality --json quality.json",
+                ),
+            ),
+        ),
+    ),
+    "models": Verb(
+        "list, install, import and verify models",
+        "",
+        "hideseek models list",
+        (
+            (
+                "list",
+                Verb(
+                    "show the models at hand",
+                    "hideseek_backend.cli.models_list",
+                    "hideseek models list",
+                ),
+            ),
+            (
+                "verify",
+                Verb(
+                    "check a model folder against its hashes",
+                    "hideseek_backend.cli.models_verify",
+                    "hideseek models verify bundled",
+                ),
+            ),
+            (
+                "install",
+                Verb(
+                    "download a published model from its authors' public places",
+                    "hideseek_backend.cli.models_install",
+                    "hideseek models install dae-verts",
+                ),
+            ),
+            (
+                "import-reference",
+                Verb(
+                    "turn the authors' checkpoint, classifier and scaler into a model folder",
+                    "hideseek_backend.cli.models_import",
+                    "hideseek models import-reference --dae last.ckpt "
+                    "--classifier classifier_lr.pkl --scaler scaler.pkl --out dae-verts",
+                ),
+            ),
+            (
+                "check",
+                Verb(
+                    "rerun the authors' notebook case and compare with the figures it prints",
+                    "hideseek_backend.cli.models_check",
+                    "hideseek models check dae-verts",
+                ),
+            ),
+        ),
+    ),
+    "worker": Verb(
+        "run the backend as a process that speaks JSON lines (for 3D Slicer)",
+        "hideseek_backend.cli.worker_verb",
+        "ssh workstation hideseek worker",
+    ),
+}
