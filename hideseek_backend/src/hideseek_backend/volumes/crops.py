@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
-
 from hideseek_backend.errors import LabelError
 from hideseek_backend.volumes.padding import SOFT_TISSUE_HU, BoolArray, find_padding
 from hideseek_backend.volumes.vertebrae import Vertebrae
 from hideseek_backend.volumes.volume import FloatArray, Volume, apply_affine
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
 
 CROP_SIZE = 64
 CROP_SPACING_MM = 0.8
@@ -228,8 +227,9 @@ def crop_block(block: VertebraBlock, slices: Sequence[int] | None = None) -> Ver
     image = _resample(hu, shifted, wanted, order=1, mode="nearest")
     valid = _valid(block, to_block, shifted, where, wanted)
     image[~valid] = SOFT_TISSUE_HU
-    body = _resample_mask(block.body[where], shifted, wanted)
-    vertebra = _resample_mask(block.vertebra[where], shifted, wanted)
+    # Masks go on beyond a face as they end there; only measured voxels count.
+    body = _resample_mask(block.body[where], shifted, wanted) & valid
+    vertebra = _resample_mask(block.vertebra[where], shifted, wanted) & valid
     return VertebraCrop(block.level, frame, image, body, vertebra, valid, wanted)
 
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
 from hideseek_backend.errors import GeometryError, InputError
+from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float64]
 
