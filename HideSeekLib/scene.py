@@ -1,0 +1,489 @@
+"""A case in the scene: the backend's results as nodes, and the review that drives them.
+
+One text node, the hub, stands for a case. It holds the decisions and refers to every other node
+of the case by role, so that a reopened scene finds all of it again. The CT and the segmentations
+are only referred to: nothing of the user's is changed or moved.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import slicer
+
+from . import __version__, evidence, folders, lesions_view, levels, tables
+from .errors import SceneError
+from .geometry import grid_of, in_scene, need
+from .i18n import _
+from .record import Record, same_grid
+from .results import VertebraReply, parse_vertebra
+from .review import Review
+from .segments import LesionSegments
+from .tables import Row, VertebraRow
+
+__all__ = [
+    "ApplyReport",
+    "Case",
+    "Row",
+    "VertebraRow",
+    "begin_run",
+    "case_from_node",
+    "cases_in_scene",
+]
+
+HUB_ATTRIBUTE = "HideSeek.Case"
+ROLES = ("ct", "vertebrae", "bodies", "record", "lesions", "candidates", "vertebraTable")
+_DEFAULT_TAU = 0.5
+
+
+@dataclass(frozen=True)
+class ApplyReport:
+    """What a change did. changed: candidate keys kept now and not before, or the reverse;
+    segments: names of the segments rewritten; edited_by_hand: those that were left alone."""
+
+    changed: frozenset[str]
+    segments: tuple[str, ...]
+    edited_by_hand: tuple[str, ...]
+    seconds: float
+
+
+# The scene's own nodes know nothing of Python objects: this finds the Case of a hub again.
+_open_cases: dict[str, Case] = {}
+
+
+def begin_run(
+    ct_node: Any,
+    vertebra_node: Any = None,
+    *,
+    model: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    levels: Sequence[str] = (),
+    body_node: Any = None,
+    overrides: Mapping[str, str] | None = None,
+) -> Case:
+    """Give the case that a run shall write into.
+
+    That is the newest case of this CT, segmentation and model, unless something was decided there
+    about one of `levels`: then a new version is made beside it, so a reviewed result is never
+    overwritten. model: what the worker told of the loaded model ("name", "hash"); options: what
+    the run is asked for, its "tau" being the first Δ threshold.
+    Raises NodeGone or InputError when the CT cannot be used.
+    """
+    need(ct_node, _("The CT"))
+    grid = grid_of(ct_node)
+    digest = (model or {}).get("hash")
+    for case in reversed(cases_in_scene()):
+        if (
+            case.ct is ct_node
+            and case.vertebra_node is vertebra_node
+            and case.record.model.get("hash") == digest
+            and same_grid(case.record.grid, grid)
+        ):
+            if any(case.review.reviewed(level) for level in levels):
+                break
+            case.record.overrides = dict(overrides or {})
+            case.record.options = dict(options or {})
+            return case
+    record = Record(
+        name=folders.free_name(ct_node.GetScene(), ct_node.GetName()),
+        grid=grid,
+        model=dict(model or {}),
+        options=dict(options or {}),
+        overrides=dict(overrides or {}),
+        provenance={"hideseek": __version__},
+    )
+    return Case._create(record, ct_node, vertebra_node, body_node)
+
+
+def cases_in_scene(scene: Any = None) -> list[Case]:
+    """All cases of the scene, the newest last. Damaged ones are left out."""
+    scene = scene or slicer.mrmlScene
+    found = []
+    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLTextNode")):
+        node = scene.GetNthNodeByClass(index, "vtkMRMLTextNode")
+        if node.GetAttribute(HUB_ATTRIBUTE):
+            try:
+                found.append(case_from_node(node))
+            except SceneError:
+                continue
+    return found
+
+
+def case_from_node(hub: Any) -> Case:
+    """The case of a hub node, as it is or as it was saved.
+
+    Raises NodeGone when the hub or its record is gone, SceneError when what is stored is damaged.
+    """
+    need(hub, _("The HideSeek case"))
+    known = _open_cases.get(hub.GetID())
+    if known is not None and known.node is hub:
+        return known
+    record_node = hub.GetNodeReference("record")
+    need(record_node, _("The stored result of this HideSeek case"))
+    return Case(hub, Record.loads(record_node.GetText() or ""))
+
+
+class Case:
+    """One CT's results under review. Made by `begin_run` or `case_from_node`.
+
+    Every method that needs the scene raises NodeGone when the case was deleted or the scene was
+    closed. Other nodes of ours that were deleted are made again from the stored result.
+    """
+
+    def __init__(self, hub: Any, record: Record) -> None:
+        self.node = hub
+        self.record = record
+        self.review = Review(float(record.options.get("tau", _DEFAULT_TAU)))
+        self._segments: LesionSegments | None = None
+        self._surfaces_lost = False
+        stored = self._stored()
+        for reply in record.replies.values():
+            self._put_candidates(reply)
+        self._edited = {tuple(pair) for pair in stored.get("edited", ())}
+        if "review" in stored:
+            self.review.restore(stored["review"])
+        # What the segments show: after a reload they are compared with this, not with what a
+        # change that is under way makes of it.
+        self._shown = self.review.kept_keys()
+        _open_cases[hub.GetID()] = self
+
+    @classmethod
+    def _create(cls, record: Record, ct: Any, vertebrae: Any, bodies: Any) -> Case:
+        scene = ct.GetScene()
+        hub = scene.AddNewNodeByClass("vtkMRMLTextNode", record.name)
+        hub.SetAttribute(HUB_ATTRIBUTE, "1")
+        for role, node in (("ct", ct), ("vertebrae", vertebrae), ("bodies", bodies)):
+            if node is not None:
+                hub.SetNodeReferenceID(role, node.GetID())
+        folder = folders.case_folder(scene, record.name, ct)
+        folders.place(scene, hub, folder)
+        case = cls(hub, record)
+        case._node("record", "vtkMRMLTextNode", _("{case} record"))
+        case._save_record()
+        case._save_review()
+        case._lesions()
+        case._fill_tables()
+        return case
+
+    # -- nodes ----------------------------------------------------------------------------------
+    @property
+    def alive(self) -> bool:
+        """Tell whether the case is still in a scene."""
+        return in_scene(self.node)
+
+    @property
+    def name(self) -> str:
+        """The case's name, as its folder and nodes have it."""
+        return self.record.name
+
+    def _reference(self, role: str) -> Any:
+        return self.node.GetNodeReference(role) if self.alive else None
+
+    @property
+    def ct(self) -> Any:
+        """The CT volume node, or None when it was deleted."""
+        return self._reference("ct")
+
+    @property
+    def vertebra_node(self) -> Any:
+        """The user's vertebra segmentation node, or None."""
+        return self._reference("vertebrae")
+
+    @property
+    def lesions(self) -> Any:
+        """The segmentation node of kept lesions, or None when it was deleted."""
+        return self._reference("lesions")
+
+    @property
+    def candidates_table(self) -> Any:
+        """The candidates table node, or None when it was deleted."""
+        return self._reference("candidates")
+
+    @property
+    def vertebra_table(self) -> Any:
+        """The vertebra table node, or None when it was deleted."""
+        return self._reference("vertebraTable")
+
+    def healthy(self, level: str) -> Any:
+        """The healthy edit of a vertebra as a volume node, or None."""
+        return self._reference(f"healthy.{level}")
+
+    def difference(self, level: str) -> Any:
+        """Healthy edit minus image as a volume node, or None."""
+        return self._reference(f"difference.{level}")
+
+    def _node(self, role: str, class_name: str, title: str, subfolder: str | None = None) -> Any:
+        """Our node of a role, made (again) when there is none."""
+        hub = need(self.node, _("The HideSeek case"))
+        node = hub.GetNodeReference(role)
+        if node is None:
+            scene = hub.GetScene()
+            node = scene.AddNewNodeByClass(class_name, title.format(case=self.name))
+            hub.SetNodeReferenceID(role, node.GetID())
+            folders.place(scene, node, folders.folder_of(scene, hub), subfolder)
+            if self.ct is not None and node.IsA("vtkMRMLTransformableNode"):
+                parent = self.ct.GetTransformNodeID()
+                if parent:
+                    node.SetAndObserveTransformNodeID(parent)
+        return node
+
+    def _lesions(self) -> LesionSegments:
+        """The lesion segments, in step with the node: adopted after a reload, made when gone."""
+        before = need(self.node, _("The HideSeek case")).GetNodeReference("lesions")
+        if self._segments is not None and before is self._segments.node:
+            return self._segments
+        node = self._node("lesions", "vtkMRMLSegmentationNode", _("{case} lesions"))
+        segments = LesionSegments(node, self.record.grid)
+        self._segments = segments
+        replies = self.record.replies.values()
+        if before is not None:
+            segments.edited = {(pair[0], pair[1]) for pair in self._edited}
+            segments.adopt(replies, self._shown)
+        else:
+            lesions_view.prepare(node, self.ct, self.record.grid)
+            for reply in replies:
+                segments.put(reply)
+            segments.apply(self._shown)
+        return segments
+
+    # -- results --------------------------------------------------------------------------------
+    def set_screen(self, vertebrae: Iterable[Mapping[str, Any]]) -> None:
+        """Take in a screening: [{"level", "p_malignant", "reason"}].
+
+        Analysed levels keep their own P.
+        """
+        need(self.node, _("The HideSeek case"))
+        for entry in vertebrae:
+            p = entry.get("p_malignant")
+            if entry["level"] in levels.LEVELS:
+                probability = float("nan") if p is None else float(p)
+                self.record.screen[entry["level"]] = (probability, str(entry.get("reason") or ""))
+        self._save_record()
+        self._fill_tables()
+
+    def add_vertebra(
+        self, message: Mapping[str, Any], options: Mapping[str, Any] | None = None
+    ) -> Case:
+        """Take in one finished vertebra, as the worker streamed it; returns the case it went to.
+
+        That is this case, unless decisions were made about the vertebra meanwhile: then a new
+        version takes the result and the reviewed one stays.
+        Raises ReplyError for a malformed message (nothing is changed then), NodeGone.
+        """
+        need(self.node, _("The HideSeek case"))
+        options = dict(self.record.options if options is None else options)
+        reply = parse_vertebra(message, options)
+        self._check_inside(reply)
+        if self.review.reviewed(reply.level):
+            newer = begin_run(
+                need(self.ct, _("The CT")),
+                self.vertebra_node,
+                model=self.record.model,
+                options=self.record.options,
+                levels=[reply.level],
+                overrides=self.record.overrides,
+            )
+            return newer.add_vertebra(message, options)
+        segments = self._lesions()
+        shown = VertebraReply(**{**reply.__dict__, "evidence": None})
+        self.record.replies[reply.level] = shown
+        self._put_candidates(shown)
+        segments.put(shown)
+        self._shown = self.review.kept_keys()
+        segments.apply(self._shown, [c.key for c in shown.candidates])
+        if reply.evidence is not None:
+            evidence.put(
+                self._evidence_node("healthy", reply.level, _("{level} healthy edit")),
+                self._evidence_node("difference", reply.level, _("{level} difference")),
+                self.ct,
+                reply.evidence,
+            )
+        self._save_record()
+        self._save_review()
+        self._fill_tables()
+        return self
+
+    def finish(self, provenance: Mapping[str, Any]) -> None:
+        """Keep the run's provenance (versions, model hash, seed, device, timings) with the case."""
+        need(self.node, _("The HideSeek case"))
+        self.record.provenance.update(provenance)
+        self._save_record()
+
+    def _check_inside(self, reply: VertebraReply) -> None:
+        shape = self.record.grid.shape
+        for number, index in reply.voxels.items():
+            if len(index) and (index.min() < 0 or (index.max(0) >= shape).any()):
+                raise SceneError(
+                    _(
+                        "Candidate {number} of {level} lies outside the CT that was analysed."
+                    ).format(number=number, level=reply.level)
+                )
+
+    def _evidence_node(self, kind: str, level: str, title: str) -> Any:
+        name = f"{self.name} " + title.format(level=level)
+        return self._node(
+            f"{kind}.{level}", "vtkMRMLScalarVolumeNode", name.replace("{", "{{").replace("}", "}}"),
+            _("Evidence"),
+        )  # fmt: skip
+
+    def _put_candidates(self, reply: VertebraReply) -> None:
+        tau = reply.options.get("tau")
+        self.review.set_candidates(
+            reply.level, reply.candidates, None if tau is None else float(tau)
+        )
+
+    # -- review ---------------------------------------------------------------------------------
+    def set_threshold(self, threshold: float, *, live: bool = False) -> ApplyReport:
+        """Set the Δ threshold and apply it. live: while the slider is dragged."""
+        started = time.perf_counter()
+        need(self.node, _("The HideSeek case"))
+        return self._apply(self.review.set_threshold(threshold, live=live), started, live)
+
+    def decide(
+        self, keys: Iterable[str], verdict: str | None, reason: str | None = None
+    ) -> ApplyReport:
+        """Accept, reject or (None) reset candidates as one step. Unknown keys raise KeyError."""
+        started = time.perf_counter()
+        need(self.node, _("The HideSeek case"))
+        return self._apply(self.review.decide(keys, verdict, reason), started)
+
+    def set_reason(self, keys: Iterable[str], reason: str) -> ApplyReport:
+        """Write a reason beside decisions."""
+        started = time.perf_counter()
+        need(self.node, _("The HideSeek case"))
+        return self._apply(self.review.set_reason(keys, reason), started)
+
+    def undo(self) -> ApplyReport:
+        """Take the last change back."""
+        started = time.perf_counter()
+        need(self.node, _("The HideSeek case"))
+        return self._apply(self.review.undo(), started)
+
+    def redo(self) -> ApplyReport:
+        """Do the last change that was taken back again."""
+        started = time.perf_counter()
+        need(self.node, _("The HideSeek case"))
+        return self._apply(self.review.redo(), started)
+
+    def restore_segment(self, level: str, polarity: str) -> None:
+        """Draw a segment that was edited by hand from its candidates again; the edit is given up."""
+        self._lesions().restore(level, polarity, self.review.kept_keys())
+        self._save_review()
+
+    def refresh_surfaces(self) -> None:
+        """Make the 3D surfaces again that a change of voxels threw away; call after a drag."""
+        if self._surfaces_lost and in_scene(self.lesions):
+            lesions_view.show_surfaces(self.lesions, True)
+        self._surfaces_lost = False
+
+    def _apply(self, changed: set[str], started: float, live: bool = False) -> ApplyReport:
+        segments = self._lesions()
+        had_surfaces = lesions_view.has_surfaces(segments.node)
+        self._shown = self.review.kept_keys()
+        written, left = segments.apply(self._shown, changed)
+        if had_surfaces and written:
+            self._surfaces_lost = True
+        self._save_review()
+        self._fill_tables()
+        if not live:
+            self.refresh_surfaces()
+        return ApplyReport(
+            frozenset(changed), tuple(written), tuple(left), time.perf_counter() - started
+        )
+
+    # -- tables ---------------------------------------------------------------------------------
+    def rows(self, keys: Iterable[str] | None = None) -> list[Row]:
+        """Candidates as the table shows them, from head to foot; keys limits them (a filter)."""
+        wanted = None if keys is None else set(keys)
+        rows = []
+        for c in self.record.candidates():
+            if wanted is not None and c.key not in wanted:
+                continue
+            decision = self.review.decision(c.key)
+            rows.append(
+                Row(
+                    c.key,
+                    c.vertebra,
+                    c.number,
+                    c.polarity,
+                    c.delta,
+                    self.review.kept(c.key),
+                    decision.verdict,
+                    decision.reason,
+                    c.p_hide,
+                    c.slices,
+                    c.area_px,
+                    c.volume_mm3,
+                    c.mean_hu,
+                    c.centroid_ras,
+                )  # fmt: skip
+            )
+        return rows
+
+    def volume_mm3(self, level: str, polarity: str) -> float:
+        """Volume of what is kept, mm³: the backend's own figure while nothing was changed."""
+        reply = self.record.replies[level]
+        own = [c for c in reply.candidates if c.polarity == polarity]
+        if all(self.review.kept(c.key) == c.kept for c in own):
+            return reply.lytic_volume_mm3 if polarity == "lytic" else reply.blastic_volume_mm3
+        return self.review.volume_mm3(level, polarity)
+
+    def vertebra_rows(self) -> list[VertebraRow]:
+        """Vertebrae as the table shows them, from head to foot."""
+        return [self._vertebra_row(level) for level in self.record.levels()]
+
+    def _vertebra_row(self, level: str) -> VertebraRow:
+        nan = float("nan")
+        reply = self.record.replies.get(level)
+        if reply is None:
+            p, reason = self.record.screen[level]
+            return VertebraRow(level, p, None, False, reason, None, nan, nan, nan, nan, nan, ())
+        lytic, blastic = self.volume_mm3(level, "lytic"), self.volume_mm3(level, "blastic")
+        body = reply.body_volume_mm3
+        return VertebraRow(
+            level, reply.p_malignant, reply.p_healthy_image, reply.analysed, reply.reason,
+            reply.phenotype, body, lytic, blastic, lytic / body if body > 0 else nan,
+            blastic / body if body > 0 else nan, reply.warnings,
+        )  # fmt: skip
+
+    def _fill_tables(self) -> None:
+        tables.fill(
+            self._node("candidates", "vtkMRMLTableNode", _("{case} candidates")),
+            tables.CANDIDATE_COLUMNS,
+            [tables.candidate_values(row) for row in self.rows()],
+        )
+        tables.fill(
+            self._node("vertebraTable", "vtkMRMLTableNode", _("{case} vertebrae")),
+            tables.VERTEBRA_COLUMNS,
+            [tables.vertebra_values(row) for row in self.vertebra_rows()],
+        )
+
+    # -- saving ---------------------------------------------------------------------------------
+    def _stored(self) -> dict[str, Any]:
+        text = self.node.GetText()
+        if not text:
+            return {}
+        try:
+            return dict(json.loads(text))
+        except ValueError as error:
+            raise SceneError(
+                _("The stored review of '{name}' cannot be read: {error}").format(
+                    name=self.node.GetName(), error=error
+                )
+            ) from error
+
+    def _save_record(self) -> None:
+        node = self._node("record", "vtkMRMLTextNode", _("{case} record"))
+        node.SetText(self.record.dumps())
+
+    def _save_review(self) -> None:
+        need(self.node, _("The HideSeek case"))
+        if self._segments is not None:
+            self._edited = set(self._segments.edited)
+        self.node.SetText(
+            json.dumps({"review": self.review.to_json(), "edited": sorted(map(list, self._edited))})
+        )

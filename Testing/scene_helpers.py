@@ -1,0 +1,63 @@
+"""Nodes for tests: a CT from an array, a segmentation from masks, a scene reopened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import slicer
+import slicer.util
+
+from HideSeekLib.geometry import to_vtk
+
+
+def add_ct(
+    scene: Any,
+    voxels: np.ndarray,
+    affine: np.ndarray,
+    name: str = "CT",
+    class_name: str = "vtkMRMLScalarVolumeNode",
+) -> Any:
+    """Add a volume node with voxels (I, J, K)."""
+    node = scene.AddNewNodeByClass(class_name, name)
+    slicer.util.updateVolumeFromArray(node, np.ascontiguousarray(voxels.transpose(2, 1, 0)))
+    node.SetIJKToRASMatrix(to_vtk(affine))
+    node.CreateDefaultDisplayNodes()
+    return node
+
+
+def add_segmentation(
+    scene: Any, ct: Any, segments: dict[str, tuple[str, np.ndarray]], name: str = "Vertebrae"
+) -> Any:
+    """Add a segmentation node: segment id -> (name, mask (I, J, K) on the CT's grid)."""
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    node.SetReferenceImageGeometryParameterFromVolumeNode(ct)
+    node.CreateDefaultDisplayNodes()
+    for segment_id, (segment_name, mask) in segments.items():
+        node.GetSegmentation().AddEmptySegment(segment_id, segment_name)
+        array = np.ascontiguousarray(mask.astype(np.uint8).transpose(2, 1, 0))
+        slicer.util.updateSegmentBinaryLabelmapFromArray(array, node, segment_id, ct)
+    return node
+
+
+def mask_of(node: Any, segment_id: str, ct: Any) -> np.ndarray:
+    """A segment on the CT's grid, (I, J, K) bool, as Slicer's own utilities export it."""
+    array = slicer.util.arrayFromSegmentBinaryLabelmap(node, segment_id, ct)
+    return array.transpose(2, 1, 0).astype(bool)
+
+
+def save_and_reopen(app: Any, folder: Path) -> Any:
+    """Write the scene to an .mrb, close it, and open it in a new scene; returns the new app."""
+    from slicer_core_app import CoreApp, save_mrb
+
+    data = folder / "data"
+    data.mkdir()
+    path = folder / "case.mrb"
+    app.scene.SetRootDirectory(str(folder))
+    save_mrb(app.scene, str(path), str(data))
+    app.close()
+    fresh = CoreApp()
+    if not fresh.scene.ReadFromMRB(str(path)):
+        raise RuntimeError(f"could not read {path}")
+    return fresh

@@ -1,0 +1,84 @@
+"""A real MRML scene on the `slicer-core` package, with the logics a data scene needs.
+
+In Slicer the application builds these at start. Without Qt there is no application, so the tests
+and the demo build the same objects here: one scene, one application logic, and the module logics
+that register node classes and labelmap converters. Nothing in this file is a stand-in for MRML
+itself; only the small `slicer.modules.<name>.logic()` look-up is imitated.
+"""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+from typing import Any
+
+os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
+
+import slicer
+
+
+class CoreApp:
+    """One scene with its logics; `close()` lets go of all of it."""
+
+    def __init__(self) -> None:
+        self.scene = slicer.vtkMRMLScene()
+        self.cache = slicer.vtkCacheManager()
+        self.scene.SetCacheManager(self.cache)
+        self.io_manager = slicer.vtkDataIOManager()
+        self.io_manager.SetCacheManager(self.cache)
+        self.scene.SetDataIOManager(self.io_manager)
+
+        self.app_logic = slicer.vtkSlicerApplicationLogic()
+        self.app_logic.SetMRMLScene(self.scene)
+        self.logics: dict[str, Any] = {}
+        for name, logic_class in (
+            ("colors", slicer.vtkSlicerColorLogic),
+            ("terminologies", slicer.vtkSlicerTerminologiesModuleLogic),
+            ("subjecthierarchy", slicer.vtkSlicerSubjectHierarchyModuleLogic),
+            ("volumes", slicer.vtkSlicerVolumesLogic),
+            ("segmentations", slicer.vtkSlicerSegmentationsModuleLogic),
+            ("markups", slicer.vtkSlicerMarkupsLogic),
+            ("tables", slicer.vtkSlicerTablesLogic),
+            ("texts", slicer.vtkSlicerTextsLogic),
+            ("transforms", slicer.vtkSlicerTransformLogic),
+            ("models", slicer.vtkSlicerModelsLogic),
+        ):
+            logic = logic_class()
+            logic.SetMRMLApplicationLogic(self.app_logic)
+            logic.SetMRMLScene(self.scene)
+            self.app_logic.SetModuleLogic(name.capitalize(), logic)
+            self.logics[name] = logic
+        slicer.mrmlScene = self.scene
+        slicer.modules = SimpleNamespace(
+            **{
+                name: SimpleNamespace(logic=lambda one=logic: one)
+                for name, logic in self.logics.items()
+            }
+        )
+
+    def close(self) -> None:
+        """Empty the scene and forget the logics, so that a later app starts clean."""
+        self.scene.Clear(True)
+        for logic in self.logics.values():
+            logic.SetMRMLScene(None)
+        self.logics.clear()
+        slicer.mrmlScene = None
+
+
+def save_mrb(scene: Any, path: str, folder: str) -> None:
+    """Write every storable node into folder and the scene with its data into path (.mrb)."""
+    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLStorableNode")):
+        node = scene.GetNthNodeByClass(index, "vtkMRMLStorableNode")
+        if not node.GetSaveWithScene() or node.GetHideFromEditors() and not node.GetStorageNode():
+            continue
+        if not node.GetStorageNode():
+            node.AddDefaultStorageNode()
+        storage = node.GetStorageNode()
+        if storage is None:
+            continue
+        extension = storage.GetDefaultWriteFileExtension()
+        storage.SetFileName(os.path.join(folder, f"node{index}.{extension}"))
+        if not storage.WriteData(node):
+            raise RuntimeError(f"could not write {node.GetName()}")
+    if not scene.WriteToMRB(path):
+        raise RuntimeError(f"could not write {path}")
