@@ -1,0 +1,167 @@
+"""HideSeek module: the shell that Slicer loads; everything it does is in HideSeekLib."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import slicer
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+if importlib.util.find_spec("HideSeekLib") is None:
+    # Run from a source tree: the library lies beside the module's folder. An installed extension
+    # has both in the folder of scripted modules, which is on the path already.
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+
+class HideSeek(ScriptedLoadableModule):
+    """What Slicer shows about the module before it is opened."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        parent.title = _("HideSeek")
+        parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        parent.dependencies = []
+        parent.contributors = [_("The HideSeek contributors")]
+        parent.helpText = _(
+            "Finds candidates for lytic and blastic metastases in vertebrae on CT: a diffusion "
+            "autoencoder makes a healthy edit of a vertebra, what changed gives candidates, and "
+            "Hide-and-Seek Attribution scores each of them (Δ).<br>"
+            "Choose a CT and a vertebra segmentation, screen all levels or pick one in a slice "
+            "view, then review the candidates and export the lesions.<br>"
+            "<b>Research use only. Not cleared for diagnosis.</b>"
+        ) + self.getDefaultModuleDocumentationLink()
+        parent.acknowledgementText = _(
+            "The method follows Atad et al., Hide-and-Seek Attribution (2025), on diffusion "
+            "autoencoders by Preechakul et al. (2022)."
+        )
+        slicer.app.connect("startupCompleted()", registerSampleData)
+
+
+def registerSampleData():
+    """Offer the phantom in the Sample Data module; it is made on this computer when asked for."""
+    from HideSeekLib import sample_data
+
+    sample_data.register()
+
+
+class HideSeekWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """Holds the panel while the module is open."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = None
+        self.panel = None
+
+    def setup(self):
+        """Build the panel; starts no process and installs nothing."""
+        ScriptedLoadableModuleWidget.setup(self)
+        from HideSeekLib.widget import HideSeekPanel
+
+        self.logic = HideSeekLogic()
+        self.panel = HideSeekPanel(
+            self.resourcePath("UI/HideSeek.ui"), self.logic.parameterNode
+        )
+        self.layout.addWidget(self.panel.widget)
+
+    def exit(self):
+        """Leave pick mode when the user goes to another module."""
+        if self.panel is not None:
+            self.panel.pick.stop()
+
+    def cleanup(self):
+        """End the backend and let go of the scene."""
+        panel, self.panel = self.panel, None
+        if panel is not None:
+            panel.close()
+        self.removeObservers()
+
+    def onReload(self):
+        """Reload the library with the module."""
+        self.cleanup()
+        for name in [n for n in sys.modules if n.split(".")[0] == "HideSeekLib"]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
+
+
+class HideSeekLogic(ScriptedLoadableModuleLogic):
+    """Gives the parameter node; analysis and review are in HideSeekLib, usable without a panel."""
+
+    def parameterNode(self):
+        """Return the MRML node that keeps the panel's choices with the scene."""
+        return ScriptedLoadableModuleLogic.getParameterNode(self)
+
+    def getParameterNode(self):
+        """Return the typed parameter node."""
+        from HideSeekLib.parameters import HideSeekParameterNode
+
+        return HideSeekParameterNode(self.parameterNode())
+
+
+class HideSeekTest(ScriptedLoadableModuleTest):
+    """What only a real Slicer can prove quickly: the panel loads, binds and lets go."""
+
+    def setUp(self):
+        """Start from an empty scene."""
+        slicer.mrmlScene.Clear()
+
+    def runTest(self):
+        """Run each test on an empty scene."""
+        for test in (self.test_parameters, self.test_panel, self.test_levels):
+            self.setUp()
+            test()
+        self.setUp()
+
+    def test_parameters(self):
+        """The parameter node keeps nodes and choices."""
+        from HideSeekLib.parameters import Polarity
+
+        parameters = HideSeekLogic().getParameterNode()
+        ct = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "CT")
+        parameters.ct = ct
+        parameters.polarity = Polarity.LYTIC
+        parameters.levelOverrides = {"Segment_1": "T12"}
+        again = HideSeekLogic().getParameterNode()
+        _expect(again.ct, ct)
+        _expect(again.polarity, Polarity.LYTIC)
+        _expect(again.levelOverrides, {"Segment_1": "T12"})
+
+    def test_panel(self):
+        """The panel builds on the real widgets and follows the scene."""
+        slicer.util.selectModule("HideSeek")
+        panel = slicer.modules.HideSeekWidget.panel
+        ct = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "CT")
+        panel.ui.ctSelector.setCurrentNode(ct)
+        slicer.app.processEvents()
+        _expect(panel.parameters.ct, ct)
+        _expect(panel.ui.analyseButton.enabled, False)
+        slicer.mrmlScene.Clear()
+        slicer.app.processEvents()
+        _expect(panel.parameters.ct, None)
+
+    def test_levels(self):
+        """Segments are matched to levels and shown in the table."""
+        slicer.util.selectModule("HideSeek")
+        panel = slicer.modules.HideSeekWidget.panel
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Vertebrae")
+        for name in ("vertebrae_T12", "L1 vertebra", "aorta"):
+            node.GetSegmentation().AddEmptySegment(name, name)
+        panel.ui.vertebraeSelector.setCurrentNode(node)
+        slicer.app.processEvents()
+        panel.inputs_changed()
+        _expect(panel.inputs.levels(), ("T12", "L1"))
+        _expect(panel.ui.levelsTable.rowCount, 3)
+
+
+def _expect(got, wanted):
+    """Fail with both values; bare asserts say nothing when Slicer runs with -O."""
+    if got != wanted:
+        raise AssertionError(f"expected {wanted!r}, got {got!r}")

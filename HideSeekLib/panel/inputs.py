@@ -1,0 +1,144 @@
+"""Inputs: CT, segmentations, and which segment is which vertebra."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .. import blocks, vertebrae
+from ..analysis import Inputs
+from ..errors import SceneError
+from ..i18n import _
+from ..levels import LEVELS
+from . import tables
+
+if TYPE_CHECKING:
+    from ..widget import HideSeekPanel
+
+FOUND_BY = {
+    "user": lambda: _("you"),
+    "terminology": lambda: _("terminology"),
+    "segment id": lambda: _("segment id"),
+    "name": lambda: _("name"),
+}
+NOT_A_VERTEBRA = "-"
+
+
+class InputsSection:
+    """Shows the inputs and keeps the user's corrections of levels in the parameter node."""
+
+    def __init__(self, panel: HideSeekPanel) -> None:
+        self.panel = panel
+        self.ui = ui = panel.ui
+        self.matches: tuple[Any, ...] = ()
+        tables.stretch_columns(ui.levelsTable, 0)
+        entries = [(_("not a vertebra"), NOT_A_VERTEBRA), *((level, level) for level in LEVELS)]
+        tables.fill_combo(ui.levelCombo, entries, "")
+        schemes = {
+            "": _("not used"),
+            "verse": _("VerSe, SPINEPS (20 = L1)"),
+            "totalsegmentator": _("TotalSegmentator 2 (31 = L1)"),
+            "totalsegmentator-v1": _("TotalSegmentator 1 (22 = L1)"),
+        }
+        tables.fill_combo(ui.schemeCombo, [(text, key) for key, text in schemes.items()], "")
+        for selector in (ui.ctSelector, ui.vertebraeSelector, ui.bodiesSelector):
+            selector.connect("currentNodeChanged(vtkMRMLNode*)", lambda node: panel.later_inputs())
+        ui.levelsTable.connect("itemSelectionChanged()", self._show_selected)
+        ui.levelCombo.connect("activated(int)", lambda index: self._relabel())
+        ui.schemeCombo.connect("activated(int)", lambda index: self._use_scheme())
+        ui.resetLevelsButton.connect("clicked()", self._forget)
+
+    def inputs(self) -> Inputs:
+        """Return the chosen nodes; `ct` may be None."""
+        node = self.panel.parameters
+        return Inputs(node.ct, node.vertebrae, node.bodies, dict(node.levelOverrides))
+
+    def levels(self) -> tuple[str, ...]:
+        """Return the levels that have a segment, from head to feet."""
+        return tuple(vertebrae.segments_by_level(self.matches))
+
+    def refresh(self) -> None:
+        """Match the segments to levels again and show them."""
+        inputs = self.inputs()
+        self.matches = ()
+        if inputs.vertebrae is not None:
+            self.matches = tuple(vertebrae.match_levels(inputs.vertebrae, inputs.overrides))
+        self._fill_table()
+        self._show_message(inputs)
+
+    def _fill_table(self) -> None:
+        table = self.ui.levelsTable
+        selected = {tables.key_of(table.item(row, 0)) for row in tables.selected_rows(table)}
+        before = table.blockSignals(True)
+        # Vertebrae first: a whole-body segmentation has a hundred segments that are none.
+        rows = sorted(self.matches, key=lambda m: LEVELS.index(m.level) if m.level else len(LEVELS))
+        table.setRowCount(len(rows))
+        for row, match in enumerate(rows):
+            found = FOUND_BY.get(match.source)
+            table.setItem(row, 0, tables.cell(match.name, key=match.segment_id, tip=match.note))
+            table.setItem(row, 1, tables.cell(match.level or "–", tip=match.note))
+            table.setItem(row, 2, tables.cell(match.note or (found() if found else "")))
+            for column in range(3):
+                tables.dim(table, table.item(row, column), not match.level)
+            if match.segment_id in selected:
+                table.selectRow(row)
+        table.blockSignals(before)
+        self._show_selected()
+
+    def _show_message(self, inputs: Inputs) -> None:
+        text = ""
+        if inputs.ct is None:
+            text = _("Choose a CT. Without one, load a sample: Sample Data module, HideSeek.")
+        else:
+            try:
+                good, reason = blocks.check_inputs(inputs.ct, inputs.vertebrae)
+            except SceneError as error:
+                good, reason = False, str(error)
+            levels = self.levels()
+            if not good:
+                text = "⚠ " + reason
+            elif inputs.vertebrae is None:
+                text = _("No vertebra segmentation: pick vertebrae by clicking in a slice view.")
+            elif not levels:
+                text = "⚠ " + _("No segment is known as a vertebra. Give the levels below.")
+            else:
+                text = _("{n} vertebrae, {first} to {last}.").format(
+                    n=len(levels), first=levels[0], last=levels[-1])
+                doubtful = [m.name for m in self.matches if m.note and m.level]
+                if doubtful:
+                    text += " ⚠ " + _("Check: {names}").format(names=", ".join(doubtful[:4]))
+        self.ui.inputsMessageLabel.text = text
+        self.ui.levelsGroup.enabled = inputs.vertebrae is not None
+
+    def _show_selected(self) -> None:
+        table = self.ui.levelsTable
+        rows = tables.selected_rows(table)
+        self.ui.levelCombo.enabled = bool(rows)
+        if rows:
+            segment = tables.key_of(table.item(rows[0], 0))
+            level = next((m.level for m in self.matches if m.segment_id == segment), None)
+            tables.choose(self.ui.levelCombo, level or NOT_A_VERTEBRA)
+
+    def _relabel(self) -> None:
+        table = self.ui.levelsTable
+        chosen = tables.combo_key(self.ui.levelCombo)
+        overrides = dict(self.panel.parameters.levelOverrides)
+        for row in tables.selected_rows(table):
+            overrides[tables.key_of(table.item(row, 0))] = (
+                "" if chosen == NOT_A_VERTEBRA else chosen)
+        self._store(overrides)
+
+    def _use_scheme(self) -> None:
+        node = self.panel.parameters.vertebrae
+        scheme = tables.combo_key(self.ui.schemeCombo)
+        if node is None or not scheme:
+            return
+        found = vertebrae.match_label_values(node, scheme)
+        self._store({**self.panel.parameters.levelOverrides, **found})
+
+    def _forget(self) -> None:
+        tables.choose(self.ui.schemeCombo, "")
+        self._store({})
+
+    def _store(self, overrides: dict[str, str]) -> None:
+        self.panel.parameters.levelOverrides = overrides
+        self.panel.inputs_changed()

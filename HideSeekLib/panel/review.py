@@ -1,0 +1,249 @@
+"""Review: threshold, decisions by key or button, reasons, undo and redo, the case at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import qt
+
+from .. import scene
+from ..errors import SceneError
+from ..i18n import _
+from . import tables
+from .candidates import CandidateTable
+from .fading import FadingSection
+from .screening import number
+
+if TYPE_CHECKING:
+    from ..widget import HideSeekPanel
+
+DRAG_WAIT_MS, DRAG_END_MS = 40, 400
+
+
+class ReviewSection:
+    """Turns keys and buttons into decisions on the case, and shows what follows from them."""
+
+    def __init__(self, panel: HideSeekPanel) -> None:
+        self.panel = panel
+        self.ui = ui = panel.ui
+        self.table = CandidateTable(panel, self._selected)
+        self.fading = FadingSection(panel)
+        self._shown_case = ""
+        self._drag = self._single_shot(DRAG_WAIT_MS, lambda: self._apply_threshold(True))
+        self._drag_end = self._single_shot(DRAG_END_MS, lambda: self._apply_threshold(False))
+        ui.thresholdSlider.connect("valueChanged(double)", lambda value: self._dragged())
+        ui.acceptButton.connect("clicked()", lambda: self.decide("accept"))
+        ui.rejectButton.connect("clicked()", lambda: self.decide("reject"))
+        ui.resetButton.connect("clicked()", lambda: self.decide(None))
+        ui.undoButton.connect("clicked()", self.undo)
+        ui.redoButton.connect("clicked()", self.redo)
+        ui.reasonEdit.connect("returnPressed()", self._set_reason)
+        ui.caseCombo.connect("activated(int)", lambda index: self._choose_case())
+        ui.lesionSegmentsCheck.connect("toggled(bool)", self._lesion_segments)
+        self._shortcuts = [self._shortcut(keys, action) for keys, action in (
+            ("A", lambda: self.decide("accept")),
+            ("X", lambda: self.decide("reject")),
+            ("U", lambda: self.decide(None)),
+            ("N", lambda: self.table.step(True)),
+            ("P", lambda: self.table.step(False)),
+            ("F", self.fading.toggle_flicker),
+            ("R", self._edit_reason),
+            ("Ctrl+Z", self.undo),
+            ("Ctrl+Shift+Z", self.redo),
+        )]
+
+    def rows(self) -> list[Any]:
+        """Return the rows of all candidates of the case, filtered or not."""
+        case = self.panel.case
+        return list(case.rows()) if case is not None and case.alive else []
+
+    def refresh(self) -> None:
+        """Show the case from the start."""
+        case = self.panel.case
+        alive = case is not None and case.alive
+        self._fill_cases()
+        identity = case.node.GetID() if alive else ""
+        if identity != self._shown_case:
+            self._shown_case = identity
+            self.ui.candidatesTable.clearSelection()
+            if alive:
+                self._guard(lambda: self.fading.open_case(case))
+        if alive:
+            self._show_threshold(case.review.threshold)
+        self.table.show()
+        self._refresh_text()
+        self.panel.screening.refresh()
+        self.panel.export.refresh()
+
+    # --- decisions ---------------------------------------------------------------------------
+
+    def decide(self, verdict: str | None) -> None:
+        """Accept, reject or (None) reset the selected candidates."""
+        keys = self.table.selected()
+        if not keys or self.panel.case is None:
+            return
+        reason = self.ui.reasonEdit.text.strip() or None
+        alone = len(keys) == 1
+        done = self._apply(lambda case: case.decide(
+            keys, verdict, **({"reason": reason} if reason and verdict else {})))
+        if done and alone and verdict and self.ui.advanceCheck.checked:
+            self.table.step(True, undecided_only=True)
+
+    def undo(self) -> None:
+        """Take the last change back."""
+        self._apply(lambda case: case.undo(), everything=True)
+
+    def redo(self) -> None:
+        """Make the change that was taken back."""
+        self._apply(lambda case: case.redo(), everything=True)
+
+    def _set_reason(self) -> None:
+        keys = self.table.selected()
+        text = self.ui.reasonEdit.text.strip()
+        if keys:
+            self._apply(lambda case: case.set_reason(keys, text))
+            self.ui.candidatesTable.setFocus()
+
+    def _edit_reason(self) -> None:
+        self.ui.reasonEdit.setFocus()
+        self.ui.reasonEdit.selectAll()
+
+    def _dragged(self) -> None:
+        # Re-applied while the slider moves, but the whole drag is one step to undo.
+        if not self._drag.isActive():
+            self._drag.start()
+        self._drag_end.start()
+
+    def _apply_threshold(self, live: bool) -> None:
+        case = self.panel.case
+        value = self.ui.thresholdSlider.value
+        if case is None or not case.alive:
+            return
+        if not live or abs(case.review.threshold - value) > 1e-9:
+            self._apply(lambda case: case.set_threshold(value, live=live))
+
+    def _apply(self, change: Callable[[Any], Any], everything: bool = False) -> bool:
+        """Apply a change to the case and show what it changed; False when it could not be."""
+        case = self.panel.case
+        if case is None or not case.alive:
+            self.panel.case_lost()
+            return False
+        try:
+            report = change(case)
+        except SceneError as error:
+            self.panel.run.say("⚠ " + str(error))
+            self.panel.case_lost()
+            return False
+        self._show_threshold(case.review.threshold)
+        if everything:
+            self.table.show()
+        else:
+            self.table.update({*report.changed, *self.table.selected()})
+        self._refresh_text()
+        if report.edited_by_hand:
+            self.panel.run.say("⚠ " + _("Edited by hand and left as they are: {names}").format(
+                names=", ".join(report.edited_by_hand)))
+        self.panel.later_tables()
+        return True
+
+    # --- showing -----------------------------------------------------------------------------
+
+    def _show_threshold(self, value: float) -> None:
+        slider = self.ui.thresholdSlider
+        if abs(slider.value - value) > 1e-9 and not self._drag_end.isActive():
+            before = slider.blockSignals(True)
+            slider.value = value
+            slider.blockSignals(before)
+
+    def _refresh_text(self) -> None:
+        ui, case = self.ui, self.panel.case
+        alive = case is not None and case.alive
+        rows = self.rows()
+        shown = len(self.table.shown())
+        if not alive:
+            ui.countsLabel.text = _("No analysis yet.")
+        else:
+            ui.countsLabel.text = _(
+                "{shown} of {n} shown · {kept} kept · {accepted} accepted · {rejected} rejected"
+            ).format(
+                shown=shown, n=len(rows), kept=sum(r.kept for r in rows),
+                accepted=sum(r.decision == "accept" for r in rows),
+                rejected=sum(r.decision == "reject" for r in rows))
+        chosen = bool(self.table.selected()) and alive
+        for button in (ui.acceptButton, ui.rejectButton, ui.resetButton, ui.reasonEdit):
+            button.enabled = chosen
+        ui.undoButton.enabled = alive and case.review.can_undo
+        ui.redoButton.enabled = alive and case.review.can_redo
+        ui.thresholdSlider.enabled = ui.selectShownButton.enabled = alive and bool(rows)
+        ui.lesionSegmentsCheck.enabled = alive and bool(rows)
+
+    def _selected(self, key: str) -> None:
+        row = self.table.row(key) if key else None
+        self.ui.reasonEdit.text = row.reason if row is not None else ""
+        self.ui.vertebraLabel.text = self._vertebra_text(row.vertebra) if row is not None else ""
+        self._refresh_text()
+        case = self.panel.case
+        if case is not None and case.alive:
+            self._guard(lambda: self.fading.show(case, row))
+
+    def _vertebra_text(self, level: str) -> str:
+        case = self.panel.case
+        for row in case.vertebra_rows() if case is not None and case.alive else ():
+            if row.level != level:
+                continue
+            parts = [level]
+            p, healthy = number(row.p_malignant), number(row.p_healthy_image)
+            if p is not None:
+                after = "" if healthy is None else _(" → {p:.2f} after the healthy edit").format(
+                    p=healthy)
+                parts.append(f"P {p:.2f}{after}")
+            for name, volume, share in (
+                (_("lytic"), row.lytic_volume_mm3, row.lytic_fraction),
+                (_("blastic"), row.blastic_volume_mm3, row.blastic_fraction),
+            ):
+                if number(volume):
+                    percent = 100 * (number(share) or 0.0)
+                    parts.append(f"{name} {volume / 1000:.2f} cm³ ({percent:.1f} %)")
+            return " · ".join(parts)
+        return level
+
+    def _fill_cases(self) -> None:
+        current = self.panel.case.node.GetID() if self.panel.case and self.panel.case.alive else ""
+        cases = scene.cases_in_scene()
+        tables.fill_combo(self.ui.caseCombo,
+                          [(case.name, case.node.GetID()) for case in cases], current)
+        self.ui.caseCombo.enabled = len(cases) > 1
+
+    def _choose_case(self) -> None:
+        chosen = tables.combo_key(self.ui.caseCombo)
+        for case in scene.cases_in_scene():
+            if case.node.GetID() == chosen:
+                self.panel.set_case(case)
+
+    def _lesion_segments(self, on: bool) -> None:
+        case = self.panel.case
+        if case is not None and case.alive:
+            self._guard(lambda: case.lesion_segments(on))
+
+    def _guard(self, step: Callable[[], None]) -> None:
+        """Run a step on the scene; a node that is gone is said, not raised."""
+        try:
+            step()
+        except SceneError as error:
+            self.panel.run.say("⚠ " + str(error))
+
+    @staticmethod
+    def _single_shot(milliseconds: int, action: Callable[[], None]) -> Any:
+        timer = qt.QTimer()
+        timer.setSingleShot(True)
+        timer.setInterval(milliseconds)
+        timer.connect("timeout()", action)
+        return timer
+
+    def _shortcut(self, keys: str, action: Callable[[], None]) -> Any:
+        # Only while the table has the focus: a single letter must not decide while someone types.
+        shortcut = qt.QShortcut(qt.QKeySequence(keys), self.ui.candidatesTable)
+        shortcut.setContext(qt.Qt.WidgetWithChildrenShortcut)
+        shortcut.connect("activated()", action)
+        return shortcut
