@@ -98,7 +98,7 @@ def draw_benign(
     if "osteophyte" in present:
         for _ in range(int(rng.integers(1, 4))):
             azimuth = float(np.clip(rng.normal(0, 0.6), -1.7, 1.7))
-            osteophytes.append((azimuth, int(rng.choice([-1, 1])), float(rng.uniform(1.5, 5.0))))
+            osteophytes.append((azimuth, int(rng.choice([-1, 1])), float(rng.uniform(1.2, 4.2))))
     if "osteopenia" in present:
         density = float(rng.uniform(0.55, 0.75))
     if "basivertebral_vein" in present:
@@ -172,8 +172,8 @@ def apply_benign(
         # Fat between kept trabeculae: the mean falls, the grain stays.
         marrow = lerp(marrow, hu + 45 * grain, 0.9 * patch.cover(x, y, z))
     for patch, noise in findings.haemangioma:
-        columns = np.clip(noise.fast(x, y, z, (1.5, 1.5, 14.0)) - 0.55, 0, 1.2)
-        marrow = lerp(marrow, -15 + 520 * columns, patch.cover(x, y, z))
+        columns = np.clip(noise.fast(x, y, z, (0.95, 0.95, 14.0)) - 0.35, 0, 1.2)
+        marrow = lerp(marrow, -20 + 430 * columns, patch.cover(x, y, z))
     if findings.vein:
         marrow = lerp(marrow, 35.0, findings.vein * vein_cover(findings, shape, x, y, z))
     if findings.condensation:

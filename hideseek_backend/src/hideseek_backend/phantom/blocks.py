@@ -14,7 +14,7 @@ from .options import BlockOptions
 from .render import paint
 from .scanner import Scan, acquire, draw_scan, scan_affine, scan_shape
 from .spine import LEVEL_NAMES, build_spine, draw_patient
-from .truth import TruthLesion, VertebraTruth, lesion_table, vertebra_truth
+from .truth import TruthLesion, VertebraTruth, drop_specks, lesion_table, vertebra_truth
 from .vertebra import draw_anatomy
 
 PHENOTYPES = ("lytic", "blastic", "mixed")
@@ -84,7 +84,7 @@ def make_block(
     paint(canvas, patient, spine, tuple(anatomies))
     ct = Volume(acquire(canvas.attenuation(), scan, np.random.default_rng(noise_seed)), affine)
     body = canvas.body == target.vertebra.label
-    truth = np.where(body, canvas.truth, 0).astype(np.uint8)
+    truth = drop_specks(np.where(body, canvas.truth, 0).astype(np.uint8), affine)
     vertebra = canvas.vertebra == target.vertebra.label
     block = VertebraBlock(level=level, ct=ct, vertebra=vertebra, body=body)
     table = lesion_table(target, truth, body, affine)

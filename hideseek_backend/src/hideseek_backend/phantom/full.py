@@ -16,7 +16,7 @@ from .options import PhantomOptions
 from .render import paint
 from .scanner import Scan, acquire, draw_scan, scan_affine, scan_shape
 from .spine import LEVEL_NAMES, build_spine, draw_patient
-from .truth import TruthLesion, VertebraTruth, lesion_table, vertebra_truth
+from .truth import TruthLesion, VertebraTruth, drop_specks, lesion_table, vertebra_truth
 from .vertebra import Anatomy, draw_anatomy
 
 _LEANING = 0.7  # share of a patient's malignant vertebrae that follow the patient's phenotype
@@ -94,8 +94,11 @@ def make_phantom(
     labels = [v.label for v in shown]
     vertebrae = np.where(np.isin(canvas.vertebra, labels), canvas.vertebra, 0).astype(np.uint8)
     bodies = np.where(np.isin(canvas.body, labels), canvas.body, 0).astype(np.uint8)
-    truth = np.where(bodies > 0, canvas.truth, 0).astype(np.uint8)
+    truth = np.zeros_like(bodies)
+    lesions: list[TruthLesion] = []
     listed = [a for a in anatomies if a.vertebra.level in options.levels]
+    for anatomy in listed:
+        lesions.extend(_settle_truth(anatomy, canvas.truth, bodies, truth, affine))
     return Phantom(
         seed=seed,
         options=options,
@@ -103,7 +106,7 @@ def make_phantom(
         vertebrae=Volume(vertebrae, affine),
         bodies=Volume(bodies, affine),
         truth=Volume(truth, affine),
-        lesions=tuple(row for a in listed for row in _rows(a, truth, bodies, affine)),
+        lesions=tuple(lesions),
         vertebra_truth=tuple(vertebra_truth(a) for a in listed),
         scan=scan,
     )
@@ -130,15 +133,21 @@ def _draw_phenotypes(rng: np.random.Generator, options: PhantomOptions) -> dict[
     }
 
 
-def _rows(
-    anatomy: Anatomy, truth: np.ndarray, bodies: np.ndarray, affine: np.ndarray
+def _settle_truth(
+    anatomy: Anatomy,
+    painted: np.ndarray,
+    bodies: np.ndarray,
+    truth: np.ndarray,
+    affine: np.ndarray,
 ) -> tuple[TruthLesion, ...]:
-    """Measure one level's lesions within the box of its body."""
-    found = ndimage.find_objects(bodies == anatomy.vertebra.label)
+    """Write one level's lesions, cut to its body, into `truth`; return their table."""
+    found = ndimage.find_objects((bodies == anatomy.vertebra.label).astype(np.uint8))
     if not found:
         return ()
     box = found[0]
     own = bodies[box] == anatomy.vertebra.label
     moved = affine.copy()
     moved[:3, 3] += affine[:3, :3] @ [s.start for s in box]
-    return lesion_table(anatomy, np.where(own, truth[box], 0), own, moved)
+    kept = drop_specks(np.where(own, painted[box], 0).astype(np.uint8), moved)
+    truth[box][own] = kept[own]
+    return lesion_table(anatomy, kept, own, moved)

@@ -136,19 +136,19 @@ def draw_focus(
             mean = max(mean, 6.5)
     radii = _radii(rng, mean, shape)
     lytic_hu = float(max(min(rng.uniform(20, 70), marrow - 60), 5))
-    if rng.random() < 0.45:  # ground glass
-        blastic_hu = float(np.clip(marrow + rng.uniform(140, 270), 310, 500))
+    if rng.random() < 0.35:  # ground glass
+        blastic_hu = float(np.clip(marrow + rng.uniform(170, 300), 330, 520))
     else:
-        dense = rng.lognormal(np.log(570), 0.3)
-        blastic_hu = float(np.clip(dense, max(400, marrow + 200), 1200))
+        dense = rng.lognormal(np.log(630), 0.3)
+        blastic_hu = float(np.clip(dense, max(420, marrow + 230), 1200))
     sharp = rng.random() < (0.5 if polarity == LYTIC else 0.25)
-    edge = float(rng.uniform(0.8, 1.6) if sharp else rng.uniform(1.8, 4.5))
+    edge = float(rng.uniform(0.8, 1.6) if sharp else rng.uniform(1.6, 3.4))
     weave = rim = None
     if mixed:
         if polarity == LYTIC and rng.random() < 0.4:
             rim = float(rng.uniform(1.6, 3.2))
         else:
-            weave = Waves.draw(rng, 5, 0.9 * mean + 4, 1.8 * mean + 8)
+            weave = Waves.draw(rng, 9, 0.9 * mean + 3, 2.0 * mean + 8)
         edge = min(edge, 2.0)
     own, partner = (lytic_hu, blastic_hu) if polarity == LYTIC else (blastic_hu, lytic_hu)
     return LesionSpec(

@@ -80,8 +80,8 @@ class VertebraFrame:
 
 def draw_patient(rng: np.random.Generator) -> Patient:
     """Draw a patient: body size, bone density from osteopenic to dense, tissues."""
-    dense = rng.beta(2.0, 2.2)
-    marrow = 85.0 + 175.0 * dense
+    dense = rng.beta(1.8, 2.4)
+    marrow = 80.0 + 175.0 * dense
     return Patient(
         size=float(np.clip(rng.normal(1.0, 0.07), 0.86, 1.16)),
         depth_ratio=float(np.clip(rng.normal(1.0, 0.04), 0.9, 1.1)),

@@ -94,10 +94,9 @@ class Waves:
     def __call__(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         """Evaluate at local points (mm): float32 of their shape."""
         total = np.zeros(x.shape, np.float32)
-        for (a, b, c), phase in zip(
-            self.vectors.astype(np.float32), self.phases.astype(np.float32), strict=True
-        ):
-            total += np.sin(x * a + y * b + z * c + phase)
+        vectors, phases = self.vectors.astype(np.float32), self.phases.astype(np.float32)
+        for n in range(len(phases)):
+            total += np.sin(x * vectors[n, 0] + y * vectors[n, 1] + z * vectors[n, 2] + phases[n])
         return total * np.float32(np.sqrt(2.0 / len(self.phases)))
 
 

@@ -10,6 +10,8 @@ from scipy import ndimage
 from .vertebra import Anatomy
 
 _CENTRAL_MM = 2.0  # half width of the central sagittal slab
+_SPECK_MM3 = 15.0
+_CONNECTED = np.ones((3, 3, 3))  # a lesion is one part when its voxels touch by a corner
 _NAMES = {1: "lytic", 2: "blastic"}
 
 
@@ -48,6 +50,28 @@ def vertebra_truth(anatomy: Anatomy) -> VertebraTruth:
     return VertebraTruth(anatomy.vertebra.level, malignant, anatomy.phenotype, anatomy.benign.names)
 
 
+def drop_specks(truth: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """Return `truth` without connected parts under 15 mm3, which no reader would annotate.
+
+    truth: (I, J, K) uint8, 1 lytic, 2 blastic, of one vertebra; affine: index to RAS mm. The
+    largest part stays whatever its size.
+    """
+    if not truth.any():
+        return truth
+    voxel = abs(float(np.linalg.det(affine[:3, :3])))
+    kept = np.zeros_like(truth)
+    largest = (0, kept > 0, 0)
+    for value in _NAMES:
+        parts, count = ndimage.label(truth == value, _CONNECTED)
+        sizes = np.bincount(parts.ravel(), minlength=count + 1)
+        sizes[0] = 0
+        kept[(sizes * voxel >= _SPECK_MM3)[parts]] = value
+        if sizes.max() > largest[0]:
+            largest = (int(sizes.max()), parts == int(sizes.argmax()), value)
+    kept[largest[1]] = largest[2]
+    return kept
+
+
 def lesion_table(
     anatomy: Anatomy, truth: np.ndarray, body: np.ndarray, affine: np.ndarray
 ) -> tuple[TruthLesion, ...]:
@@ -62,7 +86,7 @@ def lesion_table(
     frame = anatomy.vertebra.frame
     rows: list[TruthLesion] = []
     for value, name in _NAMES.items():
-        parts, count = ndimage.label(truth == value, np.ones((3, 3, 3)))
+        parts, count = ndimage.label(truth == value, _CONNECTED)
         sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
         for part in np.argsort(sizes)[::-1] + 1:
             index = np.argwhere(parts == part)

@@ -84,7 +84,7 @@ def paint_body(canvas: Canvas, patient: Patient, anatomy: Anatomy) -> None:
     cover = ramp(distance, _EDGE_MM)
     if not cover.any():
         return
-    grain = anatomy.grain.fast(x, y, z, (0.85, 0.85, 1.7))
+    grain = anatomy.grain.fast(x, y, z, (0.75, 0.75, 1.15))
     mottle = patient.coarse.fast(x, y, z + 37 * anatomy.vertebra.label, 5.0)
     profile = 1 + 0.22 * np.exp(ends / np.float32(3.0)) - 0.08 * y / shape.half_depth
     marrow = anatomy.marrow * (profile + patient.trabecular * grain + patient.mottle * mottle)

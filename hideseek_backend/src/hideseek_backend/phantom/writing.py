@@ -40,7 +40,7 @@ def write_phantom(phantom: Phantom, directory: str | os.PathLike[str]) -> dict[s
     run leaves no partial file. Raises OutputError when the folder cannot be written.
     """
     folder = Path(directory)
-    volumes = {
+    volumes: dict[str, tuple[Volume, type[np.generic]]] = {
         "ct.nii.gz": (phantom.ct, np.int16),
         "vertebrae.nii.gz": (phantom.vertebrae, np.uint8),
         "bodies.nii.gz": (phantom.bodies, np.uint8),
