@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+
 from hideseek_backend.errors import InputError
 from hideseek_backend.evaluation.agreement import (
     FrocCase,

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+
 from hideseek_backend.errors import GeometryError, InputError, OutputError
 from hideseek_backend.evaluation import command
 from hideseek_backend.evaluation.cases import find_cases

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+
 from hideseek_backend.errors import GeometryError, InputError, OptionError
 from hideseek_backend.evaluation.instances import label_components, pair_instances, phenotype_of
 from hideseek_backend.evaluation.metrics import METRICS, score_unit

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from hideseek_backend.errors import InputError
 from hideseek_backend.evaluation.metrics import UnitScores
-from numpy.typing import ArrayLike, NDArray
 
 ONE_ML_MM3 = 1000.0
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from hideseek_backend.errors import InputError
 from numpy.typing import NDArray
+
+from hideseek_backend.errors import InputError
 
 _COLUMNS = ("polarity", "delta", "kept", "centroid_r_mm", "centroid_a_mm", "centroid_s_mm")
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
 from hideseek_backend.errors import InputError
 from hideseek_backend.evaluation.agreement import (
     ONE_ML_MM3,
@@ -25,8 +28,6 @@ from hideseek_backend.evaluation.masks import Mask, check_same_frame, read_mask
 from hideseek_backend.evaluation.metrics import PolarityRule, UnitScores, score_unit
 from hideseek_backend.evaluation.summary import FalseFindings, Stat, false_findings, summarise
 from hideseek_backend.progress import Progress, ProgressCallback
-from numpy.typing import NDArray
-from scipy import ndimage
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from hideseek_backend.errors import OptionError
 from numpy.typing import NDArray
 from scipy import ndimage
+
+from hideseek_backend.errors import OptionError
 
 Connectivity = Literal["faces", "full"]
 

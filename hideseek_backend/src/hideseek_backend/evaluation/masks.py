@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
-from hideseek_backend.errors import GeometryError, InputError
 from numpy.typing import NDArray
+
+from hideseek_backend.errors import GeometryError, InputError
 
 SUFFIXES: tuple[str, ...] = (
     ".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".png", ".tif", ".tiff",

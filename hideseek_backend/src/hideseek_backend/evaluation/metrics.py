@@ -28,6 +28,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
+
 from hideseek_backend.errors import GeometryError, InputError
 from hideseek_backend.evaluation.instances import (
     POLARITIES,
@@ -36,7 +38,6 @@ from hideseek_backend.evaluation.instances import (
     pair_instances,
 )
 from hideseek_backend.evaluation.optional import import_optional
-from numpy.typing import NDArray
 
 PolarityRule = Literal["separate", "merged"]
 

@@ -6,11 +6,12 @@ import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from hideseek_backend.evaluation.agreement import FrocCurve
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
+
+from hideseek_backend.evaluation.agreement import FrocCurve
 
 #: red lytic and blue blastic, as everywhere in the product; violet mixed
 COLOURS: dict[str, str] = {

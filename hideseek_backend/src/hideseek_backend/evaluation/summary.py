@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from hideseek_backend.evaluation.metrics import METRICS, UnitScores
 
 #: order of the paper's tables

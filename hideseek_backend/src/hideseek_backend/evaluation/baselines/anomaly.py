@@ -11,11 +11,12 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from hideseek_backend.attribution.network import Autoencoder
-from hideseek_backend.evaluation.instances import BLASTIC, LYTIC
 from numpy.typing import NDArray
 from skimage.filters import threshold_otsu
 from torch import Tensor
+
+from hideseek_backend.attribution.network import Autoencoder
+from hideseek_backend.evaluation.instances import BLASTIC, LYTIC
 
 NoiseSource = Literal["inverted", "partial", "drawn"]
 Threshold = Literal["mean", "otsu"]

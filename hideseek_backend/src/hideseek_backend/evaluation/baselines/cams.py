@@ -6,17 +6,20 @@ that hold them need torchvision.
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from hideseek_backend.errors import OptionError
-from hideseek_backend.evaluation.baselines.common import ANY
-from hideseek_backend.evaluation.optional import import_optional
 from numpy.typing import NDArray
 from skimage.filters import threshold_otsu
 from torch import Tensor, nn
+
+from hideseek_backend.errors import OptionError
+from hideseek_backend.evaluation.baselines.common import ANY
+from hideseek_backend.evaluation.optional import import_optional
 
 CAMS: tuple[str, ...] = ("gradcam", "gradcam++", "layercam", "eigencam")
 LAYERS: tuple[str, ...] = ("layer2", "layer3", "layer4")
@@ -97,14 +100,20 @@ def _activation_and_gradient(
 
 def _monai_map(name: str, network: nn.Module, images: Tensor, layer: str) -> Tensor:
     visualize = import_optional("monai.visualize", "The GradCAM baselines")
-    kind: Callable[..., Any] = {"gradcam": visualize.GradCAM, "gradcam++": visualize.GradCAMpp}[
-        name
-    ]
-    # MONAI's default post-processing turns the map upside down (high becomes 0): leave it out
-    cam = kind(network, layer, postprocessing=_unchanged)
+    kind = visualize.GradCAM if name == "gradcam" else visualize.GradCAMpp
+    # MONAI never takes its hooks off, so it gets a copy; its default post-processing turns the
+    # map upside down (high becomes 0); and its GradCAM++ is wrong for more than one slice at once
+    cam = kind(copy.deepcopy(network), layer, postprocessing=_unchanged, upsampler=_same_size)
     with torch.enable_grad():
-        maps: Tensor = cam(images.detach().clone(), class_idx=_MALIGNANT)
-    return maps.detach()
+        maps = [
+            cam(image[None].detach().clone().requires_grad_(True), class_idx=_MALIGNANT).detach()
+            for image in images
+        ]
+    return torch.cat(maps)
+
+
+def _same_size(_size: Any) -> Callable[[Tensor], Tensor]:
+    return _unchanged
 
 
 def _unchanged(maps: Tensor) -> Tensor:

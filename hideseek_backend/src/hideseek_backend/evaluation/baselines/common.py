@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from hideseek_backend.evaluation.instances import BLASTIC, LYTIC, drop_small, label_components
 from numpy.typing import NDArray
 from scipy import ndimage
+
+from hideseek_backend.evaluation.instances import BLASTIC, LYTIC, drop_small, label_components
 
 #: the label of a prediction whose polarity the method cannot tell
 ANY = 3

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
 from hideseek_backend.errors import ModelError
 from hideseek_backend.evaluation.baselines.common import ANY, to_unit
 from hideseek_backend.evaluation.optional import import_optional
-from numpy.typing import NDArray
-from torch import Tensor
 
 #: side of MedSAM's input, and pixels of 0.8 mm by which the body's box is made loose
 _SIDE = 1024

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from hideseek_backend.evaluation.baselines.common import eroded_body
-from hideseek_backend.evaluation.instances import BLASTIC, LYTIC
 from numpy.typing import NDArray
 from skimage.filters import threshold_multiotsu, threshold_otsu
+
+from hideseek_backend.evaluation.baselines.common import eroded_body
+from hideseek_backend.evaluation.instances import BLASTIC, LYTIC
 
 _HU_RANGE = (-400, 2000)
 

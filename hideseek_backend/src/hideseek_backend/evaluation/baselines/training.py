@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
 from hideseek_backend.evaluation.baselines.common import to_unit
 from hideseek_backend.evaluation.dataset import CENTRAL_SLICES, SliceSet
 from hideseek_backend.evaluation.optional import import_optional
 from hideseek_backend.progress import Progress, ProgressCallback
-from numpy.typing import NDArray
-from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
