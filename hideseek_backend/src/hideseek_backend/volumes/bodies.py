@@ -11,11 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from hideseek_backend.errors import LabelError
-from hideseek_backend.volumes.padding import BoolArray
-from hideseek_backend.volumes.volume import FloatArray, apply_affine
 from numpy.typing import NDArray
 from scipy import ndimage
+
+from hideseek_backend.errors import LabelError
+from hideseek_backend.volumes.padding import BoolArray
+from hideseek_backend.volumes.volume import FloatArray, apply_affine, inverse
 
 GRID_MM = 1.25
 _ROOM_MM = 5.0
@@ -78,7 +79,7 @@ def _isotropic(vertebra: BoolArray, affine: FloatArray) -> tuple[BoolArray, Floa
     shape = np.ceil((corners.max(axis=0) + _ROOM_MM - low) / GRID_MM).astype(int) + 1
     grid = np.diag([GRID_MM, GRID_MM, GRID_MM, 1.0])
     grid[:3, 3] = low
-    to_mask = np.linalg.inv(affine) @ grid
+    to_mask = inverse(affine) @ grid
     to_mask[:3, 3] += 1 - low_ijk
     values = ndimage.affine_transform(
         small, to_mask[:3, :3], to_mask[:3, 3], output_shape=tuple(shape.tolist()), order=1,
@@ -164,7 +165,7 @@ def _sample_back(
 ) -> BoolArray:
     """Take the body's value at the centre of each voxel of the vertebra."""
     index = np.argwhere(vertebra)
-    place = apply_affine(np.linalg.inv(grid) @ affine, index)
+    place = apply_affine(inverse(grid) @ affine, index)
     values: NDArray[np.float32] = ndimage.map_coordinates(
         body.astype(np.float32), place.T, order=1, mode="grid-constant", prefilter=False
     )

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from hideseek_backend.errors import GeometryError, InputError
 from hideseek_backend.volumes.padding import find_padding
 from hideseek_backend.volumes.volume import Volume
-from numpy.typing import NDArray
 
 WARN_SPACING_MM = 3.0
 MAX_SPACING_MM = 6.0

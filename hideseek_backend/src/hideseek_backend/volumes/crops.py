@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+
 from hideseek_backend.errors import LabelError
 from hideseek_backend.volumes.padding import SOFT_TISSUE_HU, BoolArray, find_padding
 from hideseek_backend.volumes.vertebrae import Vertebrae
-from hideseek_backend.volumes.volume import FloatArray, Volume, apply_affine
-from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
+from hideseek_backend.volumes.volume import FloatArray, Volume, apply_affine, inverse
 
 CROP_SIZE = 64
 CROP_SPACING_MM = 0.8
@@ -120,12 +121,12 @@ class VertebraCrop:
     @property
     def body_slices(self) -> tuple[int, ...]:
         """The k of the slices held that cross the body, ascending."""
-        crossed = self.body.any(axis=(0, 1))
+        crossed = np.asarray(self.body.any(axis=(0, 1)))
         return tuple(k for k, hit in zip(self.slices, crossed.tolist(), strict=True) if hit)
 
     @property
     def central_slice(self) -> int:
-        """The k of the slice through the middle of the body (32, the centroid's, if it has none)."""
+        """The k of the slice through the body that is nearest to its centroid (at k = 32)."""
         crossing = self.body_slices
         if not crossing:
             return CENTRE_INDEX
@@ -212,7 +213,7 @@ def crop_block(block: VertebraBlock, slices: Sequence[int] | None = None) -> Ver
     wanted = tuple(range(CROP_SIZE)) if slices is None else tuple(int(k) for k in slices)
     if any(not 0 <= k < CROP_SIZE for k in wanted):
         raise ValueError(f"slices must be in 0..{CROP_SIZE - 1}, got {wanted}")
-    to_block = np.linalg.inv(block.ct.affine) @ frame.affine
+    to_block = inverse(block.ct.affine) @ frame.affine
     low, high = _needed_box(to_block, wanted, block.ct.shape)
     where = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
     shifted = to_block.copy()
@@ -248,12 +249,12 @@ def labels_to_grid(labels: NDArray[Any], frame: CropFrame, grid: Grid) -> NDArra
     if labels.shape != frame.shape:
         raise ValueError(f"labels must have the frame's shape {frame.shape}, got {labels.shape}")
     out = np.zeros(grid.shape, dtype=labels.dtype)
-    corners = apply_affine(np.linalg.inv(grid.affine), frame.corners_ras)
+    corners = apply_affine(inverse(grid.affine), frame.corners_ras)
     low = np.maximum(np.floor(corners.min(axis=0)), 0).astype(int)
     high = np.minimum(np.ceil(corners.max(axis=0)).astype(int) + 1, grid.shape)
     if (high <= low).any() or not labels.any():
         return out
-    to_crop = np.linalg.inv(frame.affine) @ grid.affine
+    to_crop = inverse(frame.affine) @ grid.affine
     offset = to_crop[:3, :3] @ low + to_crop[:3, 3]
     where = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
     out[where] = ndimage.affine_transform(

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
+
 from hideseek_backend.errors import GeometryError, InputError
 from hideseek_backend.volumes.volume import FloatArray, Volume
-from numpy.typing import NDArray
 
 _LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])
 # Positions are written with few digits, so equal steps differ a little.
@@ -102,7 +103,7 @@ def _read_header(path: str) -> _Slice:
         reader.ReadImageInformation()
     except RuntimeError as error:
         raise InputError(
-            f"Expected a readable DICOM slice in {Path(path).name}, but it is corrupt or cut short.",
+            f"Expected a readable DICOM slice in {Path(path).name}, but it is corrupt.",
             "Export or copy the series again.",
         ) from error
 
@@ -196,7 +197,7 @@ def _stack(slices: list[_Slice], folder: Path) -> tuple[list[_Slice], FloatArray
     _check_steps(depth[order], folder)
     ordered = np.array(positions)[order]
     step = (ordered[-1] - ordered[0]) / (len(ordered) - 1)
-    _check_shear(step, normal, folder)
+    _check_shear(np.asarray(step, dtype=np.float64), normal, folder)
     drift = np.abs(ordered - (ordered[0] + np.outer(np.arange(len(ordered)), step))).max()
     if drift > max(0.5, 0.5 * min(first.spacing)):
         raise GeometryError(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from hideseek_backend.errors import GeometryError
-from hideseek_backend.volumes.volume import Volume
 from numpy.typing import NDArray
 from scipy import ndimage
+
+from hideseek_backend.errors import GeometryError
+from hideseek_backend.volumes.volume import Volume, inverse
 
 # Share of labelled voxels that may lie outside the CT before the frames are said to disagree.
 _MAX_OUTSIDE = 0.10
@@ -23,7 +24,7 @@ def onto_grid(
     A mask on the CT's own grid, or on a part of it, is copied without a warning.
     Raises GeometryError when the labelled voxels lie outside the CT, or over a tenth of them do.
     """
-    to_labels = np.linalg.inv(labels.affine) @ ct.affine
+    to_labels = inverse(labels.affine) @ ct.affine
     if labels.shape == ct.shape and _corner_shift(to_labels, ct.shape) < _SAME_FRACTION:
         return labels.data, ()
     outside = _outside_fraction(labels, ct)

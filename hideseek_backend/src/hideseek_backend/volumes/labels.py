@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy import ndimage
+
 from hideseek_backend.errors import LabelError
 from hideseek_backend.volumes.levels import LEVELS
 from hideseek_backend.volumes.names import SegmentName, level_of_name
 from hideseek_backend.volumes.volume import Volume
-from scipy import ndimage
 
 __all__ = ["LEVELS", "SCHEMES", "VERSE_VALUES", "Scheme", "choose_labels", "parse_levels"]
 

@@ -11,11 +11,12 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
+
 from hideseek_backend.errors import GeometryError, InputError
 from hideseek_backend.volumes import dicom
 from hideseek_backend.volumes.names import SegmentName
 from hideseek_backend.volumes.volume import FloatArray, Volume
-from numpy.typing import NDArray
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
 from hideseek_backend.errors import InputError, LabelError
 from hideseek_backend.volumes import checks
 from hideseek_backend.volumes.bodies import split_body
@@ -17,8 +20,6 @@ from hideseek_backend.volumes.levels import LEVELS
 from hideseek_backend.volumes.names import SegmentName
 from hideseek_backend.volumes.reading import LabelMap, read_ct, read_label_map, whole_numbers
 from hideseek_backend.volumes.volume import Volume
-from numpy.typing import NDArray
-from scipy import ndimage
 
 SUBREGION_BODIES = (49, 50)  # SPINEPS: corpus border and corpus
 # Smaller leftovers are not a vertebra: a cut-off process, or stray voxels.
@@ -101,9 +102,11 @@ def load_case(
 
     Raises InputError, GeometryError or LabelError, each saying what to do.
     """
-    ct, warnings = ct_path, ()
-    if not isinstance(ct, Volume):
-        ct, warnings = read_ct(ct)
+    warnings: tuple[str, ...] = ()
+    if isinstance(ct_path, Volume):
+        ct = ct_path
+    else:
+        ct, warnings = read_ct(ct_path)
     warnings += checks.check_grid(ct) + checks.check_hu(ct)
     mask = _label_map(vertebrae_path, "the vertebra mask")
     given = None if bodies_path is None else _label_map(bodies_path, "the body mask")

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from hideseek_backend.errors import GeometryError, InputError
 from numpy.typing import ArrayLike, NDArray
+
+from hideseek_backend.errors import GeometryError, InputError
 
 FloatArray = NDArray[np.float64]
 
@@ -70,7 +71,7 @@ class Volume:
 
     def ijk(self, ras: ArrayLike) -> FloatArray:
         """Map RAS mm (..., 3) to fractional voxel indices (..., 3)."""
-        return apply_affine(np.linalg.inv(self.affine), ras)
+        return apply_affine(inverse(self.affine), ras)
 
     def with_data(self, data: NDArray[Any]) -> Volume:
         """Return other voxels (I, J, K) on the same grid.
@@ -96,3 +97,8 @@ def apply_affine(matrix: FloatArray, points: ArrayLike) -> FloatArray:
     """Apply a 4x4 matrix to points (..., 3)."""
     values = np.asarray(points, dtype=np.float64)
     return np.asarray(values @ matrix[:3, :3].T + matrix[:3, 3], dtype=np.float64)
+
+
+def inverse(matrix: FloatArray) -> FloatArray:
+    """Return the inverse of a 4x4 matrix."""
+    return np.asarray(np.linalg.inv(matrix), dtype=np.float64)

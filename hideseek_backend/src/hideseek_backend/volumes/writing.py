@@ -11,9 +11,10 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+from numpy.typing import NDArray
+
 from hideseek_backend.errors import OutputError
 from hideseek_backend.volumes.volume import Volume
-from numpy.typing import NDArray
 
 
 def write_nifti(volume: Volume, path: str | Path, dtype: Any = None) -> Path:
