@@ -74,7 +74,9 @@ def build_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
-def _add_verbs(parser: argparse.ArgumentParser, verbs: Mapping[str, Verb], words: list[str]) -> None:
+def _add_verbs(
+    parser: argparse.ArgumentParser, verbs: Mapping[str, Verb], words: list[str]
+) -> None:
     chosen = words[0] if words else ""
     group = parser.add_subparsers(title="verbs", metavar="VERB", parser_class=Parser)
     for name, verb in verbs.items():
@@ -123,7 +125,9 @@ def _run(args: argparse.Namespace) -> int:
         _show_traceback(args)
         _say(f"error: internal: {type(error).__name__}: {error}")
         if not args.debug:
-            _say("       This is a fault of HideSeek; run again with --debug and report the output.")
+            _say(
+                "       This is a fault of HideSeek; run again with --debug and report the output."
+            )
         return 1
 
 

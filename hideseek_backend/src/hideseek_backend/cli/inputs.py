@@ -34,7 +34,10 @@ def add_case(parser: argparse.ArgumentParser) -> None:
         "needed where names do not tell",
     )
     parser.add_argument(
-        "--levels", type=values.levels, metavar="T12,L1", help="only these levels; ranges as T10-T12"
+        "--levels",
+        type=values.levels,
+        metavar="T12,L1",
+        help="only these levels; ranges as T10-T12",
     )
     parser.add_argument(
         "--overwrite",

@@ -70,9 +70,7 @@ def case_page(
         vertebrae=views,
         reviewed=bool(decisions),
         inputs=_pairs(result.provenance.get("inputs", {})),
-        provenance=_pairs(
-            {k: v for k, v in result.provenance.items() if k not in ELSEWHERE}
-        ),
+        provenance=_pairs({k: v for k, v in result.provenance.items() if k not in ELSEWHERE}),
         options=_pairs(to_plain(result.options)),
     )
 

@@ -119,9 +119,7 @@ def _panel(
         k=evidence.k,
         picture=grey_picture(evidence.image, window, scale),
         body=outline(evidence.body),
-        outlines=tuple(
-            _outline(c, evidence) for c in vertebra.candidates if _is_on(c, evidence)
-        ),
+        outlines=tuple(_outline(c, evidence) for c in vertebra.candidates if _is_on(c, evidence)),
     )
 
 
