@@ -13,9 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import slicer
 
-from . import __version__, evidence, folders, lesions_view, levels, tables
+from . import __version__, evidence, folders, lesion_segments, lesions_view, levels, tables
 from .errors import SceneError
 from .geometry import grid_of, in_scene, need
 from .i18n import _
@@ -216,13 +217,13 @@ class Case:
         """Healthy edit minus image as a volume node, or None."""
         return self._reference(f"difference.{level}")
 
-    def _node(self, role: str, class_name: str, title: str, subfolder: str | None = None) -> Any:
-        """Our node of a role, made (again) when there is none."""
+    def _node(self, role: str, class_name: str, name: str, subfolder: str | None = None) -> Any:
+        """Our node of a role, made (again) when there is none. name: "{case}" is the case's."""
         hub = need(self.node, _("The HideSeek case"))
         node = hub.GetNodeReference(role)
         if node is None:
             scene = hub.GetScene()
-            node = scene.AddNewNodeByClass(class_name, title.format(case=self.name))
+            node = scene.AddNewNodeByClass(class_name, name.replace("{case}", self.name))
             hub.SetNodeReferenceID(role, node.GetID())
             folders.place(scene, node, folders.folder_of(scene, hub), subfolder)
             if self.ct is not None and node.IsA("vtkMRMLTransformableNode"):
@@ -297,11 +298,12 @@ class Case:
         segments.apply(self._shown, [c.key for c in shown.candidates])
         if reply.evidence is not None:
             evidence.put(
-                self._evidence_node("healthy", reply.level, _("{level} healthy edit")),
-                self._evidence_node("difference", reply.level, _("{level} difference")),
+                self._evidence_node("healthy", reply.level, _("{case} {level} healthy edit")),
+                self._evidence_node("difference", reply.level, _("{case} {level} difference")),
                 self.ct,
                 reply.evidence,
             )
+        self._update_single_lesions()
         self._save_record()
         self._save_review()
         self._fill_tables()
@@ -324,11 +326,12 @@ class Case:
                 )
 
     def _evidence_node(self, kind: str, level: str, title: str) -> Any:
-        name = f"{self.name} " + title.format(level=level)
         return self._node(
-            f"{kind}.{level}", "vtkMRMLScalarVolumeNode", name.replace("{", "{{").replace("}", "}}"),
+            f"{kind}.{level}",
+            "vtkMRMLScalarVolumeNode",
+            title.replace("{level}", level),
             _("Evidence"),
-        )  # fmt: skip
+        )
 
     def _put_candidates(self, reply: VertebraReply) -> None:
         tau = reply.options.get("tau")
@@ -370,9 +373,43 @@ class Case:
         return self._apply(self.review.redo(), started)
 
     def restore_segment(self, level: str, polarity: str) -> None:
-        """Draw a segment that was edited by hand from its candidates again; the edit is given up."""
+        """Draw a segment that was edited by hand from its candidates again; the edit is lost."""
         self._lesions().restore(level, polarity, self.review.kept_keys())
         self._save_review()
+
+    def voxels(self, key: str) -> np.ndarray:
+        """Voxels of a candidate, (N, 3) indices on the CT's grid. Raises KeyError if unknown."""
+        candidate = self.review.candidate(key)
+        found = self.record.replies[candidate.vertebra].voxels.get(candidate.number)
+        return np.zeros((0, 3), np.int32) if found is None else found
+
+    @property
+    def lesion_segments_node(self) -> Any:
+        """The segmentation with one segment per candidate, or None when it was not asked for."""
+        return self._reference("perLesion")
+
+    def lesion_segments(self, show: bool) -> Any:
+        """Make a node with one segment per candidate, dropped ones faint; or take it away again."""
+        hub = need(self.node, _("The HideSeek case"))
+        if not show:
+            if self.lesion_segments_node is not None:
+                hub.GetScene().RemoveNode(self.lesion_segments_node)
+            return None
+        node = self._node("perLesion", "vtkMRMLSegmentationNode", _("{case} single lesions"))
+        lesions_view.prepare(node, self.ct, self.record.grid)
+        candidates = [(c, self.voxels(c.key)) for c in self.record.candidates()]
+        lesion_segments.fill(node, self.record.grid, candidates)
+        lesion_segments.mark(node, {c.key: self.review.kept(c.key) for c, _voxels in candidates})
+        return node
+
+    def _update_single_lesions(self, changed: Iterable[str] | None = None) -> None:
+        if self.lesion_segments_node is None:
+            return
+        if changed is None:
+            self.lesion_segments(True)
+        else:
+            kept = {key: self.review.kept(key) for key in changed}
+            lesion_segments.mark(self.lesion_segments_node, kept)
 
     def refresh_surfaces(self) -> None:
         """Make the 3D surfaces again that a change of voxels threw away; call after a drag."""
@@ -387,6 +424,7 @@ class Case:
         written, left = segments.apply(self._shown, changed)
         if had_surfaces and written:
             self._surfaces_lost = True
+        self._update_single_lesions(changed)
         self._save_review()
         self._fill_tables()
         if not live:
