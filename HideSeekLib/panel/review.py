@@ -68,7 +68,7 @@ class ReviewSection:
             self._shown_case = identity
             self.ui.candidatesTable.clearSelection()
             if alive:
-                self._guard(lambda: self.fading.open_case(case))
+                self.panel.guarded(lambda: self.fading.open_case(case))
         if alive:
             self._show_threshold(case.review.threshold)
         self.table.show()
@@ -185,7 +185,7 @@ class ReviewSection:
         self._refresh_text()
         case = self.panel.case
         if case is not None and case.alive:
-            self._guard(lambda: self.fading.show(case, row))
+            self.panel.guarded(lambda: self.fading.show(case, row))
 
     def _vertebra_text(self, level: str) -> str:
         case = self.panel.case
@@ -213,7 +213,7 @@ class ReviewSection:
         cases = scene.cases_in_scene()
         tables.fill_combo(self.ui.caseCombo,
                           [(case.name, case.node.GetID()) for case in cases], current)
-        self.ui.caseCombo.enabled = len(cases) > 1
+        self.ui.caseCombo.visible = self.ui.caseLabel.visible = len(cases) > 1
 
     def _choose_case(self) -> None:
         chosen = tables.combo_key(self.ui.caseCombo)
@@ -224,14 +224,7 @@ class ReviewSection:
     def _lesion_segments(self, on: bool) -> None:
         case = self.panel.case
         if case is not None and case.alive:
-            self._guard(lambda: case.lesion_segments(on))
-
-    def _guard(self, step: Callable[[], None]) -> None:
-        """Run a step on the scene; a node that is gone is said, not raised."""
-        try:
-            step()
-        except SceneError as error:
-            self.panel.run.say("⚠ " + str(error))
+            self.panel.guarded(lambda: case.lesion_segments(on))
 
     @staticmethod
     def _single_shot(milliseconds: int, action: Callable[[], None]) -> Any:

@@ -165,7 +165,9 @@ class ScreeningSection:
             return row.reason or ""
         rows = [r for r in self.panel.review.rows() if r.vertebra == level]
         kept = sum(r.kept for r in rows)
-        text = _("{n} candidates, {kept} kept").format(n=len(rows), kept=kept)
+        text = (_("no candidate") if not rows
+                else _("1 candidate, {kept} kept").format(kept=kept) if len(rows) == 1
+                else _("{n} candidates, {kept} kept").format(n=len(rows), kept=kept))
         return text + (" ⚠" if row.warnings else "")
 
     @staticmethod
