@@ -1,0 +1,42 @@
+"""Fit the latent classifier of a trained autoencoder on vertebra-level labels (paper, section 4)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import f1_score, roc_auc_score
+from torch import Tensor
+
+from hideseek_backend.attribution.classifier import LatentClassifier
+from hideseek_backend.dae import DiffusionAutoencoder
+from hideseek_backend.training.dataset import CENTRAL, ShardSet
+
+
+def central_slices(
+    shards: ShardSet, count: int, seed: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Draw one of the five central slices of each of the first `count` vertebrae.
+
+    Returns hu (N, 64, 64) and labels (N, 3) in the order of `loop.LABELS`.
+    """
+    rng = np.random.default_rng(seed)
+    count = min(count, len(shards))
+    hu = [shards.hu[i][rng.integers(CENTRAL)] for i in range(count)]
+    return np.stack(hu).astype(np.float32), np.stack(shards.labels[:count])
+
+
+def encode_all(dae: DiffusionAutoencoder, images: Tensor, batch: int = 128) -> NDArray[np.float32]:
+    """Encode images: (N, 64, 64) in model intensity as z: (N, d)."""
+    return np.concatenate([dae.encode(part[:, None]).cpu().numpy() for part in images.split(batch)])
+
+
+def classification_figures(
+    classifier: LatentClassifier, z: NDArray[np.float32], malignant: NDArray[np.float32]
+) -> dict[str, float]:
+    """AUC and F1 (at p ≥ 0.5) of a classifier on z: (N, d) with labels (N,) in {0, 1}."""
+    p = classifier.probability(z)
+    return {
+        "auc": float(roc_auc_score(malignant, p)),
+        "f1": float(f1_score(malignant, p >= 0.5)),
+        "n": float(len(malignant)),
+    }

@@ -1,0 +1,165 @@
+"""Training slices with vertebra-level labels, in shards on disk. No masks are kept.
+
+A shard is an .npz: hu (N, 8, 64, 64) int16 sagittal slices, axes (posterior, superior), the five
+central ones first, then three from anywhere else in the body; labels (N, 3) float32 in the order
+of `loop.LABELS`; source (N,) text.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hideseek_backend.errors import InputError
+from hideseek_backend.training.loop import Batch
+from hideseek_backend.volumes.crops import VertebraBlock, crop_slab
+
+CENTRAL = 5
+SLICES = 8
+PHENOTYPE_LABELS = {
+    "healthy": (0.0, 0.0, 0.0),
+    "lytic": (1.0, 1.0, 0.0),
+    "blastic": (1.0, 0.0, 1.0),
+    "mixed": (1.0, 1.0, 1.0),
+}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One vertebra for training: slices hu (8, 64, 64) int16 and its vertebra-level labels (3,)."""
+
+    hu: NDArray[np.int16]
+    labels: tuple[float, float, float]
+    source: str
+
+
+def sample_slices(block: VertebraBlock, rng: np.random.Generator) -> NDArray[np.int16]:
+    """Resample the five central sagittal slices and three more that cross the body."""
+    centre = crop_slab(block, [32])
+    central = [centre.central_slice + d for d in range(-(CENTRAL // 2), CENTRAL // 2 + 1)]
+    others = [k for k in centre.body_slices if k not in central and 0 <= k < 64]
+    extra = rng.choice(others or central, SLICES - CENTRAL, replace=len(others) < SLICES - CENTRAL)
+    # crop_slab keeps an ordered set of slices: ask for each once, then put them in our order.
+    wanted = [*central, *(int(k) for k in extra)]
+    unique = sorted(set(wanted))
+    hu = crop_slab(block, unique).hu
+    return np.stack([hu[:, :, unique.index(k)] for k in wanted]).round().astype(np.int16)
+
+
+def phantom_sample(seed: int) -> Sample:
+    """Make the phantom vertebra of this seed and its training slices."""
+    from hideseek_backend.phantom import make_block
+
+    made = make_block(seed)
+    hu = sample_slices(made.block, np.random.default_rng([seed, 7]))
+    return Sample(hu, PHENOTYPE_LABELS[made.vertebra_truth.phenotype], f"phantom:{seed}")
+
+
+def write_shard(path: Path, samples: Iterable[Sample]) -> None:
+    """Write samples to one shard, whole or not at all."""
+    held = list(samples)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part.npz")
+    np.savez(
+        part,
+        hu=np.stack([s.hu for s in held]),
+        labels=np.array([s.labels for s in held], dtype=np.float32),
+        source=np.array([s.source for s in held]),
+    )
+    os.replace(part, path)
+
+
+def write_phantom_shards(
+    folder: Path,
+    first_seed: int,
+    shards: int,
+    *,
+    per_shard: int = 500,
+    start: int = 0,
+    report: Callable[[str], None] = print,
+) -> None:
+    """Write phantom shards start … start + shards − 1 that are not there yet."""
+    for index in range(start, start + shards):
+        path = folder / f"phantom-{first_seed + index * per_shard:07d}.npz"
+        if path.exists():
+            continue
+        seeds = range(first_seed + index * per_shard, first_seed + (index + 1) * per_shard)
+        write_shard(path, (phantom_sample(seed) for seed in seeds))
+        report(f"wrote {path}")
+
+
+class ShardSet:
+    """The shards of a folder in memory, growing as new ones appear on disk."""
+
+    def __init__(self, folder: Path, pattern: str = "*.npz") -> None:
+        self.folder, self.pattern = folder, pattern
+        self._read: set[Path] = set()
+        self.hu: list[NDArray[np.int16]] = []
+        self.labels: list[NDArray[np.float32]] = []
+        self.refresh()
+        if not self.hu:
+            raise InputError(
+                f"No training shards ({pattern}) in {folder}.",
+                "Write them first: hideseek train data --out FOLDER.",
+            )
+
+    def refresh(self) -> None:
+        """Read the shards that are new since the last call."""
+        for path in sorted(self.folder.glob(self.pattern)):
+            if path in self._read or ".part" in path.name:
+                continue
+            with np.load(path, allow_pickle=False) as shard:
+                self.hu.extend(shard["hu"])
+                self.labels.extend(shard["labels"])
+            self._read.add(path)
+
+    def __len__(self) -> int:
+        return len(self.hu)
+
+    def draw(self, index: int, rng: np.random.Generator) -> tuple[NDArray[np.int16], Tensor]:
+        """Return one slice of vertebra `index` and its labels (NaN for an off-centre slice).
+
+        A vertebra's label says nothing sure of a slice away from its centre, so only the
+        autoencoder learns from those.
+        """
+        k = int(rng.integers(SLICES))
+        labels = torch.from_numpy(self.labels[index])
+        if k >= CENTRAL:
+            labels = torch.full_like(labels, float("nan"))
+        return self.hu[index][k], labels
+
+
+def batches(
+    sets: list[tuple[ShardSet, float]],
+    batch: int,
+    to_intensity: Callable[[NDArray[np.float32]], Tensor],
+    *,
+    seed: int,
+    refresh_every: int = 200,
+) -> Callable[[int], Iterator[Batch]]:
+    """Return the `batches` argument of `loop.train`: each slice's set is drawn by its weight."""
+    weights = np.array([w for _, w in sets], dtype=float)
+    weights /= weights.sum()
+
+    def iterate(step: int) -> Iterator[Batch]:
+        while True:
+            if step % refresh_every == 0:
+                for shards, _ in sets:
+                    shards.refresh()
+            rng = np.random.default_rng([seed, step])
+            chosen = rng.choice(len(sets), size=batch, p=weights)
+            drawn = [
+                sets[c][0].draw(int(rng.integers(len(sets[c][0]))), rng) for c in chosen
+            ]
+            hu = np.stack([d[0] for d in drawn]).astype(np.float32)
+            yield Batch(to_intensity(hu)[:, None], torch.stack([d[1] for d in drawn]))
+            step += 1
+
+    return iterate
