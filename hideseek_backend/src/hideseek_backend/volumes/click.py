@@ -51,7 +51,7 @@ class _Surface:
 def grow_body(ct: Volume, ras_point: ArrayLike, level: str) -> BoolArray:
     """Return an approximate mask (I, J, K) of the body that holds a clicked point.
 
-    ct: HU. ras_point: (3,) RAS mm, well inside the body. level: its name, which sets the usual size.
+    ct: HU. ras_point: (3,) RAS mm, well inside the body. level: sets the usual size.
     The mask stays within about 1.4 times the usual size of the level.
 
     Raises LabelError for an unknown level, InputError for a point outside the CT or in no bone.

@@ -197,7 +197,7 @@ def _stack(slices: list[_Slice], folder: Path) -> tuple[list[_Slice], FloatArray
     _check_steps(depth[order], folder)
     ordered = np.array(positions)[order]
     step = (ordered[-1] - ordered[0]) / (len(ordered) - 1)
-    _check_shear(np.asarray(step, dtype=np.float64), normal, folder)
+    _check_shear(step, np.asarray(normal, dtype=np.float64), folder)
     drift = np.abs(ordered - (ordered[0] + np.outer(np.arange(len(ordered)), step))).max()
     if drift > max(0.5, 0.5 * min(first.spacing)):
         raise GeometryError(

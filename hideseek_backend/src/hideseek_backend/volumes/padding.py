@@ -30,15 +30,21 @@ def find_padding(hu: NDArray[Any], near: BoolArray | None = None) -> BoolArray |
     """
     padding: BoolArray | None = None
     for value in _face_constants(hu):
+        if _is_air(value) and near is None:
+            continue
         region = _thick_border_region(hu == value)
         if region is None:
             continue
-        if _AIR_HU[0] <= value <= _AIR_HU[1]:
+        if _is_air(value):
             region = _reaching(region, near)
             if region is None:
                 continue
         padding = region if padding is None else padding | region
     return padding
+
+
+def _is_air(value: float) -> bool:
+    return _AIR_HU[0] <= value <= _AIR_HU[1]
 
 
 def _face_constants(hu: NDArray[Any]) -> list[float]:
@@ -84,7 +90,7 @@ def _thick_border_region(equal: BoolArray) -> BoolArray | None:
 
 def _reaching(region: BoolArray, near: BoolArray | None) -> BoolArray | None:
     """Components of `region` within two voxels of `near`; None where there are none."""
-    if near is None:
+    if near is None or not near.any():
         return None
     labels, _ = ndimage.label(region)
     close = ndimage.maximum_filter(near.view(np.uint8), size=5).astype(bool)
