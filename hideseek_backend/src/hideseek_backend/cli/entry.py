@@ -14,10 +14,10 @@ import textwrap
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from types import FrameType
 from typing import NoReturn
 
+import hideseek_backend
 from hideseek_backend.cli.verbs import VERBS, Verb
 from hideseek_backend.errors import Cancelled, HideSeekError
 
@@ -114,7 +114,7 @@ def _run(args: argparse.Namespace) -> int:
     except MemoryError:
         return _explain(
             "Not enough memory.",
-            "Close other programs, analyse fewer levels at once (--levels), or use --slices central.",
+            "Close other programs, analyse fewer --levels at once, or use --slices central.",
             args,
         )
     except Exception as error:  # the last place that can turn a fault into a sentence
@@ -125,9 +125,7 @@ def _run(args: argparse.Namespace) -> int:
         _show_traceback(args)
         _say(f"error: internal: {type(error).__name__}: {error}")
         if not args.debug:
-            _say(
-                "       This is a fault of HideSeek; run again with --debug and report the output."
-            )
+            _say("       This is a fault of HideSeek; --debug shows where it happened.")
         return 1
 
 
@@ -169,5 +167,5 @@ class _Version(argparse.Action):
         values: object,
         option_string: str | None = None,
     ) -> None:
-        sys.stdout.write(f"hideseek {metadata.version('hideseek-backend')}\n")
+        sys.stdout.write(f"hideseek {hideseek_backend.__version__}\n")
         parser.exit()

@@ -59,9 +59,7 @@ def levels(text: str) -> tuple[str, ...]:
             found.append(first)
             continue
         if first[0] != last[0] or int(first[1:]) > int(last[1:]):
-            raise ArgumentTypeError(
-                f"expected a range within one region from cranial to caudal, as T10-T12, got '{item}'"
-            )
+            raise ArgumentTypeError(f"expected a range within one region, as T10-T12, got '{item}'")
         found.extend(f"{first[0]}{n}" for n in range(int(first[1:]), int(last[1:]) + 1))
     if not found:
         raise ArgumentTypeError("expected at least one level, as T12,L1")

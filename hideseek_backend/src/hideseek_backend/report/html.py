@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -42,6 +43,7 @@ class VertebraView:
     """One vertebra as the page shows it; panels is None where it was not analysed."""
 
     result: VertebraResult
+    p: float | None
     malignant: bool
     kept: int
     lytic_share: float | None
@@ -79,9 +81,10 @@ def _vertebra_view(
     vertebra: VertebraResult, result: CaseResult, decisions: Decisions
 ) -> VertebraView:
     body = vertebra.body_volume_mm3
-    p = vertebra.p_malignant
+    p = vertebra.p_malignant if math.isfinite(vertebra.p_malignant) else None
     return VertebraView(
         result=vertebra,
+        p=p,
         malignant=p is not None and p >= result.options.p_threshold,
         kept=sum(c.kept for c in vertebra.candidates),
         lytic_share=fraction(vertebra.lytic_volume_mm3, body) if vertebra.analysed else None,
@@ -139,7 +142,7 @@ def _pairs(values: Any, prefix: str = "") -> list[tuple[str, str]]:
 
 def _probability(value: float | None) -> str:
     """Write a probability for a reader: two decimals, and never 0.00 or 1.00 for what is not."""
-    if value is None:
+    if value is None or not math.isfinite(value):
         return "–"
     if 0 < value < 0.005:
         return "< 0.01"

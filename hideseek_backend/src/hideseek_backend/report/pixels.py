@@ -80,7 +80,7 @@ def symmetric_limit(difference: Slice, body: Mask, least: float) -> float:
 
 
 def outline(mask: Mask) -> str:
-    """Return the outline of a mask (posterior, superior) as an SVG path; empty for an empty mask."""
+    """Return the outline of a mask (posterior, superior) as an SVG path, "" where it is empty."""
     shown = np.pad(to_display(mask).astype(np.float32), 1)
     parts = []
     for contour in find_contours(shown, 0.5):
@@ -98,7 +98,7 @@ def centre(mask: Mask) -> tuple[float, float]:
 
 
 def data_uri(pixels: NDArray[np.uint8]) -> str:
-    """Return grey (H, W) or RGB (H, W, 3) pixels as a PNG data URI; the same pixels, the same text."""
+    """Return grey (H, W) or RGB (H, W, 3) pixels as a PNG data URI, always the same."""
     height, width = pixels.shape[:2]
     colour_type = 0 if pixels.ndim == 2 else 2
     rows = np.ascontiguousarray(pixels).reshape(height, -1)

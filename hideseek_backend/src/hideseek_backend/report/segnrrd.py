@@ -136,7 +136,7 @@ def _conversion_parameters(labels: Volume) -> str:
     """Return the geometry of the CT, so that editing in Slicer stays on its grid."""
     matrix = ";".join(f"{value:.17g}" for value in labels.affine.ravel())
     extent = ";".join(f"0;{size - 1}" for size in labels.shape)
-    return f"Reference image geometry|{matrix};{extent};|Geometry of the CT the lesions were found in.&"
+    return f"Reference image geometry|{matrix};{extent};|Geometry of the analysed CT.&"
 
 
 def _extent(mask: NDArray[np.bool_]) -> tuple[int, ...]:

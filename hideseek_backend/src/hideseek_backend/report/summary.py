@@ -30,12 +30,12 @@ class Totals:
 
 
 def totals(vertebrae: Iterable[VertebraResult], p_threshold: float) -> Totals:
-    """Count a case; a vertebra is flagged where its p reaches `p_threshold`."""
+    """Count a case; a vertebra is flagged where its p (NaN: not computed) reaches `p_threshold`."""
     levels = list(vertebrae)
     candidates = [c for v in levels for c in v.candidates]
     return Totals(
         vertebrae=len(levels),
-        flagged=sum(v.p_malignant is not None and v.p_malignant >= p_threshold for v in levels),
+        flagged=sum(v.p_malignant >= p_threshold for v in levels),
         analysed=sum(v.analysed for v in levels),
         candidates=len(candidates),
         kept_lytic=sum(c.kept and c.polarity == "lytic" for c in candidates),

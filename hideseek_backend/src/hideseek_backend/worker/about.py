@@ -8,6 +8,7 @@ import sys
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+import hideseek_backend
 from hideseek_backend.report.json_report import to_plain
 from hideseek_backend.worker.protocol import PROTOCOL
 
@@ -74,9 +75,8 @@ def info(model: Model | None) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Return the versions that a result depends on."""
-    found = {"python": platform.python_version()}
+    found = {"hideseek": hideseek_backend.__version__, "python": platform.python_version()}
     for name, package in (
-        ("hideseek", "hideseek-backend"),
         ("torch", "torch"),
         ("numpy", "numpy"),
         ("scipy", "scipy"),

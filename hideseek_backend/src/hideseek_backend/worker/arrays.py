@@ -1,4 +1,7 @@
-"""Arrays inside JSON: {"dtype", "shape", "order", "encoding", "data"}; numpy and standard library only."""
+"""Arrays inside JSON: {"dtype", "shape", "order", "encoding", "data"}.
+
+Numpy and the standard library only.
+"""
 
 from __future__ import annotations
 

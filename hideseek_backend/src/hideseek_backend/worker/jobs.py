@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hideseek_backend.case import CaseResult, VertebraResult
     from hideseek_backend.models.store import Model
     from hideseek_backend.progress import Progress
+    from hideseek_backend.volumes.crops import VertebraBlock
 
 KEPT_RESULTS = 32
 """Segment requests whose results a report can still be made of; a case takes one to a few."""
@@ -72,15 +73,17 @@ class Jobs:
         model = self._ready(outlet)
         options = self._options(params, model)
         blocks = read_blocks(params)
-        found = screen_vertebrae(
-            model, blocks, options, progress=_reporter(outlet), cancelled=outlet.cancelled
+        usable = [block for block in blocks if block.body.any()]
+        p_of = dict(
+            screen_vertebrae(
+                model, usable, options, progress=_reporter(outlet), cancelled=outlet.cancelled
+            )
         )
-        vertebrae = [_screen_message(entry) for entry in found]
-        return {"vertebrae": to_plain(vertebrae)}
+        return {"vertebrae": to_plain([_screen_message(block, p_of) for block in blocks])}
 
     def segment(self, key: str, params: Mapping[str, Any], outlet: Outlet) -> dict[str, Any]:
         """Analyse every block; each finished vertebra is sent at once."""
-        from hideseek_backend.case import analyse_vertebra
+        from hideseek_backend.case import EMPTY, VertebraResult, analyse_vertebra
         from hideseek_backend.progress import within_case
         from hideseek_backend.worker.messages import read_blocks, vertebra_message
 
@@ -90,15 +93,15 @@ class Jobs:
         blocks = read_blocks(params)
         report = _reporter(outlet)
         finished: list[VertebraResult] = []
-        provenance = self._provenance(model, options)
+        provenance = _provenance(model, options)
         for index, block in enumerate(blocks):
-            result = analyse_vertebra(
-                model,
-                block,
-                options,
-                progress=within_case(report, index, len(blocks)),
-                cancelled=outlet.cancelled,
-            )
+            step = within_case(report, index, len(blocks))
+            if block.body.any():
+                result = analyse_vertebra(
+                    model, block, options, progress=step, cancelled=outlet.cancelled
+                )
+            else:
+                result = VertebraResult(block.level, float("nan"), reason=EMPTY)
             finished.append(result)
             self._remember(key, finished, options, provenance)
             outlet.send({"type": "vertebra", "vertebra": vertebra_message(result)})
@@ -146,15 +149,6 @@ class Jobs:
 
     def _options(self, params: Mapping[str, Any], model: Model) -> Options:
         return read_options(params.get("options"), model.spec.defaults)
-
-    def _provenance(self, model: Model, options: Options) -> dict[str, Any]:
-        return {
-            "versions": versions(),
-            "model": {"name": model.spec.name, "hash": model.hash},
-            "device": str(model.device),
-            "seed": options.seed,
-            "evidence_units": "HU" if model.spec.intensity.get("kind") == "window" else "model",
-        }
 
     def _remember(
         self,
@@ -205,6 +199,18 @@ def merged(cases: list[CaseResult]) -> CaseResult:
     return _case(ordered, cases[-1].options, dict(cases[-1].provenance))
 
 
+def _provenance(model: Model, options: Options) -> dict[str, Any]:
+    from hideseek_backend.attribution.intensity import invertible
+
+    return {
+        "versions": versions(),
+        "model": {"name": model.spec.name, "hash": model.hash},
+        "device": str(model.device),
+        "seed": options.seed,
+        "evidence_units": "HU" if invertible(model) else "model",
+    }
+
+
 def _case(
     vertebrae: tuple[VertebraResult, ...], options: Options, provenance: dict[str, Any]
 ) -> CaseResult:
@@ -218,9 +224,13 @@ def _case(
     return CaseResult(vertebrae=vertebrae, lesions=nothing, options=options, provenance=provenance)
 
 
-def _screen_message(entry: Any) -> dict[str, Any]:
-    level, p, *rest = entry
-    return {"level": level, "p_malignant": p, "reason": str(rest[0]) if rest else ""}
+def _screen_message(block: VertebraBlock, p_of: Mapping[str, float]) -> dict[str, Any]:
+    from hideseek_backend.case import EMPTY
+
+    reason = "" if block.level in p_of else EMPTY
+    if not reason and block.cut:
+        reason = "cut by the field of view"
+    return {"level": block.level, "p_malignant": p_of.get(block.level), "reason": reason}
 
 
 def _reporter(outlet: Outlet) -> Callable[[Progress], None]:

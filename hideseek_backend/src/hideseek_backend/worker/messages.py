@@ -110,7 +110,7 @@ def vertebra_from_message(message: object) -> VertebraResult:
         origin = [int(v) for v in message.get("block_origin_ijk") or (0, 0, 0)]
         return VertebraResult(
             level=level,
-            p_malignant=message["p_malignant"],
+            p_malignant=_number_or_nan(message["p_malignant"]),
             p_healthy_image=message.get("p_healthy_image"),
             analysed=bool(message["analysed"]),
             reason=str(message.get("reason") or ""),
@@ -196,6 +196,10 @@ def _read_candidate(message: Mapping[str, Any]) -> Candidate:
         mean_hu=float(message["mean_hu"]),
         centroid_ras=(r, a, s),
     )
+
+
+def _number_or_nan(value: object) -> float:
+    return float(value) if isinstance(value, (int, float)) else float("nan")
 
 
 def _array(message: Mapping[str, Any], name: str, where: str) -> NDArray[Any]:
