@@ -154,7 +154,7 @@ def _check_kind(slices: list[_Slice], folder: Path) -> None:
             f"Expected axial CT slices in {folder}, got a localizer (scout view).",
             "Choose the series with the slices.",
         )
-    if first.units not in ("", "HU"):
+    if first.units not in ("", "HU", "US"):  # US: unspecified
         raise InputError(
             f"Expected Hounsfield units in {folder}, got rescale type {first.units}.",
             "Choose the series in HU, not a material or energy map.",
