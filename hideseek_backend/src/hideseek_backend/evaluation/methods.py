@@ -92,10 +92,9 @@ def anomaly_method(model: Any, validation: SliceSet) -> Method:
     """Anomaly detection with a healthy-only model; noise and threshold chosen on validation."""
 
     def rebuilt(vertebrae: SliceSet, noise: Any) -> tuple[Any, Any]:
-        hu, valid = vertebrae.hu[:, MIDDLE].astype(np.float32), vertebrae.valid[:, MIDDLE]
-        images = torch.from_numpy(
-            np.stack([np.asarray(model.to_intensity(h, v)) for h, v in zip(hu, valid, strict=True)])
-        )[:, None].float()
+        hu = vertebrae.hu[:, MIDDLE].astype(np.float32)
+        intensity = model.to_intensity(hu, np.ascontiguousarray(vertebrae.valid[:, MIDDLE]))
+        images = torch.as_tensor(intensity, dtype=torch.float32).cpu()[:, None]
         healthy = [
             pseudo_healthy(model.dae, part.to(model.device), noise).float().cpu()
             for part in images.split(32)

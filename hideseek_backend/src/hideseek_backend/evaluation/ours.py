@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -22,16 +22,26 @@ from torch import Tensor
 
 from hideseek_backend.attribution.candidates import Candidates, Polarity, find_candidates
 from hideseek_backend.attribution.edit import HealthyEdit, healthy_edit
+from hideseek_backend.attribution.intensity import least_residual
 from hideseek_backend.attribution.network import Network
 from hideseek_backend.attribution.options import Options
+from hideseek_backend.attribution.phenotype import phenotype_of
 from hideseek_backend.attribution.scoring import Score, score_candidates
+from hideseek_backend.attribution.vertebra import AnalysisModel
 from hideseek_backend.evaluation.dataset import MIDDLE, SliceSet
 from hideseek_backend.evaluation.instances import BLASTIC, LYTIC, POLARITIES
 from hideseek_backend.evaluation.memo import Memory, RememberingNetwork
-from hideseek_backend.models.store import Model
 from hideseek_backend.progress import Meter, Progress, ProgressCallback
 
 CHUNK = 16
+_NAMES: dict[int, Polarity] = {LYTIC: "lytic", BLASTIC: "blastic"}
+
+
+class BenchmarkModel(AnalysisModel, Protocol):
+    """What the benchmark needs of a model; see `models.Model`."""
+
+    @property
+    def hash(self) -> str: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +49,7 @@ class CandidateTable:
     """All candidates of N vertebrae, kept or not; C rows.
 
     vertebra: (C,) index of the vertebra. number: (C,) its label in `Findings.labels`. polarity:
-    (C,) 1 lytic, 2 blastic. delta, p_hide: (C,). area: (C,) px. residual: (C,) summed absolute
-    residual, model intensity.
+    (C,) 1 lytic, 2 blastic. delta, p_hide: (C,). area: (C,) px.
     """
 
     vertebra: NDArray[np.int64]
@@ -49,7 +58,6 @@ class CandidateTable:
     delta: NDArray[np.float64]
     p_hide: NDArray[np.float64]
     area: NDArray[np.int64]
-    residual: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.vertebra)
@@ -75,18 +83,18 @@ class Findings:
 
 
 def malignancy(
-    model: Model, vertebrae: SliceSet, options: Options, memory: Memory | None = None
+    model: BenchmarkModel, vertebrae: SliceSet, options: Options, memory: Memory | None = None
 ) -> NDArray[np.float64]:
     """Probability of each vertebra from the mean latent of its `p_slices` central slices: (N,)."""
     half = min(options.p_slices, 2 * MIDDLE + 1) // 2
     wanted = range(MIDDLE - half, MIDDLE + half + 1)
-    network = _network(model, options, memory)
-    latents = [network.encode(_images(model, vertebrae, k)) for k in wanted]
+    network = make_network(model, options, memory)
+    latents = [network.encode(images_of(model, vertebrae, k)) for k in wanted]
     return model.classifier.probability(torch.stack(latents).mean(dim=0))
 
 
 def analyse_set(
-    model: Model,
+    model: BenchmarkModel,
     vertebrae: SliceSet,
     options: Options,
     *,
@@ -132,7 +140,14 @@ def kept_labels(
     if gate:
         keep &= findings.p[table.vertebra] >= options.p_threshold
     if phenotype is None:
-        keep &= _polarity_kept(table, keep, options)
+        allowed = [kept for _, kept in _phenotypes(findings, options)]
+        keep &= np.array(
+            [
+                _NAMES[int(k)] in allowed[v]
+                for v, k in zip(table.vertebra, table.polarity, strict=True)
+            ],
+            dtype=bool,
+        )
     else:
         known = phenotype[table.vertebra]
         keep &= (known == "mixed") | (
@@ -146,50 +161,60 @@ def kept_labels(
     return labels
 
 
-def predicted_phenotype(labels: NDArray[np.uint8]) -> NDArray[np.str_]:
-    """Phenotype of each label map (N, 64, 64): what has any kept pixel."""
-    flat = labels.reshape(len(labels), -1)
-    code = (flat == LYTIC).any(axis=1) + 2 * (flat == BLASTIC).any(axis=1)
-    return np.array(["healthy", "lytic", "blastic", "mixed"])[code]
+def found_phenotypes(
+    findings: Findings, options: Options, *, gate: bool = True
+) -> NDArray[np.str_]:
+    """Phenotype that each vertebra is given without a patient's label: (N,), "healthy" for none."""
+    names = [phenotype for phenotype, _ in _phenotypes(findings, options)]
+    found = np.array([name or "healthy" for name in names])
+    return np.where(gate & (findings.p < options.p_threshold), "healthy", found)
 
 
-def _polarity_kept(
-    table: CandidateTable, keep: NDArray[np.bool_], options: Options
-) -> NDArray[np.bool_]:
-    """Which candidates are of a polarity that `options.polarity` leaves in their vertebra."""
-    if options.polarity == "both":
-        return np.ones(len(table), dtype=bool)
-    if options.polarity != "auto":
-        return np.asarray(table.polarity == POLARITIES[options.polarity])
-    size = int(table.vertebra.max(initial=-1)) + 1
-    sums = np.zeros((size, 3))
-    np.add.at(sums, (table.vertebra[keep], table.polarity[keep]), table.residual[keep])
-    total = sums.sum(axis=1, keepdims=True)
-    share = np.divide(sums, total, out=np.zeros_like(sums), where=total > 0)
-    return np.asarray(share[table.vertebra, table.polarity] >= options.mixed_fraction)
+def _phenotypes(
+    findings: Findings, options: Options
+) -> list[tuple[str | None, frozenset[Polarity]]]:
+    """Phenotype and polarities kept of each vertebra, as `case` decides them."""
+    table = findings.candidates
+    decided = []
+    for vertebra in range(len(findings.p)):
+        rows = np.flatnonzero(table.vertebra == vertebra)
+        decided.append(
+            phenotype_of(
+                [_NAMES[int(value)] for value in table.polarity[rows]],
+                table.area[rows].tolist(),
+                table.delta[rows].tolist(),
+                options,
+            )
+        )
+    return decided
 
 
 def _analyse_chunk(
-    model: Model, chunk: SliceSet, options: Options, memory: Memory | None
+    model: BenchmarkModel, chunk: SliceSet, options: Options, memory: Memory | None
 ) -> Findings:
     started = time.perf_counter()
-    network = _network(model, options, memory)
+    network = make_network(model, options, memory)
     p = malignancy(model, chunk, options, memory)
-    edit = healthy_edit(network, model.classifier, _images(model, chunk, MIDDLE), options)
+    edit = healthy_edit(network, model.classifier, images_of(model, chunk, MIDDLE), options)
     candidates = _candidates(model, chunk, edit, options)
     scores = score_candidates(network, model.classifier, edit, candidates, options)
-    return _collect(edit, p, candidates, scores, options, time.perf_counter() - started)
+    return _collect(edit, p, candidates, scores, time.perf_counter() - started)
 
 
-def _candidates(model: Model, chunk: SliceSet, edit: HealthyEdit, options: Options) -> Candidates:
+def _candidates(
+    model: BenchmarkModel, chunk: SliceSet, edit: HealthyEdit, options: Options
+) -> Candidates:
     """Candidates of each slice on its own, numbered through the chunk: (64, 64, N)."""
     difference = edit.difference(options)
     labels = np.zeros(difference.shape, dtype=np.uint16)
     suspected = np.zeros(difference.shape, dtype=bool)
     polarities: list[Polarity] = []
     body = chunk.body[:, MIDDLE] & chunk.valid[:, MIDDLE]
-    least = least_residual(model, options)
+    hu = chunk.hu[:, MIDDLE].astype(np.float32)
+    images = edit.images[:, 0].numpy()
     for k in range(len(chunk)):
+        plane = hu[k][:, :, None]
+        least = least_residual(model, plane, images[k : k + 1], options.min_contrast)
         found = find_candidates(
             difference[:, :, k : k + 1], body[k][:, :, None], options, min_residual=least
         )
@@ -200,25 +225,15 @@ def _candidates(model: Model, chunk: SliceSet, edit: HealthyEdit, options: Optio
     return Candidates(labels, tuple(polarities), suspected)
 
 
-def least_residual(model: Model, options: Options) -> float:
-    """`min_contrast` in the model's intensity; 0 where HU cannot be expressed in it."""
-    intensity = model.spec.intensity
-    if options.min_contrast <= 0 or intensity.get("kind") != "window":
-        return 0.0
-    return float(options.min_contrast / (intensity["high"] - intensity["low"]))
-
-
 def _collect(
     edit: HealthyEdit,
     p: NDArray[np.float64],
     candidates: Candidates,
     scores: dict[int, Score],
-    options: Options,
     seconds: float,
 ) -> Findings:
     planes = np.moveaxis(candidates.labels, 2, 0)
     polarities = [POLARITIES[name] for name in candidates.polarities]
-    residual = np.abs(np.moveaxis(edit.difference(options), 2, 0))
     rows: list[tuple[Any, ...]] = []
     own = np.zeros(planes.shape, dtype=np.uint16)
     for k, plane in enumerate(planes):
@@ -228,9 +243,9 @@ def _collect(
             score = scores[number]
             rows.append(
                 (k, position, polarities[number - 1], score.delta, score.p_hide,
-                 int(mask.sum()), float(residual[k][mask].sum()))
+                 int(mask.sum()))
             )  # fmt: skip
-    columns = list(zip(*rows, strict=True)) if rows else [()] * 7
+    columns = list(zip(*rows, strict=True)) if rows else [()] * 6
     whole, real = np.int64, np.float64
     table = CandidateTable(
         vertebra=np.array(columns[0], dtype=whole),
@@ -239,7 +254,6 @@ def _collect(
         delta=np.array(columns[3], dtype=real),
         p_hide=np.array(columns[4], dtype=real),
         area=np.array(columns[5], dtype=whole),
-        residual=np.array(columns[6], dtype=real),
     )
     count = len(planes)
     realised = 1 / (1 + np.exp(-edit.realised_logits))
@@ -255,22 +269,20 @@ def _collect(
     )
 
 
-def _network(model: Model, options: Options, memory: Memory | None) -> Network:
+def make_network(model: BenchmarkModel, options: Options, memory: Memory | None) -> Network:
     if memory is None:
         return Network(model.dae, model.device, options, Meter())
     return RememberingNetwork(model.dae, model.device, options, Meter(), memory)
 
 
-def _images(model: Model, vertebrae: SliceSet, k: int) -> Tensor:
+def images_of(model: BenchmarkModel, vertebrae: SliceSet, k: int) -> Tensor:
     """Slices k of the set: (N, 1, 64, 64) in the model's intensity."""
     hu = vertebrae.hu[:, k].astype(np.float32)
-    images = [model.to_intensity(h, v) for h, v in zip(hu, vertebrae.valid[:, k], strict=True)]
-    return torch.from_numpy(np.stack([np.asarray(image, dtype=np.float32) for image in images]))[
-        :, None
-    ]
+    images = model.to_intensity(hu, np.ascontiguousarray(vertebrae.valid[:, k]))
+    return torch.as_tensor(images, dtype=torch.float32).cpu()[:, None]
 
 
-def _chunk_key(model: Model, chunk: SliceSet, options: Options) -> str:
+def _chunk_key(model: BenchmarkModel, chunk: SliceSet, options: Options) -> str:
     """A name for the result: weights, slices and every option that changes it before the cut."""
     later = ("tau", "polarity", "mixed_fraction", "p_threshold", "force", "max_batch", "protocol")
     settings = {k: v for k, v in options.to_dict().items() if k not in later}

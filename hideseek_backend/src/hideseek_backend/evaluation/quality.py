@@ -41,9 +41,9 @@ from hideseek_backend.evaluation.methods import (
 from hideseek_backend.evaluation.ours import (
     Findings,
     analyse_set,
+    found_phenotypes,
     kept_labels,
     malignancy,
-    predicted_phenotype,
 )
 from hideseek_backend.evaluation.ranking import (
     classifier_figures,
@@ -268,7 +268,7 @@ class _Run:
                     "false": delta.false,
                 }
         sick = vertebrae.slice_phenotype != "healthy"
-        named = predicted_phenotype(kept_labels(findings, options, gate=False))
+        named = found_phenotypes(findings, options, gate=False)
         return {
             "options": options.to_dict(),
             "seconds_per_vertebra": float(np.median(findings.seconds)),
