@@ -17,7 +17,13 @@ Resample = Literal["none", "up", "down"]
 
 
 class GroupNorm32(nn.GroupNorm):
-    """Group normalisation computed in float32 whatever the input's type, as the reference does."""
+    """Group normalisation computed in float32 whatever the input's type, as the reference does.
+
+    groups: at most; a layer of fewer channels has one group a channel.
+    """
+
+    def __init__(self, groups: int, channels: int) -> None:
+        super().__init__(min(groups, channels), channels)
 
     def forward(self, input: Tensor) -> Tensor:
         if input.dtype == torch.float32:
@@ -114,10 +120,14 @@ class ResBlock(nn.Module):
 
 
 class AttentionBlock(nn.Module):
-    """Single-head self-attention over all positions, with a zero-initialised residual."""
+    """Self-attention over all positions, with a zero-initialised residual.
 
-    def __init__(self, channels: int, *, groups: int) -> None:
+    Each head's q, k and v lie side by side in `qkv`'s output, as in guided-diffusion.
+    """
+
+    def __init__(self, channels: int, *, groups: int, heads: int = 1) -> None:
         super().__init__()
+        self.heads = heads
         self.norm = GroupNorm32(groups, channels)
         self.qkv = nn.Conv1d(channels, 3 * channels, 1)
         self.proj_out = zero_module(nn.Conv1d(channels, channels, 1))
@@ -125,6 +135,7 @@ class AttentionBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         batch, channels, *space = x.shape
         flat = x.reshape(batch, channels, -1)
-        q, k, v = self.qkv(self.norm(flat)).transpose(1, 2).chunk(3, dim=2)
-        attended = F.scaled_dot_product_attention(q[:, None], k[:, None], v[:, None])[:, 0]
-        return x + self.proj_out(attended.transpose(1, 2)).reshape(batch, channels, *space)
+        qkv = self.qkv(self.norm(flat)).reshape(batch, self.heads, -1, flat.shape[2])
+        q, k, v = qkv.transpose(2, 3).chunk(3, dim=3)
+        attended = F.scaled_dot_product_attention(q, k, v).transpose(2, 3).reshape(flat.shape)
+        return x + self.proj_out(attended).reshape(batch, channels, *space)

@@ -18,9 +18,10 @@ class DaeConfig:
     image_size: side of the square input in pixels.
     patch: side of the pixel-unshuffle in front of both networks; 1 feeds pixels as they are.
     channel_mult, encoder_channel_mult: channels of each resolution level over the base channels;
-        every level after the first halves the resolution.
+        every level after the first halves the resolution. Fractions are rounded down to channels.
     attention_resolutions: sides (in network pixels, after `patch`) at which attention follows
         each residual block. The middle blocks always hold one.
+    attention_heads: heads of every attention block.
     encoder_grid: side of the adaptive average pool in front of the last encoder layer. 1 is the
         published network; a larger grid lets z know where a finding lies.
     parametrization: "eps" predicts the noise on the linear-beta schedule of the reference;
@@ -33,15 +34,16 @@ class DaeConfig:
     in_channels: int = 1
     patch: int = 1
     base_channels: int = 64
-    channel_mult: tuple[int, ...] = (1, 2, 4, 8)
+    channel_mult: tuple[float, ...] = (1, 2, 4, 8)
     res_blocks: int = 2
     attention_resolutions: tuple[int, ...] = (16,)
+    attention_heads: int = 1
     z_channels: int = 512
     embed_channels: int = 512
     norm_groups: int = 32
     dropout: float = 0.1
     encoder_base_channels: int = 64
-    encoder_channel_mult: tuple[int, ...] = (1, 2, 4, 8, 8)
+    encoder_channel_mult: tuple[float, ...] = (1, 2, 4, 8, 8)
     encoder_res_blocks: int = 2
     encoder_attention_resolutions: tuple[int, ...] = (16,)
     encoder_grid: int = 1

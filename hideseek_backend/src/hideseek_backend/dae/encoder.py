@@ -13,19 +13,20 @@ class SemanticEncoder(nn.Module):
 
     def __init__(self, config: DaeConfig) -> None:
         super().__init__()
-        groups = config.norm_groups
+        groups, heads = config.norm_groups, config.attention_heads
         base = config.encoder_base_channels
         side = config.image_size // config.patch
-        channels = base * config.encoder_channel_mult[0]
+        channels = int(base * config.encoder_channel_mult[0])
         in_channels = config.in_channels * config.patch**2
         blocks = [nn.Sequential(nn.Conv2d(in_channels, channels, 3, padding=1))]
         last = len(config.encoder_channel_mult) - 1
         for level, mult in enumerate(config.encoder_channel_mult):
+            width = int(mult * base)
             for _ in range(config.encoder_res_blocks):
-                layers: list[nn.Module] = [ResBlock(channels, mult * base, groups=groups)]
-                channels = mult * base
+                layers: list[nn.Module] = [ResBlock(channels, width, groups=groups)]
+                channels = width
                 if side in config.encoder_attention_resolutions:
-                    layers.append(AttentionBlock(channels, groups=groups))
+                    layers.append(AttentionBlock(channels, groups=groups, heads=heads))
                 blocks.append(nn.Sequential(*layers))
             if level < last:
                 side //= 2
@@ -33,7 +34,7 @@ class SemanticEncoder(nn.Module):
         self.input_blocks = nn.ModuleList(blocks)
         self.middle_block = nn.Sequential(
             ResBlock(channels, channels, groups=groups),
-            AttentionBlock(channels, groups=groups),
+            AttentionBlock(channels, groups=groups, heads=heads),
             ResBlock(channels, channels, groups=groups),
         )
         self.out = nn.Sequential(

@@ -45,6 +45,7 @@ class UNet(nn.Module):
     def __init__(self, config: DaeConfig) -> None:
         super().__init__()
         groups, base = config.norm_groups, config.base_channels
+        heads = config.attention_heads
         side = config.image_size // config.patch
         image_channels = config.in_channels * config.patch**2
         attention = config.attention_resolutions
@@ -61,16 +62,17 @@ class UNet(nn.Module):
             )
 
         self.time_embed = TimeEmbedding(base, config.embed_channels)
-        channels = base * config.channel_mult[0]
+        channels = int(base * config.channel_mult[0])
         down = [nn.ModuleList([nn.Conv2d(image_channels, channels, 3, padding=1)])]
         skips = [channels]
         last = len(config.channel_mult) - 1
         for level, mult in enumerate(config.channel_mult):
+            width = int(mult * base)
             for _ in range(config.res_blocks):
-                layers: list[nn.Module] = [block(channels, mult * base)]
-                channels = mult * base
+                layers: list[nn.Module] = [block(channels, width)]
+                channels = width
                 if side in attention:
-                    layers.append(AttentionBlock(channels, groups=groups))
+                    layers.append(AttentionBlock(channels, groups=groups, heads=heads))
                 down.append(nn.ModuleList(layers))
                 skips.append(channels)
             if level < last:
@@ -81,18 +83,18 @@ class UNet(nn.Module):
         self.middle_block = nn.ModuleList(
             [
                 block(channels, channels),
-                AttentionBlock(channels, groups=groups),
+                AttentionBlock(channels, groups=groups, heads=heads),
                 block(channels, channels),
             ]
         )
         up = []
         for level in range(last, -1, -1):
-            mult = config.channel_mult[level]
+            width = int(config.channel_mult[level] * base)
             for index in range(config.res_blocks + 1):
-                layers = [block(channels + skips.pop(), mult * base)]
-                channels = mult * base
+                layers = [block(channels + skips.pop(), width)]
+                channels = width
                 if side in attention:
-                    layers.append(AttentionBlock(channels, groups=groups))
+                    layers.append(AttentionBlock(channels, groups=groups, heads=heads))
                 if level > 0 and index == config.res_blocks:
                     side *= 2
                     layers.append(block(channels, channels, "up"))

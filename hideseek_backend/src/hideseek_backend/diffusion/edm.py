@@ -31,9 +31,13 @@ def log_sigma_grid(sigma_min: float, sigma_max: float, steps: int, depth: float 
     depth: share (0, 1] of the way to σ_max in ln σ; below 1 the inversion is partial.
     """
     low, high = torch.tensor([sigma_min, sigma_max], dtype=torch.float64).log()
-    return torch.linspace(0, 1, steps + 1, dtype=torch.float64).mul(depth * (high - low)).add(
-        low
-    ).exp().float()
+    return (
+        torch.linspace(0, 1, steps + 1, dtype=torch.float64)
+        .mul(depth * (high - low))
+        .add(low)
+        .exp()
+        .float()
+    )
 
 
 def solve(

@@ -18,9 +18,7 @@ from hideseek_backend.diffusion.reference import PredictNoise
 from hideseek_backend.errors import OptionError
 
 
-def log_snr_timesteps(
-    bars: np.ndarray, steps: int, depth: float = 1.0
-) -> tuple[int, ...]:
+def log_snr_timesteps(bars: np.ndarray, steps: int, depth: float = 1.0) -> tuple[int, ...]:
     """Return steps + 1 rising timesteps from 0, as near as whole ones come to uniform in log-SNR.
 
     bars: ᾱ of every timestep. depth: share (0, 1] of the log-SNR range to climb. The network was

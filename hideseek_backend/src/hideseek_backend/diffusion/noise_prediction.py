@@ -46,7 +46,7 @@ def invert(
 
 def render(
     dae: DiffusionAutoencoder,
-    x_T: Tensor,  # noqa: N803 - the field's name for the stochastic code
+    x_T: Tensor,
     z: Tensor,
     steps: int,
     *,
@@ -83,12 +83,14 @@ def _predictor(
     """Bind the network to z and to the grid: both conditions are embedded here, once a solve."""
     levels = torch.tensor(timesteps, dtype=torch.float32, device=x.device)
     with _precision(dae, x):
-        times = dae.network.time_modulations(levels)
+        # One by one: embedding all at once rounds otherwise than the reference, which a badly
+        # conditioned network amplifies.
+        times = [dae.network.time_modulations(level) for level in levels.split(1)]
         z_modulations = dae.network.z_modulations(z)
 
     def predict(x: Tensor, i: int) -> Tensor:
         with _precision(dae, x):
-            return dae.predict(x, [t[i : i + 1] for t in times], z_modulations).float()
+            return dae.predict(x, times[i], z_modulations).float()
 
     return predict
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ModelError
+from hideseek_backend.errors import ModelError
 
 MAX_FILE_BYTES = 64 * 2**20
 MAX_OPCODES = 1_000_000
@@ -165,8 +165,8 @@ class _Reader:
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
         self._handlers: dict[str, Callable[[Any], None]] = {
-            **{name: self._push for name in _LITERALS},
-            **{name: self._nothing for name in ("PROTO", "FRAME")},
+            **dict.fromkeys(_LITERALS, self._push),
+            **dict.fromkeys(("PROTO", "FRAME"), self._nothing),
             "NONE": lambda _: self._push(None),
             "NEWTRUE": lambda _: self._push(True),
             "NEWFALSE": lambda _: self._push(False),
@@ -324,7 +324,13 @@ class _Reader:
         match target, state:
             case _Type(), (int(), str() as order, None, None, None, *_):
                 target.dtype = self._dtype(order + target.dtype.str[1:])
-            case _Array(value=None), (int(), shape, _Type() as kept, bool() as fortran, bytes() as raw):
+            case _Array(value=None), (
+                int(),
+                shape,
+                _Type() as kept,
+                bool() as fortran,
+                bytes() as raw,
+            ):
                 target.value = self._array(kept, shape, "F" if fortran else "C", raw)
             case _Instance(), dict() if target.kind == _WRAPPER:
                 self._stack[-1] = _Array(self._inline_array(state))
