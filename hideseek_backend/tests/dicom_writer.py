@@ -27,7 +27,7 @@ def write_dicom(
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for n in range(hu.shape[2]):
-        stored = np.rint((hu[:, :, n].T - intercept) / slope).astype(np.int16)
+        stored = hu[:, :, n].T.astype(np.int16)
         image = sitk.GetImageFromArray(stored)
         image.SetSpacing(spacing)
         place = positions[n] if positions else np.array(origin) + n * np.array(step)

@@ -66,7 +66,7 @@ def read_series(folder: Path) -> tuple[Volume, tuple[str, ...]]:
     data = np.ascontiguousarray(array.transpose(2, 1, 0))
     if data.dtype == np.float64:
         data = data.astype(np.float32)
-    return Volume(data, affine), ()
+    return Volume(data, affine), _left_out(folder, slices)
 
 
 def _slices_of_only_series(folder: Path) -> list[_Slice]:
@@ -94,6 +94,26 @@ def _slices_of_only_series(folder: Path) -> list[_Slice]:
             "Put the series you want in a folder of its own.",
         )
     return next(iter(series.values()))
+
+
+def _left_out(folder: Path, slices: list[_Slice]) -> tuple[str, ...]:
+    """Warn of DICOM files that are no readable slice: damaged ones at an end leave no gap."""
+    used = {Path(item.path).name for item in slices}
+    others = sorted(
+        entry.name
+        for entry in folder.iterdir()
+        if entry.name not in used
+        and entry.name.upper() != "DICOMDIR"
+        and entry.is_file()
+        and is_dicom_file(entry)
+    )
+    if not others:
+        return ()
+    shown = ", ".join(others[:5]) + (", …" if len(others) > 5 else "")
+    return (
+        f"{len(others)} DICOM files in {folder.name} are no readable slices of the series and were "
+        f"left out: {shown}. Reports may be; damaged slices must be exported again.",
+    )
 
 
 def _read_header(path: str) -> _Slice:
