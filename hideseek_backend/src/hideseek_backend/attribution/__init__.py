@@ -1,0 +1,1 @@
+"""Attribution: classifier, healthy edit, candidates and Hide-and-Seek scores."""

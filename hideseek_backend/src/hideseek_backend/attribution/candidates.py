@@ -29,11 +29,14 @@ class Candidates:
     """Numbered regions.
 
     labels: (64, 64, N) uint16, candidate i + 1 or 0. polarities: of candidate i + 1, in order.
+    suspected: bool, same shape: every pixel above the threshold, also of regions too small to be
+        candidates. Hiding "all others" hides those as well, as the released code does.
     Lytic: healthy − image > 0 (the edit restores bone); blastic: the opposite.
     """
 
     labels: NDArray[np.uint16]
     polarities: tuple[Polarity, ...]
+    suspected: BoolArray
 
     def __len__(self) -> int:
         return len(self.polarities)
@@ -57,15 +60,17 @@ def find_candidates(
     signed = {"lytic": residual, "blastic": -residual}
     masks = {p: _binarised(signed[p], body, options, min_residual) & region for p in POLARITIES}
     labels = np.zeros(difference.shape, dtype=np.uint16)
+    suspected = np.zeros(difference.shape, dtype=bool)
     polarities: list[Polarity] = []
     for polarity, other in (POLARITIES, POLARITIES[::-1]):
         allowed = region & ~masks[other]
         regions = _regions(masks[polarity], signed[polarity], allowed, options)
+        suspected |= regions > 0
         for index in _large_enough(regions, options):
             # A region may only claim what no other polarity has claimed by filling or closing.
             labels[(regions == index) & (labels == 0)] = len(polarities) + 1
             polarities.append(polarity)
-    return Candidates(labels, tuple(polarities))
+    return Candidates(labels, tuple(polarities), suspected)
 
 
 def erode_in_plane(mask: BoolArray, voxels: int) -> BoolArray:

@@ -69,8 +69,8 @@ class Options:
         vertebra does not turn noise into Δ = 1; 0 is the paper.
     score_slices: with "all", score a lesion on so many of its largest slices; 0 is all of them.
     tau: Δ from which a candidate is kept.
-    polarity: which polarities are reported; "auto" decides by the kept residual of each vertebra.
-    mixed_fraction: "auto" drops the polarity that holds less than this share of that residual.
+    polarity: which polarities are reported; "auto" decides by what each vertebra keeps.
+    mixed_fraction: "auto" drops the polarity that holds less than this share of the kept area.
     """
 
     protocol: ProtocolName = "fast"

@@ -37,6 +37,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from torch import Tensor
 
+from hideseek_backend.attribution.candidates import BoolArray, Candidates
 from hideseek_backend.attribution.classifier import LatentClassifier, logit
 from hideseek_backend.attribution.edit import HealthyEdit
 from hideseek_backend.attribution.network import Network
@@ -45,7 +46,7 @@ from hideseek_backend.attribution.options import Options
 EPSILON = 1e-8  # ε of eq. 3, the released code's value
 
 Composite = tuple[int, frozenset[int]]
-"""(slice index, numbers of the candidates shown in it); all others are hidden."""
+"""(slice index, numbers of the candidates shown in it); everything else suspected is hidden."""
 
 
 @dataclass(frozen=True)
@@ -61,24 +62,31 @@ def score_candidates(
     network: Network,
     classifier: LatentClassifier,
     edit: HealthyEdit,
-    labels: NDArray[np.uint16],
-    wanted: Iterable[int],
+    candidates: Candidates,
     options: Options,
+    *,
+    wanted: Iterable[int] | None = None,
 ) -> dict[int, Score]:
-    """Score candidates with all composites of all slices in one batch.
+    """Score candidates with all composites of all slices in one batch; {number: score}.
 
-    edit: N slices. labels: (64, 64, N) uint16 numbers of the candidates on those slices, both
-    polarities. wanted: numbers to score; the others are hidden all the same. A candidate that is
-    on none of the N slices scores Δ = 0 and p_hide = 0.
+    edit: N slices. candidates: on the same N slices, both polarities. wanted: numbers to score,
+    all by default; the others are hidden all the same. A candidate that is on none of the N
+    slices scores Δ = 0 and p_hide = 0.
     """
+    labels = candidates.labels
+    if wanted is None:
+        wanted = range(1, len(candidates) + 1)
     planes = np.moveaxis(labels, 2, 0)
+    suspected = np.moveaxis(candidates.suspected, 2, 0)
     present = [frozenset(int(n) for n in np.unique(plane) if n) for plane in planes]
     slices = {number: _slices_of(number, labels, options) for number in wanted}
     needed: set[Composite] = set()
     for number, areas in slices.items():
         for k in areas:
             needed.update(_composites(number, k, present[k], options))
-    logits = _composite_logits(network, classifier, edit, planes, sorted(needed, key=_order), options)
+    composites = sorted(needed, key=_order)
+    hidden = np.array([suspected[k] & ~np.isin(planes[k], list(s)) for k, s in composites])
+    logits = _composite_logits(network, classifier, edit, composites, hidden, options)
     return {
         number: _score(number, areas, present, logits, edit, classifier, options)
         for number, areas in slices.items()
@@ -148,16 +156,15 @@ def _composite_logits(
     network: Network,
     classifier: LatentClassifier,
     edit: HealthyEdit,
-    planes: NDArray[np.uint16],
     composites: list[Composite],
+    hidden: BoolArray,
     options: Options,
 ) -> dict[Composite, float]:
-    """Make, project and encode composites; returns the logit of each."""
+    """Make, project and encode composites with hidden: (M, 64, 64); returns the logit of each."""
     if not composites:
         return {}
     base, healthy = edit.base(options), edit.healthy
     index = torch.tensor([k for k, _ in composites])
-    hidden = np.stack([(planes[k] > 0) & ~np.isin(planes[k], list(s)) for k, s in composites])
     images = torch.where(torch.from_numpy(hidden)[:, None], healthy[index], base[index])
     z = _projected(network, images, edit.x_T[index], edit.z[index], options)
     return dict(zip(composites, classifier.logit(z).tolist(), strict=True))

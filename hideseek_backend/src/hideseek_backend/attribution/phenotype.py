@@ -1,0 +1,47 @@
+"""Lytic, blastic or mixed: decided per vertebra from what was kept, without a patient's label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from hideseek_backend.attribution.candidates import POLARITIES, Polarity
+from hideseek_backend.attribution.options import Options
+
+
+def phenotype_of(
+    polarities: Sequence[Polarity],
+    areas: Sequence[int],
+    deltas: Sequence[float],
+    options: Options,
+) -> tuple[str | None, frozenset[Polarity]]:
+    """Return the phenotype ("lytic", "blastic", "mixed" or None) and the polarities it keeps.
+
+    polarities, areas (voxels) and deltas: of all candidates, in one order. Only those with
+    Δ ≥ tau count, each by its area times Δ (at most 1): by area and not by contrast, because
+    blastic bone differs from marrow by several times more HU than a lytic focus does.
+
+    With polarity "auto" a polarity below `options.mixed_fraction` of the sum is taken as a
+    by-product of the edit and dropped; otherwise the choice itself says what is kept.
+    """
+    weight: Mapping[Polarity, float] = {
+        polarity: float(
+            sum(
+                area * min(delta, 1.0)
+                for kind, area, delta in zip(polarities, areas, deltas, strict=True)
+                if kind == polarity and delta >= options.tau and delta > 0
+            )
+        )
+        for polarity in POLARITIES
+    }
+    total = sum(weight.values())
+    allowed = {
+        "lytic": frozenset[Polarity]({"lytic"}),
+        "blastic": frozenset[Polarity]({"blastic"}),
+    }.get(options.polarity, frozenset(POLARITIES))
+    if options.polarity == "auto" and total > 0:
+        allowed = frozenset(p for p in POLARITIES if weight[p] >= options.mixed_fraction * total)
+    found = sorted(p for p in allowed if weight[p] > 0)
+    if not found:
+        return None, allowed
+    return (found[0] if len(found) == 1 else "mixed"), allowed
+

@@ -1,0 +1,307 @@
+"""One vertebra from CT block to scored candidates: the method in one readable page."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit
+from torch import Tensor
+
+from hideseek_backend.attribution.candidates import Candidates, find_candidates
+from hideseek_backend.attribution.classifier import LatentClassifier
+from hideseek_backend.attribution.edit import HealthyEdit, edit_steps, healthy_edit
+from hideseek_backend.attribution.intensity import IntensityModel, as_shown, least_residual
+from hideseek_backend.attribution.lesions import (
+    in_order_of_delta,
+    kept_volume,
+    labels_in_frame,
+    labels_on_block,
+    measured_candidates,
+)
+from hideseek_backend.attribution.network import Autoencoder, Network
+from hideseek_backend.attribution.options import Options
+from hideseek_backend.attribution.phenotype import phenotype_of
+from hideseek_backend.attribution.results import SliceEvidence, VertebraResult
+from hideseek_backend.attribution.scoring import score_candidates, score_steps
+from hideseek_backend.progress import CancelledCallback, Meter, ProgressCallback
+from hideseek_backend.volumes.crops import (
+    CENTRE_INDEX,
+    VertebraBlock,
+    VertebraCrop,
+    crop_block,
+)
+
+# A sagittal slice with less of the body than this (26 mm²) shows nothing but cortex.
+MIN_BODY_PX = 40
+
+# Above this the healthy image still looks suspicious to the classifier.
+NOT_REALISED_P = 0.2
+
+
+class AnalysisModel(IntensityModel, Protocol):
+    """What the analysis needs of a model; see `models.Model`."""
+
+    @property
+    def dae(self) -> Autoencoder: ...
+
+    @property
+    def classifier(self) -> LatentClassifier: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+
+@dataclass(frozen=True, eq=False)
+class _Stack:
+    """Sagittal slices of one crop, ready for the network."""
+
+    slices: tuple[int, ...]
+    images: Tensor
+    hu: NDArray[np.float32]
+    body: NDArray[np.bool_]
+
+
+def analyse_vertebra(
+    model: AnalysisModel,
+    block: VertebraBlock,
+    options: Options,
+    *,
+    progress: ProgressCallback | None = None,
+    cancelled: CancelledCallback | None = None,
+) -> VertebraResult:
+    """Find and score the candidates of one vertebra (Atad et al. 2025, algorithm 1).
+
+    A vertebra with p below `options.p_threshold`, or cut by the field of view, is returned with
+    its p and a reason, unless `options.force` is set. Out-of-body and padded pixels are never
+    candidates. The block is not changed.
+
+    progress runs from 0 to 100; cancelled is asked between network calls and solver steps.
+
+    Raises Cancelled.
+    """
+    started = time.perf_counter()
+    meter = Meter(progress, cancelled, block.level)
+    network = Network(model.dae, model.device, options, meter)
+    meter.phase("screen", 5, options.p_slices)
+    crop = _crop(block, options)
+    warnings: list[str] = []
+    p, reason = float("nan"), "no part of the body was measured"
+    central = central_slices(crop, options.p_slices)
+    if central:
+        latents = network.encode(_stack(model, crop, central).images)
+        p = float(expit(model.classifier.logit(latents).mean()))
+        reason = _why_not(p, block, options, warnings)
+    if reason:
+        return VertebraResult(
+            block.level,
+            p,
+            reason=reason,
+            frame=crop.frame,
+            block_origin_ijk=block.origin_ijk,
+            body_volume_mm3=block.body_volume_mm3,
+            seconds=time.perf_counter() - started,
+        )
+
+    stack = _stack(model, crop, _edited_slices(crop, options, warnings))
+    meter.phase("edit", 60, edit_steps(len(stack.slices), options))
+    shared = float(model.classifier.logit(latents).mean()) if options.shared_edit else None
+    edit = healthy_edit(network, model.classifier, stack.images, options, shared_logit=shared)
+    p_healthy = _healthy_p(edit, stack.slices, central)
+    if p_healthy > NOT_REALISED_P:
+        warnings.append(
+            f"The healthy edit was not realised: encoded again, the healthy image still has "
+            f"p = {p_healthy:.2f}. Candidates and Δ are unreliable."
+        )
+
+    whole, found = _find(model, crop, stack, edit, options)
+    on_edited = _restricted(found, [whole.slices.index(k) for k in stack.slices])
+    wanted = [
+        n for n, kind in enumerate(found.polarities, 1) if options.polarity in (kind, "auto", "both")
+    ]
+    meter.phase("score", 95, score_steps(on_edited.labels, options))
+    scores = score_candidates(
+        network, model.classifier, edit, on_edited, options, wanted=wanted
+    )
+
+    meter.phase("volumes", 100, 1)
+    ordered, ordered_scores = in_order_of_delta(found, scores)
+    areas = np.bincount(ordered.labels.ravel(), minlength=len(ordered) + 1)[1:]
+    deltas = [score.delta for score in ordered_scores]
+    phenotype, reported = phenotype_of(ordered.polarities, areas.tolist(), deltas, options)
+    kept = [
+        delta >= options.tau and polarity in reported
+        for delta, polarity in zip(deltas, ordered.polarities, strict=True)
+    ]
+    in_frame = labels_in_frame(ordered.labels, whole.slices, crop.frame)
+    one_slice = options.slices == "central"
+    block_labels = labels_on_block(in_frame, crop.frame, block, one_slice=one_slice)
+    candidates = measured_candidates(
+        ordered, ordered_scores, kept, crop, whole.slices, block, block_labels
+    )
+    meter.step()
+    return VertebraResult(
+        block.level,
+        p,
+        p_healthy_image=p_healthy,
+        analysed=True,
+        phenotype=phenotype,
+        candidates=candidates,
+        evidence=_evidence(model, stack, edit, in_frame),
+        frame=crop.frame,
+        block_labels=block_labels,
+        block_origin_ijk=block.origin_ijk,
+        body_volume_mm3=block.body_volume_mm3,
+        lytic_volume_mm3=kept_volume(candidates, "lytic"),
+        blastic_volume_mm3=kept_volume(candidates, "blastic"),
+        warnings=tuple(warnings),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def screen_vertebrae(
+    model: AnalysisModel,
+    blocks: Sequence[VertebraBlock],
+    options: Options,
+    *,
+    progress: ProgressCallback | None = None,
+    cancelled: CancelledCallback | None = None,
+) -> list[tuple[str, float]]:
+    """Return (level, p) of each block with the encoder alone; p is NaN where nothing was measured.
+
+    Raises Cancelled.
+    """
+    meter = Meter(progress, cancelled)
+    network = Network(model.dae, model.device, options, meter)
+    meter.phase("screen", 100, len(blocks))
+    results = []
+    for block in blocks:
+        crop = _crop(block, options.with_changes(slices="central"))
+        central = central_slices(crop, options.p_slices)
+        p = float("nan")
+        if central:
+            latents = network.encode(_stack(model, crop, central).images)
+            p = float(expit(model.classifier.logit(latents).mean()))
+        else:
+            meter.step()
+        results.append((block.level, p))
+    return results
+
+
+def central_slices(crop: VertebraCrop, count: int) -> tuple[int, ...]:
+    """The `count` slices k nearest to the central one that show measured body, ascending."""
+    shown = (crop.body & crop.valid).any(axis=(0, 1))
+    measured = [k for k, hit in zip(crop.slices, shown.tolist(), strict=True) if hit]
+    middle = crop.central_slice
+    return tuple(sorted(sorted(measured, key=lambda k: (abs(k - middle), k))[:count]))
+
+
+def _crop(block: VertebraBlock, options: Options) -> VertebraCrop:
+    """Crop all slices, or only the central ones where no others are needed."""
+    if options.slices == "central":
+        half = options.p_slices // 2
+        crop = crop_block(block, range(CENTRE_INDEX - half, CENTRE_INDEX + half + 1))
+        if len(central_slices(crop, options.p_slices)) == options.p_slices:
+            return crop
+    return crop_block(block)
+
+
+def _why_not(p: float, block: VertebraBlock, options: Options, warnings: list[str]) -> str:
+    """Why a vertebra is not analysed, "" if it is; what was forced becomes a warning."""
+    reasons = []
+    if block.cut:
+        reasons.append("cut by the field of view")
+    if p < options.p_threshold:
+        reasons.append(f"below p = {options.p_threshold:g}")
+    if options.force:
+        warnings.extend(f"Analysed although {reason}." for reason in reasons)
+        return ""
+    return reasons[0] if reasons else ""
+
+
+def _edited_slices(
+    crop: VertebraCrop, options: Options, warnings: list[str]
+) -> tuple[int, ...]:
+    """The slices k that are edited: the central one, or those that cross the body."""
+    if options.slices == "central":
+        return central_slices(crop, 1)
+    measured = crop.body & crop.valid
+    areas = measured.sum(axis=(0, 1))
+    crossing = [k for k, area in zip(crop.slices, areas, strict=True) if area >= MIN_BODY_PX]
+    if not crossing:
+        return central_slices(crop, 1)
+    if areas[0] >= MIN_BODY_PX or areas[-1] >= MIN_BODY_PX:
+        warnings.append("The body is wider than the crop of 51.2 mm; its sides were not analysed.")
+    # From the first to the last without gaps, so that lesions link across slices.
+    spaced = list(range(crossing[0], crossing[-1] + 1, options.slice_step))
+    return tuple(spaced if spaced[-1] == crossing[-1] else [*spaced, crossing[-1]])
+
+
+def _stack(model: AnalysisModel, crop: VertebraCrop, slices: Sequence[int]) -> _Stack:
+    """The slices k of a crop as images (N, 1, 64, 64) in model intensity."""
+    held = [crop.slices.index(k) for k in slices]
+    hu, valid = crop.hu[:, :, held], crop.valid[:, :, held]
+    first = np.ascontiguousarray(np.moveaxis(hu, 2, 0))
+    images = model.to_intensity(first, np.ascontiguousarray(np.moveaxis(valid, 2, 0)))
+    tensor = torch.as_tensor(images, dtype=torch.float32).cpu()[:, None]
+    return _Stack(tuple(slices), tensor, hu, crop.body[:, :, held] & valid)
+
+
+def _healthy_p(edit: HealthyEdit, edited: Sequence[int], central: Sequence[int]) -> float:
+    """p of the healthy images, encoded again: of the central slices among those edited."""
+    logits = [edit.realised_logits[i] for i, k in enumerate(edited) if k in central]
+    return float(expit(np.mean(logits if logits else edit.realised_logits)))
+
+
+def _find(
+    model: AnalysisModel, crop: VertebraCrop, stack: _Stack, edit: HealthyEdit, options: Options
+) -> tuple[_Stack, Candidates]:
+    """Candidates on every slice between the first and the last edited one.
+
+    Between edited slices the residual is interpolated linearly.
+    """
+    difference = edit.difference(options)
+    least = least_residual(model, stack.hu, stack.images[:, 0].numpy(), options.min_contrast)
+    first, last = stack.slices[0], stack.slices[-1]
+    if len(stack.slices) < last - first + 1:
+        all_slices = np.arange(first, last + 1)
+        upper = np.searchsorted(stack.slices, all_slices).clip(1)
+        k = np.asarray(stack.slices)
+        share = ((all_slices - k[upper - 1]) / (k[upper] - k[upper - 1])).astype(np.float32)
+        difference = difference[:, :, upper - 1] * (1 - share) + difference[:, :, upper] * share
+        stack = _stack(model, crop, all_slices.tolist())
+    return stack, find_candidates(difference, stack.body, options, min_residual=least)
+
+
+def _restricted(candidates: Candidates, planes: Sequence[int]) -> Candidates:
+    """The same candidates on some of their slices."""
+    index = list(planes)
+    return Candidates(
+        candidates.labels[:, :, index], candidates.polarities, candidates.suspected[:, :, index]
+    )
+
+
+def _evidence(
+    model: AnalysisModel, stack: _Stack, edit: HealthyEdit, in_frame: NDArray[Any]
+) -> tuple[SliceEvidence, ...]:
+    """What was seen on each edited slice."""
+    image = as_shown(model, stack.images)
+    reconstruction = as_shown(model, edit.reconstruction)
+    healthy = as_shown(model, edit.healthy)
+    return tuple(
+        SliceEvidence(
+            k,
+            image[i],
+            reconstruction[i],
+            healthy[i],
+            healthy[i] - image[i],
+            in_frame[:, :, k],
+            stack.body[:, :, i],
+        )
+        for i, k in enumerate(stack.slices)
+    )

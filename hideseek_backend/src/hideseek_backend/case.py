@@ -1,0 +1,255 @@
+"""One CT in, one CaseResult out: the main job."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import hideseek_backend
+from hideseek_backend.attribution.intensity import invertible
+from hideseek_backend.attribution.lesions import paint_lesions
+from hideseek_backend.attribution.options import Options
+from hideseek_backend.attribution.results import (
+    Candidate,
+    CaseResult,
+    SliceEvidence,
+    VertebraResult,
+)
+from hideseek_backend.attribution.vertebra import analyse_vertebra, screen_vertebrae
+from hideseek_backend.errors import InputError, LabelError
+from hideseek_backend.progress import (
+    CancelledCallback,
+    Progress,
+    ProgressCallback,
+    within_case,
+)
+from hideseek_backend.volumes.crops import VertebraBlock, cut_block
+from hideseek_backend.volumes.labels import LEVELS
+from hideseek_backend.volumes.vertebrae import LoadedCase, Vertebrae, load_case
+from hideseek_backend.volumes.volume import Volume
+
+if TYPE_CHECKING:
+    from hideseek_backend.models.store import Model
+
+__all__ = [
+    "Candidate",
+    "CaseResult",
+    "SliceEvidence",
+    "VertebraResult",
+    "analyse_vertebra",
+    "screen_ct",
+    "screen_vertebrae",
+    "segment_ct",
+]
+
+ScanInput = str | Path | Volume
+MaskInput = str | Path | Volume | Vertebrae
+
+ABSENT = "not in the segmentation"
+EMPTY = "no body in the segmentation"
+SCREENED = "screened only"
+
+
+def segment_ct(
+    ct: ScanInput,
+    vertebrae: MaskInput,
+    *,
+    bodies: ScanInput | None = None,
+    labels: str | Path | Mapping[str, int] | None = None,
+    levels: Sequence[str] | None = None,
+    model: str | Path | Model = "bundled",
+    device: str = "auto",
+    options: Options | None = None,
+    progress: ProgressCallback | None = None,
+    cancelled: CancelledCallback | None = None,
+) -> CaseResult:
+    """Find, score and measure lesion candidates in every vertebra of a CT.
+
+    ct: a file, a DICOM folder, or a Volume in HU. vertebrae: a label map on disk, as a Volume, or
+    a finished `Vertebrae` on the CT's grid (then without bodies and labels). bodies, labels: see
+    `volumes.vertebrae.load_case`. levels: names to look at, all by default; those that are not in
+    the segmentation are reported with a reason. model: name, folder, or a loaded model. options:
+    the fast protocol's with the model's own defaults if None.
+
+    progress runs over the whole case. cancelled is asked between network steps. The CT is not
+    changed.
+
+    Raises InputError, GeometryError, LabelError, ModelError, DeviceError, OptionError, Cancelled.
+    """
+    started = time.perf_counter()
+    case = _loaded(ct, vertebrae, bodies, labels)
+    chosen = _chosen_levels(levels, case.vertebrae)
+    ready = _ready(model, device)
+    options = _options(options, ready)
+    lesions = np.zeros(case.ct.shape, dtype=np.uint8)
+    results: list[VertebraResult] = []
+    for index, level in enumerate(chosen):
+        report = within_case(progress, index, len(chosen))
+        block, reason = _block(case, level)
+        if block is None:
+            report(Progress("volumes", level, 1, 1))
+            results.append(VertebraResult(level, float("nan"), reason=reason))
+            continue
+        result = analyse_vertebra(ready, block, options, progress=report, cancelled=cancelled)
+        if result.block_labels is not None:
+            paint_lesions(lesions, result.candidates, result.block_labels, block.origin_ijk)
+        report(Progress("volumes", level, 1, 1))
+        results.append(result)
+    provenance = _provenance(ready, options, case, _names(ct, vertebrae, bodies), results, started)
+    return CaseResult(tuple(results), case.ct.with_data(lesions), options, provenance)
+
+
+def screen_ct(
+    ct: ScanInput,
+    vertebrae: MaskInput,
+    *,
+    bodies: ScanInput | None = None,
+    labels: str | Path | Mapping[str, int] | None = None,
+    levels: Sequence[str] | None = None,
+    model: str | Path | Model = "bundled",
+    device: str = "auto",
+    options: Options | None = None,
+    progress: ProgressCallback | None = None,
+    cancelled: CancelledCallback | None = None,
+) -> CaseResult:
+    """Return each vertebra's malignancy probability, by the encoder alone.
+
+    Arguments and errors are those of `segment_ct`. No vertebra is analysed and `lesions` is empty.
+    """
+    started = time.perf_counter()
+    case = _loaded(ct, vertebrae, bodies, labels)
+    chosen = _chosen_levels(levels, case.vertebrae)
+    ready = _ready(model, device)
+    options = _options(options, ready)
+    found = {level: _block(case, level) for level in chosen}
+    blocks = [block for block, _ in found.values() if block is not None]
+    p_of = dict(
+        screen_vertebrae(ready, blocks, options, progress=progress, cancelled=cancelled)
+    )
+    results = []
+    for level, (block, reason) in found.items():
+        result = VertebraResult(level, p_of.get(level, float("nan")), reason=reason)
+        if block is not None:
+            result = replace(
+                result,
+                reason="cut by the field of view" if block.cut else SCREENED,
+                block_origin_ijk=block.origin_ijk,
+                body_volume_mm3=block.body_volume_mm3,
+            )
+        results.append(result)
+    provenance = _provenance(ready, options, case, _names(ct, vertebrae, bodies), results, started)
+    empty = case.ct.with_data(np.zeros(case.ct.shape, dtype=np.uint8))
+    return CaseResult(tuple(results), empty, options, provenance)
+
+
+def _loaded(
+    ct: ScanInput,
+    vertebrae: MaskInput,
+    bodies: ScanInput | None,
+    labels: str | Path | Mapping[str, int] | None,
+) -> LoadedCase:
+    """Read what is still on disk."""
+    if not isinstance(vertebrae, Vertebrae):
+        return load_case(ct, vertebrae, bodies_path=bodies, labels=labels)
+    if bodies is not None or labels is not None:
+        raise InputError(
+            "Expected no bodies or labels beside finished Vertebrae, which hold both.",
+            "Leave them out, or pass the vertebra mask itself.",
+        )
+    if not isinstance(ct, Volume) or ct.shape != vertebrae.labels.shape:
+        got = ct.shape if isinstance(ct, Volume) else type(ct).__name__
+        raise InputError(
+            f"Expected the CT as a Volume of shape {vertebrae.labels.shape}, got {got}.",
+            "Pass the Volume that the Vertebrae were made on, or pass both as files.",
+        )
+    return LoadedCase(ct, vertebrae)
+
+
+def _chosen_levels(levels: Sequence[str] | None, vertebrae: Vertebrae) -> tuple[str, ...]:
+    """The levels to look at, in cranio-caudal order, each once."""
+    present = tuple(vertebrae.levels)
+    if levels is None:
+        return present
+    unknown = [name for name in levels if name not in LEVELS]
+    if unknown or not levels:
+        raise LabelError(
+            f"Unknown level {', '.join(map(repr, unknown)) or '(none given)'}.",
+            f"The segmentation has {', '.join(present)}.",
+        )
+    if not set(levels) & set(present):
+        raise LabelError(
+            f"None of the levels {', '.join(levels)} is in the segmentation.",
+            f"It has {', '.join(present)}.",
+        )
+    return tuple(name for name in LEVELS if name in set(levels))
+
+
+def _block(case: LoadedCase, level: str) -> tuple[VertebraBlock | None, str]:
+    """The block of a level, or None and why there is none."""
+    if level not in case.vertebrae.levels:
+        return None, ABSENT
+    if not (case.vertebrae.bodies == case.vertebrae.levels[level]).any():
+        return None, EMPTY
+    return cut_block(case.ct, case.vertebrae, level), ""
+
+
+def _ready(model: str | Path | Model, device: str) -> Model:
+    if isinstance(model, (str, Path)):
+        from hideseek_backend.models.store import load_model
+
+        return load_model(model, device=device)
+    return model
+
+
+def _options(options: Options | None, model: Model) -> Options:
+    return Options.for_protocol("fast", model.spec.defaults) if options is None else options
+
+
+def _names(
+    ct: ScanInput, vertebrae: MaskInput, bodies: ScanInput | None
+) -> dict[str, str]:
+    """Names of the inputs, without their folders."""
+    given = {"ct": ct, "vertebrae": vertebrae, "bodies": bodies}
+    return {
+        role: Path(value).name if isinstance(value, (str, Path)) else "in memory"
+        for role, value in given.items()
+        if value is not None
+    }
+
+
+def _provenance(
+    model: Model,
+    options: Options,
+    case: LoadedCase,
+    inputs: dict[str, str],
+    results: Sequence[VertebraResult],
+    started: float,
+) -> dict[str, Any]:
+    """What one needs to make the same result again."""
+    import torch
+
+    return {
+        "versions": {
+            "hideseek": hideseek_backend.__version__,
+            "python": platform.python_version(),
+            "torch": str(torch.__version__),
+            "numpy": np.__version__,
+        },
+        "model": {"name": model.spec.name, "hash": model.hash},
+        "device": str(model.device),
+        "seed": options.seed,
+        "evidence_units": "HU" if invertible(model) else "model",
+        "inputs": inputs,
+        "labels": {"scheme": case.vertebrae.scheme, "bodies": case.vertebrae.body_source},
+        "timings": {
+            "total": round(time.perf_counter() - started, 3),
+            **{r.level: round(r.seconds, 3) for r in results if r.seconds > 0},
+        },
+        "warnings": list(case.warnings),
+    }

@@ -1,0 +1,101 @@
+"""The latent classifier against its definition."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from hideseek_backend.attribution.classifier import LatentClassifier, logit, pattern
+from hideseek_backend.errors import ModelError, OptionError
+
+
+def random_classifier(d: int = 6, *, with_pattern: bool = True) -> LatentClassifier:
+    rng = np.random.default_rng(0)
+    weight = rng.normal(size=d)
+    sigma = rng.normal(size=(d, d))
+    return LatentClassifier(
+        mean=rng.normal(size=d),
+        scale=rng.uniform(0.5, 2, size=d),
+        weight=weight,
+        bias=0.3,
+        pattern=sigma @ sigma.T @ weight if with_pattern else None,
+    )
+
+
+def test_logit_and_probability() -> None:
+    c = random_classifier()
+    z = np.random.default_rng(1).normal(size=(5, 6))
+    expected = ((z - c.mean) / c.scale) @ c.weight + 0.3
+    np.testing.assert_allclose(c.logit(z), expected)
+    np.testing.assert_allclose(c.probability(torch.from_numpy(z)), 1 / (1 + np.exp(-expected)))
+
+
+@pytest.mark.parametrize("direction", ["normal", "pattern"])
+def test_move_reaches_the_logit(direction: str) -> None:
+    c = random_classifier()
+    z = np.random.default_rng(1).normal(size=(5, 6))
+    change = np.linspace(-4, 4, 5)
+    moved = c.move(z, change, direction)
+    np.testing.assert_allclose(c.logit(moved), c.logit(z) + change)
+
+
+def test_normal_is_the_shortest_way() -> None:
+    """Equation 1: in scaled latents the move is along w, and |change| / ‖w‖ long."""
+    c = random_classifier()
+    z = np.zeros((1, 6))
+    step = c.scaled(c.move(z, [-3.0], "normal")) - c.scaled(z)
+    assert np.linalg.norm(step) == pytest.approx(3 / np.linalg.norm(c.weight))
+    np.testing.assert_allclose(np.cross(step[0, :3], c.weight[:3]), 0, atol=1e-12)
+
+
+def test_without_pattern_only_the_normal() -> None:
+    c = random_classifier(with_pattern=False)
+    with pytest.raises(OptionError, match="normal"):
+        c.move(np.zeros((1, 6)), [1.0], "pattern")
+
+
+def test_pattern_is_covariance_times_weight() -> None:
+    rng = np.random.default_rng(2)
+    a = rng.normal(size=(200, 4)) @ rng.normal(size=(4, 4))
+    w = rng.normal(size=4)
+    np.testing.assert_allclose(pattern(a, w), np.cov(a.T, bias=True) @ w)
+
+
+def test_fit_separates_and_stores() -> None:
+    rng = np.random.default_rng(3)
+    labels = np.arange(200) % 2
+    z = rng.normal(size=(200, 5)) + 3 * labels[:, None] * np.array([1, 0, 0, 0, 0])
+    c = LatentClassifier.fit(z, labels, grid=(0.01, 1.0), folds=3)
+    assert ((c.probability(z) >= 0.5) == labels).mean() > 0.9
+    again = LatentClassifier.from_tensors(c.tensors())
+    np.testing.assert_array_equal(again.logit(z), c.logit(z))
+    np.testing.assert_array_equal(again.move(z, labels, "pattern"), c.move(z, labels, "pattern"))
+
+
+def test_logit_of_small_p() -> None:
+    assert logit(1e-12) == pytest.approx(np.log(1e-12), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scale": np.array([1.0, 0.0])},
+        {"weight": np.zeros(2)},
+        {"mean": np.zeros(3)},
+        {"weight": np.array([np.nan, 1.0])},
+        {"pattern": np.zeros((2, 2))},
+    ],
+)
+def test_unusable_numbers(change: dict[str, np.ndarray]) -> None:
+    good = {"mean": np.zeros(2), "scale": np.ones(2), "weight": np.ones(2), "bias": 0.0}
+    with pytest.raises(ModelError, match="classifier"):
+        LatentClassifier(**{**good, **change})  # type: ignore[arg-type]
+
+
+def test_missing_and_unknown_parts() -> None:
+    stored = random_classifier().tensors()
+    with pytest.raises(ModelError, match="missing"):
+        LatentClassifier.from_tensors({k: v for k, v in stored.items() if k != "scale"})
+    with pytest.raises(ModelError, match="extra"):
+        LatentClassifier.from_tensors({**stored, "extra": np.zeros(1)})

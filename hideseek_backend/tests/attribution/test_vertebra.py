@@ -1,0 +1,222 @@
+"""One vertebra from block to result, on an autoencoder whose answers are known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from oracle import (
+    BLASTIC,
+    LESION_SLICES,
+    LYTIC,
+    oracle_block,
+    oracle_model,
+    region_mask,
+)
+
+from hideseek_backend.attribution.options import Options
+from hideseek_backend.attribution.results import VertebraResult
+from hideseek_backend.attribution.vertebra import (
+    analyse_vertebra,
+    central_slices,
+    screen_vertebrae,
+)
+from hideseek_backend.errors import Cancelled
+from hideseek_backend.progress import Progress
+from hideseek_backend.volumes.crops import VertebraBlock, crop_block
+from hideseek_backend.volumes.volume import Volume
+
+VOXEL = 0.8**3
+SHARP = {"smooth_sigma": 0.0, "smooth_through": 0.0, "closing": 0, "direction": "normal"}
+
+
+def options(**changes: Any) -> Options:
+    settings = {"invert_steps": 2, "render_steps": 2, **SHARP, **changes}
+    return Options.for_protocol("fast", None, **settings)
+
+
+def analysed(block: VertebraBlock, **changes: Any) -> VertebraResult:
+    return analyse_vertebra(oracle_model(), block, options(**changes))
+
+
+def test_central_slice_of_a_mixed_vertebra() -> None:
+    block = oracle_block()
+    result = analysed(block, polarity="both")
+    assert (result.level, result.analysed, result.reason) == ("T12", True, "")
+    assert result.p_malignant == pytest.approx(1 / (1 + np.exp(-9)), abs=1e-4)
+    assert result.p_healthy_image == pytest.approx(1e-2, rel=0.1)
+    assert result.phenotype == "mixed"
+    assert [c.candidate for c in result.candidates] == [1, 2]
+    assert {c.polarity for c in result.candidates} == {"lytic", "blastic"}
+    assert all(c.kept and c.delta == pytest.approx(0.5, abs=0.01) for c in result.candidates)
+    lytic = next(c for c in result.candidates if c.polarity == "lytic")
+    assert (lytic.area_px, lytic.slices, lytic.mean_hu) == (48, (32,), 50.0)
+    # One slice of the CT: 48 voxels of 0.8 mm; not the lesion's seven slices.
+    assert lytic.volume_mm3 == pytest.approx(48 * VOXEL)
+    assert result.lytic_volume_mm3 == pytest.approx(48 * VOXEL)
+    place = block.ct.affine @ [22.5, 25.5, 32, 1]
+    np.testing.assert_allclose(lytic.centroid_ras, place[:3], atol=1e-6)
+    assert result.block_labels is not None
+    np.testing.assert_array_equal(
+        result.block_labels[:, :, 32] == lytic.candidate, region_mask(LYTIC)
+    )
+    assert not result.block_labels[:, :, 31].any()
+
+
+def test_evidence_is_in_hu_and_has_the_sign_of_its_polarity() -> None:
+    (seen,) = analysed(oracle_block()).evidence
+    assert seen.k == 32
+    assert seen.image[region_mask(LYTIC)] == pytest.approx(50, abs=0.01)
+    np.testing.assert_allclose(seen.difference, seen.healthy - seen.image)
+    assert (seen.difference[region_mask(LYTIC)] > 100).all()
+    assert (seen.difference[region_mask(BLASTIC)] < -300).all()
+    assert seen.labels.dtype == np.uint16
+    assert seen.body.sum() == 41 * 41
+
+
+def test_all_slices_give_volumes() -> None:
+    result = analysed(oracle_block(), slices="all", polarity="both")
+    assert len(result.candidates) == 2
+    for c in result.candidates:
+        assert c.slices == tuple(LESION_SLICES)
+        assert c.volume_mm3 == pytest.approx(c.area_px * 7 * VOXEL)
+        assert c.delta == pytest.approx(0.5, abs=0.01)
+    assert len(result.evidence) == 41
+
+
+def test_skipped_slices_are_interpolated() -> None:
+    every = analysed(oracle_block(), slices="all")
+    other = analysed(oracle_block(), slices="all", slice_step=2)
+    assert len(other.evidence) == 21
+    assert len(other.candidates) == len(every.candidates)
+    for a, b in zip(every.candidates, other.candidates, strict=True):
+        assert abs(len(a.slices) - len(b.slices)) <= 2
+        assert b.volume_mm3 == pytest.approx(a.volume_mm3, rel=0.3)
+
+
+def test_polarity_choices() -> None:
+    only = analysed(oracle_block(), polarity="lytic")
+    assert [c.polarity for c in only.candidates] == ["lytic"]
+    assert only.candidates[0].delta == pytest.approx(0.5, abs=0.01)  # the other stays hidden
+    assert only.phenotype == "lytic"
+    blastic = analysed(oracle_block(findings=("blastic",)), polarity="auto", direction="pattern")
+    assert blastic.phenotype in ("blastic", "mixed")
+
+
+def test_below_threshold_and_cut_are_reported_only() -> None:
+    healthy = analysed(oracle_block(findings=()))
+    assert (healthy.analysed, healthy.reason) == (False, "below p = 0.5")
+    assert healthy.p_malignant < 0.1
+    assert healthy.p_healthy_image is None
+    assert healthy.candidates == ()
+    assert healthy.block_labels is None
+    cut = analysed(oracle_block(cut=True))
+    assert (cut.analysed, cut.reason) == (False, "cut by the field of view")
+    assert cut.p_malignant > 0.9
+
+
+def test_force_analyses_and_says_so() -> None:
+    result = analysed(oracle_block(findings=(), cut=True), force=True)
+    assert result.analysed
+    assert "Analysed although cut by the field of view." in result.warnings
+    assert "Analysed although below p = 0.5." in result.warnings
+    assert result.lytic_volume_mm3 == result.blastic_volume_mm3 == 0
+
+
+def test_a_healthy_edit_that_fails_is_told() -> None:
+    model = oracle_model(bias=2.0)
+    model.dae.gain = 0.4
+    result = analyse_vertebra(model, oracle_block(), options(edit_rounds=1))
+    assert result.p_healthy_image is not None
+    assert result.p_healthy_image > 0.2
+    assert any("not realised" in text for text in result.warnings)
+
+
+def test_padding_is_never_a_candidate() -> None:
+    """The lytic region of half the slices is zero padding: air-filled to the eye of a model."""
+    block = oracle_block()
+    hu = block.ct.data.copy()
+    hu[:27, :, :] = -1024
+    block = replace(block, ct=Volume(hu, block.ct.affine), cut=True, _cache={})
+    result = analysed(block, slices="all", force=True, polarity="both")
+    assert result.block_labels is not None
+    assert not result.block_labels[:27].any()
+    for seen in result.evidence:
+        assert not seen.labels[:26].any()
+
+
+def test_out_of_body_is_never_a_candidate() -> None:
+    block = oracle_block()
+    body = block.body.copy()
+    body[34:42, 30:38, 32:] = False
+    result = analysed(replace(block, body=body, _cache={}), slices="all", polarity="both")
+    assert result.block_labels is not None
+    assert result.block_labels.any()
+    assert not result.block_labels[~body].any()
+
+
+def test_nothing_measured() -> None:
+    block = oracle_block()
+    hu = np.full_like(block.ct.data, -1024)
+    hu[:3, :3, :3] = 40
+    empty = replace(block, ct=Volume(hu, block.ct.affine), _cache={})
+    result = analysed(empty)
+    if not np.isnan(result.p_malignant):  # all padding, or an unusual CT of air: never a lesion
+        assert result.candidates == ()
+    assert not result.analysed
+
+
+def test_the_ct_is_not_changed() -> None:
+    block = oracle_block()
+    ct, body = block.ct.data.copy(), block.body.copy()
+    block.ct.data.setflags(write=False)
+    block.body.setflags(write=False)
+    analysed(block, slices="all")
+    np.testing.assert_array_equal(block.ct.data, ct)
+    np.testing.assert_array_equal(block.body, body)
+
+
+def test_same_seed_same_result() -> None:
+    a, b = (analysed(oracle_block(), delta="shapley", seed=5) for _ in range(2))
+    assert a.candidates == b.candidates
+    assert a.p_malignant == b.p_malignant
+
+
+def test_progress_rises_to_100_in_stages() -> None:
+    seen: list[Progress] = []
+    analyse_vertebra(oracle_model(), oracle_block(), options(), progress=seen.append)
+    assert [p.done for p in seen] == sorted(p.done for p in seen)
+    assert seen[-1] == Progress("volumes", "T12", 100, 100)
+    assert list(dict.fromkeys(p.stage for p in seen)) == ["screen", "edit", "score", "volumes"]
+
+
+@pytest.mark.parametrize("after", [0, 3, 7])
+def test_cancel_stops_between_steps(after: int) -> None:
+    asked = 0
+
+    def cancelled() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > after
+
+    with pytest.raises(Cancelled):
+        analyse_vertebra(oracle_model(), oracle_block(), options(), cancelled=cancelled)
+    assert asked == after + 1
+
+
+def test_screening_agrees_with_analysis() -> None:
+    blocks = [oracle_block(), oracle_block("L1", findings=())]
+    found = dict(screen_vertebrae(oracle_model(), blocks, options()))
+    assert list(found) == ["T12", "L1"]
+    for block in blocks:
+        assert found[block.level] == pytest.approx(analysed(block).p_malignant, abs=1e-6)
+
+
+def test_central_slices_are_the_nearest_with_measured_body() -> None:
+    crop = crop_block(oracle_block())
+    assert central_slices(crop, 1) == (32,)
+    assert central_slices(crop, 5) == (30, 31, 32, 33, 34)
+    crop.valid[:, :, 32:] = False
+    assert central_slices(crop, 3) == (29, 30, 31)
