@@ -63,10 +63,11 @@ def decode(message: Any) -> np.ndarray:
         raise ReplyError(f"an array of shape {shape} and type {dtype} is larger than any block")
     try:
         packed = base64.b64decode(message.get("data", ""), validate=True)
-        raw = zlib.decompressobj().decompress(packed, expected + 1)
+        stream = zlib.decompressobj()
+        raw = stream.decompress(packed, expected + 1)
     except (binascii.Error, zlib.error, TypeError, ValueError) as error:
         raise ReplyError(f"array data cannot be decoded: {error}") from error
-    if len(raw) != expected:
+    if len(raw) != expected or not stream.eof:
         raise ReplyError(f"expected {expected} bytes for shape {shape} of {dtype}, got {len(raw)}")
     array = np.frombuffer(raw, dtype=kind.newbyteorder("<")).reshape(shape)
     return array.astype(kind)

@@ -76,6 +76,8 @@ def put(healthy_node: Any, difference_node: Any, ct_node: Any, evidence: Evidenc
     ):
         volume, affine = right_handed(data, evidence.affine, evidence.slices, fill)
         write_volume(node, volume, affine)
+        # The report of a reopened scene names the crop's slices again.
+        node.SetAttribute("HideSeek.Slices", " ".join(str(k) for k in evidence.slices))
         if in_hu:
             node.SetVoxelValueUnits(_hu_code())
         show(node, ct_node, evidence.unit, node is difference_node)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import slicer
+import vtk
 
 from . import terminology
 from .grid import Grid
 from .i18n import _
 from .results import Candidate
-from .segments import add_segment, new_image
+from .segments import labelmap_name, new_image, new_segment
 
 # Dropped candidates stay to be seen, faintly.
 _DROPPED = 0.25
@@ -22,31 +24,43 @@ def candidate_segment_id(key: str) -> str:
 
 
 def fill(node: Any, grid: Grid, candidates: list[tuple[Candidate, np.ndarray]]) -> None:
-    """Put every candidate with voxels ((N, 3) indices on the grid) into a segmentation node."""
-    node.GetSegmentation().RemoveAllSegments()
+    """Put every candidate with voxels ((N, 3) indices on the grid) into a segmentation node.
+
+    The candidates of a vertebra share one labelmap, and the node gets all of them at once: with a
+    labelmap each, or one after the other, 200 of them would take the views half a minute.
+    """
+    segmentation = slicer.vtkSegmentation()
+    segmentation.SetSourceRepresentationName(labelmap_name())
+    by_level: dict[str, list[tuple[Candidate, np.ndarray]]] = {}
     for candidate, voxels in candidates:
-        if not len(voxels):
-            continue
-        low = voxels.min(0)
-        shape = voxels.max(0) + 1 - low
-        image, view = new_image(grid, low, shape)
-        i, j, k = (voxels - low).T
-        view[i + shape[0] * (j + shape[1] * k)] = 1
-        polarity = _("lytic") if candidate.polarity == "lytic" else _("blastic")
-        name = _("{level} {polarity} {number} (Δ {delta:.2f})").format(
-            level=candidate.vertebra,
-            polarity=polarity,
-            number=candidate.number,
-            delta=candidate.delta,
-        )
-        add_segment(
-            node,
-            candidate_segment_id(candidate.key),
-            name,
-            terminology.POLARITY_COLORS[candidate.polarity],
-            terminology.lesion_entry(candidate.vertebra, candidate.polarity),
-            image,
-        )
+        if len(voxels):
+            by_level.setdefault(candidate.vertebra, []).append((candidate, voxels))
+    for group in by_level.values():
+        everything = np.concatenate([voxels for _candidate, voxels in group])
+        low = everything.min(0)
+        shape = everything.max(0) + 1 - low
+        image, view = new_image(grid, low, shape, vtk.VTK_UNSIGNED_SHORT)
+        for value, (candidate, voxels) in enumerate(group, start=1):
+            i, j, k = (voxels - low).T
+            view[i + shape[0] * (j + shape[1] * k)] = value
+            segment = new_segment(
+                _name(candidate),
+                terminology.POLARITY_COLORS[candidate.polarity],
+                terminology.lesion_entry(candidate.vertebra, candidate.polarity),
+                image,
+            )
+            segment.SetLabelValue(value)
+            segmentation.AddSegment(segment, candidate_segment_id(candidate.key))
+    node.SetAndObserveSegmentation(segmentation)
+
+
+def _name(candidate: Candidate) -> str:
+    return _("{level} {polarity} {number} (Δ {delta:.2f})").format(
+        level=candidate.vertebra,
+        polarity=_("lytic") if candidate.polarity == "lytic" else _("blastic"),
+        number=candidate.number,
+        delta=candidate.delta,
+    )
 
 
 def mark(node: Any, kept: dict[str, bool]) -> None:

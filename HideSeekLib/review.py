@@ -29,6 +29,9 @@ class Decision:
         return bool(self.verdict or self.reason)
 
 
+_UNDECIDED = Decision()
+
+
 @dataclass(frozen=True)
 class Filters:
     """Which candidates to show. None or the default of a field lets everything through."""
@@ -107,7 +110,7 @@ class Review:
 
     def decision(self, key: str) -> Decision:
         """The decision on a candidate; an empty one when there is none."""
-        return self._decisions.get(key, Decision())
+        return self._decisions.get(key, _UNDECIDED)
 
     def decision_map(self) -> dict[str, str]:
         """Verdicts alone, as the backend's report takes them: {"T12:3": "accept"}."""

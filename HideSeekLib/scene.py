@@ -141,6 +141,7 @@ class Case:
         self.review = Review(float(record.options.get("tau", _DEFAULT_TAU)))
         self._segments: LesionSegments | None = None
         self._surfaces_lost = False
+        self._faded: set[str] = set()  # changed during a drag, single lesions not yet told
         stored = self._stored()
         for reply in record.replies.values():
             self._put_candidates(reply)
@@ -396,9 +397,9 @@ class Case:
                 hub.GetScene().RemoveNode(self.lesion_segments_node)
             return None
         node = self._node("perLesion", "vtkMRMLSegmentationNode", _("{case} single lesions"))
-        lesions_view.prepare(node, self.ct, self.record.grid)
         candidates = [(c, self.voxels(c.key)) for c in self.record.candidates()]
         lesion_segments.fill(node, self.record.grid, candidates)
+        lesions_view.prepare(node, self.ct, self.record.grid)
         lesion_segments.mark(node, {c.key: self.review.kept(c.key) for c, _voxels in candidates})
         return node
 
@@ -424,7 +425,10 @@ class Case:
         written, left = segments.apply(self._shown, changed)
         if had_surfaces and written:
             self._surfaces_lost = True
-        self._update_single_lesions(changed)
+        self._faded |= changed
+        if not live:
+            self._update_single_lesions(self._faded)
+            self._faded = set()
         self._save_review()
         self._fill_tables()
         if not live:

@@ -121,6 +121,7 @@ def fade(case: Case, level: str, opacity: float) -> None:
     if opacity <= 0:
         clear_fade(case)
         return
+    need(case.node, _("The HideSeek case"))
     node = case.healthy(level)
     if not in_scene(node):
         raise SceneError(
@@ -133,6 +134,7 @@ def fade(case: Case, level: str, opacity: float) -> None:
 
 def flicker(case: Case, level: str) -> bool:
     """Swap between the CT and its healthy edit; returns True when the edit shows now."""
+    need(case.node, _("The HideSeek case"))
     node = case.healthy(level)
     shown = any(
         composite.GetForegroundVolumeID() == node.GetID() and composite.GetForegroundOpacity() > 0.5
@@ -151,6 +153,7 @@ def show_difference(case: Case, level: str, on: bool, opacity: float = 0.6) -> N
     if not on:
         clear_fade(case)
         return
+    need(case.node, _("The HideSeek case"))
     node = case.difference(level)
     if not in_scene(node):
         raise SceneError(
