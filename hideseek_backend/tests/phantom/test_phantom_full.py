@@ -141,6 +141,29 @@ def test_a_folder_that_cannot_be_written_is_explained(phantom: Phantom, tmp_path
     assert blocked.read_text() == "in the way"
 
 
+def test_an_interrupted_writing_leaves_nothing(
+    phantom: Phantom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = nib.save
+    calls: list[str] = []
+
+    def save_then_stop(image: nib.Nifti1Image, path: Path) -> None:
+        calls.append(path.name)
+        saved(image, path)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(nib, "save", save_then_stop)
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    for folder in (tmp_path / "fresh", kept):
+        calls.clear()
+        with pytest.raises(KeyboardInterrupt):
+            write_phantom(phantom, folder)
+    assert not (tmp_path / "fresh").exists()
+    assert list(kept.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "options",
     [

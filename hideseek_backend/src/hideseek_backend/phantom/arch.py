@@ -47,7 +47,7 @@ def draw_arch(
     size = patient.size
     a, b, h = vertebra.width / 2, vertebra.depth / 2, vertebra.height / 2
     canal = 2 * patient.canal_offset
-    back = -b - canal * 0.95  # y of the laminae at the midline
+    back = -b - canal * 0.92  # y of the laminae at the midline
     slope = float(rng.uniform(0.05, 0.3) if lumbar else rng.uniform(0.5, 1.2))
     length = float(rng.uniform(22, 30) * size)
     bars = []
@@ -63,11 +63,11 @@ def draw_arch(
     for side in (-1.0, 1.0):
         lateral = side * (0.62 * a if lumbar else 0.58 * a)
         pedicle_z = 0.38 * h
-        joint_y = -b - 0.78 * canal
-        bar((lateral, -b + 4, pedicle_z), (lateral * 1.02, joint_y, pedicle_z), (3.8, 4.0, 6.2))
+        joint_y = -b - 0.66 * canal
+        bar((lateral, -b + 4, pedicle_z), (lateral * 1.02, joint_y, pedicle_z), (4.2, 4.0, 6.4))
         bar((lateral, joint_y, 0.1 * h), (0, back - 1.5, base), (2.8, 2.8, 6.5 if lumbar else 7.5))
-        bar((lateral, joint_y, 0.1 * h), (lateral * 1.05, joint_y - 3, -1.45 * h), (4.2, 3.2, 4.0))
-        bar((lateral, joint_y, 0.2 * h), (lateral * 1.15, joint_y + 2, 1.25 * h), (4.0, 3.0, 4.0))
+        bar((lateral, joint_y, 0.1 * h), (lateral * 1.05, joint_y - 3, -1.45 * h), (5.0, 3.8, 4.4))
+        bar((lateral, joint_y, 0.2 * h), (lateral * 1.15, joint_y + 2, 1.25 * h), (4.8, 3.4, 4.4))
         tip = (
             (side * (a + 16), joint_y + 2, 0.2 * h) if lumbar else (side * (a + 14), joint_y - 9, 2)
         )

@@ -19,6 +19,7 @@ FREQUENCY: dict[str, float] = {
     "fatty_marrow": 0.10,
     "osteopenia": 0.08,
     "compression_fracture": 0.05,
+    "disc_calcification": 0.05,
     "basivertebral_vein": 0.65,
 }
 
@@ -67,6 +68,7 @@ class Benign:
     islands: tuple[tuple[Blob, float], ...]
     schmorl: tuple[tuple[Blob, float, float], ...]  # cavity, rim width mm, rim HU
     modic: tuple[tuple[int, Blob, float, float], ...]  # side, lateral extent, depth mm, added HU
+    calcified: tuple[tuple[Blob, float], ...]  # in the disc space, up to the endplate
 
 
 def draw_benign(
@@ -89,7 +91,7 @@ def draw_benign(
         return Blob(np.array(centre), np.array(radii), np.eye(3), edge, waves, warp)
 
     osteophytes: list[tuple[float, int, float]] = []
-    fatty, haemangioma, islands, schmorl, modic = [], [], [], [], []
+    fatty, haemangioma, islands, schmorl, modic, calcified = [], [], [], [], [], []
     density, vein = 1.0, 0.0
     collapse = (0.0, 0.0, 0.0)
     if "compression_fracture" in present:
@@ -142,6 +144,11 @@ def draw_benign(
             spread = (a * rng.uniform(0.6, 1.2), b * rng.uniform(0.5, 1.1), h)
             extent = blob(where, spread, 5.0, 0.8)
             modic.append((side, extent, float(rng.uniform(2.0, 7.0)), float(rng.uniform(150, 480))))
+    if "disc_calcification" in present:
+        side = int(rng.choice([-1, 1]))
+        where = (rng.normal(0, 0.2 * a), rng.uniform(-0.4, 0.8) * b, side * (h + 0.5))
+        spread = (rng.uniform(3, 7), rng.uniform(3, 7), rng.uniform(1.8, 4.0))
+        calcified.append((blob(where, spread, 1.2, 0.7), float(rng.uniform(380, 950))))
     return Benign(
         tuple(present),
         tuple(osteophytes),
@@ -155,6 +162,7 @@ def draw_benign(
         tuple(islands),
         tuple(schmorl),
         tuple(modic),
+        tuple(calcified),
     )
 
 
@@ -172,8 +180,8 @@ def apply_benign(
         # Fat between kept trabeculae: the mean falls, the grain stays.
         marrow = lerp(marrow, hu + 45 * grain, 0.9 * patch.cover(x, y, z))
     for patch, noise in findings.haemangioma:
-        columns = np.clip(noise.fast(x, y, z, (0.95, 0.95, 14.0)) - 0.35, 0, 1.2)
-        marrow = lerp(marrow, -20 + 430 * columns, patch.cover(x, y, z))
+        columns = np.clip(noise.fast(x, y, z, (0.6, 0.6, 12.0)) - 0.3, 0, 1.2)
+        marrow = lerp(marrow, -20 + 480 * columns, patch.cover(x, y, z))
     if findings.vein:
         marrow = lerp(marrow, 35.0, findings.vein * vein_cover(findings, shape, x, y, z))
     if findings.condensation:
@@ -207,5 +215,7 @@ def vein_cover(
     )  # 0 at the wall, 1 at the centre
     half = findings.vein_half_height * np.clip(1.15 - into, 0, 1.15)
     spread = (2.0 + 5.0 * into) * np.clip(1.3 - into, 0, 1)
-    inside = np.clip(half + 0.5 - np.abs(z), 0, 1) * np.clip(spread + 0.5 - np.abs(x), 0, 1)
+    inside = np.clip(0.6 * (half + 0.8 - np.abs(z)), 0, 1) * np.clip(
+        0.5 * (spread + 1 - np.abs(x)), 0, 1
+    )
     return inside * np.clip((1.15 - into) * 3, 0, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from hideseek_backend.volumes.crops import VertebraBlock
 from hideseek_backend.volumes.volume import Volume
 
@@ -26,7 +27,8 @@ class PhantomBlock:
     """One rendered vertebra with its truth.
 
     block: as `volumes.crops.cut_block` gives it, ct int16 HU; truth: (I, J, K) uint8 on the block's
-    grid, 1 lytic, 2 blastic, of this vertebra only; scan: the acquisition it was made with.
+    grid, 1 lytic, 2 blastic, of this vertebra only; lesions: measured on the part inside the block;
+    scan: the acquisition it was made with.
     """
 
     block: VertebraBlock

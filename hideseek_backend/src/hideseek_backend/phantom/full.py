@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from hideseek_backend.volumes.volume import Volume
 from scipy import ndimage
+
+from hideseek_backend.volumes.volume import Volume
 
 from .canvas import Canvas
 from .grid import Grid

@@ -58,9 +58,10 @@ class LesionSpec:
         return (np.sqrt(q) - 1) * scale + self.warp(x, y, z) * np.float32(self.warp_mm)
 
     @property
-    def reach(self) -> float:
-        """Radius in mm of a ball about the centre that holds the focus with its soft edge."""
-        return float(self.radii.max() * 1.15 + 2.2 * self.warp_mm * 1.5 + self.edge_mm + 2)
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the local box (low, high) in mm that holds the focus with its soft edge."""
+        reach = self.radii.max() * 1.15 + 3.3 * self.warp_mm + self.edge_mm + 2
+        return self.centre - reach, self.centre + reach
 
     def apply(
         self, marrow: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray
@@ -156,7 +157,7 @@ def draw_focus(
         kind="diffuse" if diffuse else ("interwoven" if weave is not None else "focal"),
         centre=_centre(rng, shape, mean, central),
         radii=radii,
-        rotation=Rotation.random(random_state=rng).as_matrix(),
+        rotation=Rotation.from_quat(rng.standard_normal(4)).as_matrix(),
         hu=own,
         edge_mm=min(edge, 0.6 * mean),
         warp=Waves.draw(rng, 6, max(0.7 * mean, 4.0), 2.5 * mean + 5),

@@ -81,15 +81,15 @@ class VertebraFrame:
 def draw_patient(rng: np.random.Generator) -> Patient:
     """Draw a patient: body size, bone density from osteopenic to dense, tissues."""
     dense = rng.beta(1.8, 2.4)
-    marrow = 80.0 + 175.0 * dense
+    marrow = 88.0 + 165.0 * dense
     return Patient(
         size=float(np.clip(rng.normal(1.0, 0.07), 0.86, 1.16)),
         depth_ratio=float(np.clip(rng.normal(1.0, 0.04), 0.9, 1.1)),
         marrow=float(marrow),
-        cortex=float(rng.uniform(330, 620) * (0.75 + 0.5 * dense)),
-        endplate=float(rng.uniform(520, 900) * (0.75 + 0.5 * dense)),
-        cortex_mm=float(rng.uniform(0.7, 1.3)),
-        trabecular=float(rng.uniform(0.12, 0.40)),
+        cortex=float(rng.uniform(330, 850) * (0.75 + 0.5 * dense)),
+        endplate=float(rng.uniform(500, 1250) * (0.75 + 0.5 * dense)),
+        cortex_mm=float(rng.uniform(0.45, 0.95)),
+        trabecular=float(rng.uniform(0.15, 0.48)),
         mottle=float(rng.uniform(0.03, 0.11)),
         muscle=float(rng.uniform(45, 68)),
         muscle_fat=float(rng.uniform(0.0, 1.0)),

@@ -76,28 +76,28 @@ def _soft_tissue(
 ) -> np.ndarray:
     """Return fat, muscle with streaks, viscera, lung and skin."""
     n = patient.tissue
-    hu = patient.fat + 10 * n.fast(r, a, s, 6.0)
+    hu = patient.fat + 10 * n.fast(r, a, s, 4.0)
     side = np.abs(dx)
-    streaks = n.fast(r, a, s, (2.2, 2.2, 16.0))
-    flesh = np.where(
-        streaks > 2.2 - 1.5 * patient.muscle_fat, np.float32(-55), np.float32(patient.muscle)
-    )
-    hu = lerp(hu, flesh, ramp(_ellipse(side, dy, 24, -26, 23, 21), 1.5))
-    # Interspinous ligament between the spinous processes.
-    hu = lerp(hu, 62 + 14 * streaks, ramp(np.maximum(side - 2.6, np.abs(dy + 24) - 15), 1.5))
-    psoas = ramp(_ellipse(side, dy, 36, 14, 15, 17), 1.5) * (1 - thoracic)
-    hu = lerp(hu, flesh, psoas)
     wander = 4 * patient.edges(r, a, s)
-    front = depth + 36 + wander - dy  # viscera in front of the great vessels
+    streaks = n.fast(r, a, s, (1.8, 1.8, 14.0))
+    lean = np.clip((2.2 - 1.5 * patient.muscle_fat - streaks) * 3, 0, 1)
+    flesh = lerp(np.float32(-60), patient.muscle + 6 * streaks, lean)
+    back = np.minimum(_ellipse(side, dy, 15, -31, 13, 17), _ellipse(side, dy, 31, -24, 18, 18))
+    hu = lerp(hu, flesh, ramp(back + 0.3 * wander, 1.5))
+    # Interspinous ligament between the spinous processes.
+    hu = lerp(hu, 60 + 10 * streaks, ramp(np.maximum(side - 2.6, np.abs(dy + 24) - 15), 1.5))
+    psoas = ramp(_ellipse(side, dy, 35, 12, 14, 18) + 0.3 * wander, 1.5) * (1 - thoracic)
+    hu = lerp(hu, flesh, psoas)
+    # Viscera in front of the great vessels.
     organ = lerp(hu, 45.0, np.clip(patient.organs(r, a, s) * 6 + 3, 0, 1))
-    hu = lerp(hu, organ, ramp(front, 2.0))
+    hu = lerp(hu, organ, ramp(depth + 36 + wander - dy, 2.0))
     if patient.lung:
-        lung = np.minimum(28 - side + 0.15 * (dy - depth), 3.0)
-        lung = np.maximum(lung, -12 - dy)
+        lobes = _ellipse(side, dy, 57, 30, 36, 50)
+        dome = np.clip(((side - 45) / 35) ** 2, 0, 1)  # the diaphragm, over T12 to L1
         # The pleura of the right lung reaches in front of the thoracic bodies.
-        recess = np.maximum(depth + 9 + 0.3 * wander - dy, 2 - dx)
-        air = ramp(np.minimum(lung, recess), 2.0) * (thoracic > 0.6)
-        vessels = np.clip(n.fast(a, s, r, (4.0, 4.0, 9.0)) - 1.6, 0, 1)
+        recess = _ellipse(dx, dy - depth, 27, 34, 22, 24)
+        air = ramp(np.minimum(lobes, recess) + 0.3 * wander, 2.0) * (thoracic > 0.3 + 0.6 * dome)
+        vessels = np.clip(n.fast(a, s, r, (3.0, 3.0, 7.0)) - 1.6, 0, 1)
         hu = lerp(hu, -860 + 700 * vessels, air)
     skin = dy + SKIN_MM
     hu = lerp(hu, 20.0, ramp(np.abs(skin - 1.0) - 1.0, 1.0))

@@ -42,7 +42,7 @@ class Noise:
     def draw(cls, rng: np.random.Generator, *, rotate: bool = True) -> Noise:
         """Draw a field; `rotate=False` keeps the axes, for fields with a grain (trabeculae)."""
         offset = rng.uniform(0, _BANK_SIZE, 3)
-        matrix = Rotation.random(random_state=rng).as_matrix() if rotate else np.eye(3)
+        matrix = Rotation.from_quat(rng.standard_normal(4)).as_matrix() if rotate else np.eye(3)
         return cls(offset, matrix)
 
     def _coordinates(

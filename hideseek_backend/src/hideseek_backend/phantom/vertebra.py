@@ -66,10 +66,17 @@ def paint_arch(canvas: Canvas, patient: Patient, anatomy: Anatomy) -> None:
     distance = arch_distance(anatomy.bars, canvas.grid, frame, box)
     cover = ramp(distance, _EDGE_MM)
     x, y, z = canvas.grid.points(box, frame)
-    grain = anatomy.grain.fast(x, y, z, 1.1)
+    grain = anatomy.grain.fast(x, y, z, 0.8)
     inner = anatomy.marrow * (0.95 + 0.35 * grain)
-    shell = np.exp(-(((distance + 0.7) / np.float32(1.0)) ** 2))
-    canvas.hu[box] = lerp(canvas.hu[box], lerp(inner, 1.05 * patient.cortex, shell), cover)
+    for lesion in anatomy.lesions:  # a focus at the back of the body goes on into the pedicle
+        part = canvas.grid.box(frame, *lesion.bounds, within=box)
+        if part is not None:
+            own = shift_box(part, box)
+            inner[own] = lesion.apply(inner[own], *canvas.grid.points(part, frame))[0]
+    shell = np.exp(-(((distance + 0.6) / np.float32(0.85)) ** 2))
+    canvas.hu[box] = lerp(
+        canvas.hu[box], lerp(inner, np.maximum(1.05 * patient.cortex, inner), shell), cover
+    )
     canvas.mark_vertebra(box, cover, anatomy.vertebra.label)
 
 
@@ -84,21 +91,19 @@ def paint_body(canvas: Canvas, patient: Patient, anatomy: Anatomy) -> None:
     cover = ramp(distance, _EDGE_MM)
     if not cover.any():
         return
-    grain = anatomy.grain.fast(x, y, z, (0.75, 0.75, 1.15))
+    grain = anatomy.grain.fast(x, y, z, (0.55, 0.55, 0.95))
     mottle = patient.coarse.fast(x, y, z + 37 * anatomy.vertebra.label, 5.0)
-    profile = 1 + 0.22 * np.exp(ends / np.float32(3.0)) - 0.08 * y / shape.half_depth
+    profile = 1 + 0.15 * np.exp(ends / np.float32(3.0)) - 0.08 * y / shape.half_depth
     marrow = anatomy.marrow * (profile + patient.trabecular * grain + patient.mottle * mottle)
     marrow = apply_benign(anatomy.benign, shape, marrow, grain, x, y, z)
     keep = np.ones_like(cover)
     lytic, blastic = np.zeros_like(cover), np.zeros_like(cover)
     mass = np.zeros_like(cover)
     for lesion in anatomy.lesions:
-        part = canvas.grid.box(
-            frame, lesion.centre - lesion.reach, lesion.centre + lesion.reach, within=box
-        )
-        if part is None:
-            continue
-        _add_lesion(lesion, marrow, lytic, blastic, keep, mass, (x, y, z), shift_box(part, box))
+        part = canvas.grid.box(frame, *lesion.bounds, within=box)
+        if part is not None:
+            own = shift_box(part, box)
+            _add_lesion(lesion, marrow, lytic, blastic, keep, mass, (x, y, z), own)
     sides = ends < distance - 0.4
     strength = np.where(sides, np.float32(patient.cortex), np.float32(patient.endplate))
     thick = np.float32(patient.cortex_mm)
@@ -112,7 +117,10 @@ def paint_body(canvas: Canvas, patient: Patient, anatomy: Anatomy) -> None:
     below = canvas.hu[box]
     if mass.any():
         below = lerp(below, 48.0, np.clip(mass, 0, 1) * np.clip(1.5 - distance / 3.0, 0, 1))
-    canvas.hu[box] = lerp(below, bone, cover)
+    painted = lerp(below, bone, cover)
+    for deposit, hu in anatomy.benign.calcified:
+        painted = lerp(painted, hu, deposit.cover(x, y, z))
+    canvas.hu[box] = painted
     canvas.mark_vertebra(box, cover, anatomy.vertebra.label)
     canvas.mark_body(box, cover, anatomy.vertebra.label)
     canvas.mark_truth(box, lytic * cover, blastic * cover)

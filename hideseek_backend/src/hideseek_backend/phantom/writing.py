@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+
 from hideseek_backend.errors import OutputError
 from hideseek_backend.volumes.volume import Volume
 
@@ -52,6 +54,7 @@ def write_phantom(phantom: Phantom, directory: str | os.PathLike[str]) -> dict[s
     writers["lesions.csv"] = _table_writer(LESION_COLUMNS, _lesion_rows(phantom))
     writers["vertebrae_truth.csv"] = _table_writer(VERTEBRA_COLUMNS, _vertebra_rows(phantom))
     writers["phantom.json"] = _record_writer(phantom)
+    fresh = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".phantom-") as name:
@@ -60,7 +63,12 @@ def write_phantom(phantom: Phantom, directory: str | os.PathLike[str]) -> dict[s
                 write(temporary / file)
             for file in writers:
                 os.replace(temporary / file, folder / file)
-    except OSError as error:
+    except BaseException as error:
+        # Also on Ctrl-C: a folder made for this run goes again, the temporary one already has.
+        if fresh and folder.is_dir():
+            shutil.rmtree(folder, ignore_errors=True)
+        if not isinstance(error, OSError):
+            raise
         raise OutputError(
             f"The phantom could not be written to {folder}: {error.strerror or error}.",
             "Choose a folder that can be written and has some 60 MB of room.",
