@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from hideseek_backend.phantom.benign import FREQUENCY, draw_benign
 from hideseek_backend.phantom.body import draw_body
 from hideseek_backend.phantom.canvas import Canvas

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from hideseek_backend.errors import OptionError
 from hideseek_backend.phantom import BlockOptions, PhantomBlock, ScanOptions, make_block
 from hideseek_backend.volumes.crops import crop_block
@@ -18,9 +19,10 @@ def blocks() -> list[PhantomBlock]:
 
 @pytest.fixture(scope="module")
 def malignant() -> dict[str, list[PhantomBlock]]:
-    wide = BlockOptions(width_mm=56.0, scan=ScanOptions(thickness_mm=(1.0, 2.5), p_coarse=0.0))
+    scan = ScanOptions(thickness_mm=(1.8, 2.4), in_plane_mm=(0.8, 1.1), p_coarse=0.0)
+    wide = BlockOptions(width_mm=50.0, side_mm=44.0, scan=scan)
     return {
-        name: [make_block(seed, wide, phenotype=name) for seed in range(8)]
+        name: [make_block(seed, wide, phenotype=name) for seed in range(7)]
         for name in ("lytic", "blastic", "mixed")
     }
 

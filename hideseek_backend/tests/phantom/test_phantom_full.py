@@ -9,6 +9,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+
 from hideseek_backend.errors import OptionError, OutputError
 from hideseek_backend.phantom import (
     Phantom,

@@ -81,7 +81,7 @@ def _soft_tissue(
     wander = 4 * patient.edges(r, a, s)
     streaks = n.fast(r, a, s, (1.8, 1.8, 14.0))
     lean = np.clip((2.2 - 1.5 * patient.muscle_fat - streaks) * 3, 0, 1)
-    flesh = lerp(np.float32(-60), patient.muscle + 6 * streaks, lean)
+    flesh = lean * (patient.muscle + 6 * streaks + 60) - 60
     back = np.minimum(_ellipse(side, dy, 15, -31, 13, 17), _ellipse(side, dy, 31, -24, 18, 18))
     hu = lerp(hu, flesh, ramp(back + 0.3 * wander, 1.5))
     # Interspinous ligament between the spinous processes.
