@@ -62,24 +62,30 @@ class Job:
     state: str = "waiting"
     case: Any = None
     finished: list[str] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
     vertebra: str = ""
     stage: str = ""
-    fraction: float = 0.0  # of the vertebra at work
-    worker_seconds_left: float | None = None
+    sent: int = 0  # vertebrae in the request that runs
+    before: int = 0  # vertebrae finished before that request
+    request_share: float = 0.0  # how far that request is, 0 to 1
+    request_seconds_left: float | None = None
     started: float = 0.0
     problem: str = ""
     ct_id: str = ""
 
     def progress(self) -> float:
         """Return the finished part of the job, 0 to 1."""
-        total = max(1, len(self.levels))
-        return min(1.0, (len(self.finished) + len(self.skipped) + self.fraction) / total)
+        done = max(len(self.finished), self.before + self.sent * self.request_share)
+        return min(1.0, done / max(1, len(self.levels)))
+
+    def vertebra_share(self) -> float:
+        """Return how far the vertebra at work is, 0 to 1."""
+        share = self.before + self.sent * self.request_share - len(self.finished)
+        return min(1.0, max(0.0, share))
 
     def seconds_left(self, now: float) -> float | None:
         """Return the estimated seconds to the end, None while there is nothing to judge by."""
-        if self.worker_seconds_left is not None:
-            return max(0.0, self.worker_seconds_left)
+        if self.before + self.sent == len(self.levels) and self.request_seconds_left is not None:
+            return max(0.0, self.request_seconds_left)
         done = self.progress()
         if done < 0.02 or not self.started:
             return None
@@ -293,6 +299,8 @@ class Analysis:
             "options": {**job.options, "polarity": polarity},
             "blocks": [block.message() for block in self._cut],
         }
+        job.sent, job.before = len(self._cut), len(job.finished)
+        job.request_share, job.request_seconds_left = 0.0, None
         self._cut, self._cut_voxels = [], 0
         job.state = "running"
         self._request = self.client.submit(Request(
@@ -313,7 +321,7 @@ class Analysis:
             job.finished += [str(v.get("level")) for v in found]
         else:
             job.case.finish(result.get("provenance", {}))
-        job.fraction, job.worker_seconds_left = 0.0, None
+        job.sent, job.request_share, job.request_seconds_left = 0, 0.0, None
         if self._cut_done:
             self._batches.popleft()
         self._next_batch()
@@ -324,7 +332,6 @@ class Analysis:
         job.case = job.case.add_vertebra(reply, dict(job.options))
         level = str(reply.get("level", ""))
         job.finished.append(level)
-        job.fraction, job.worker_seconds_left = 0.0, None
         if self.on_vertebra is not None:
             self.on_vertebra(job, level)
         self._changed()
@@ -336,9 +343,9 @@ class Analysis:
         job.vertebra = str(message.get("vertebra") or "")
         done, total = message.get("done"), message.get("total")
         if isinstance(done, (int, float)) and isinstance(total, (int, float)) and total > 0:
-            job.fraction = min(1.0, max(0.0, done / total))
+            job.request_share = min(1.0, max(0.0, done / total))
         left = message.get("seconds_left")
-        job.worker_seconds_left = float(left) if isinstance(left, (int, float)) else None
+        job.request_seconds_left = float(left) if isinstance(left, (int, float)) else None
         self._changed()
 
     def _running(self) -> Job:

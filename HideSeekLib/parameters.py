@@ -72,8 +72,8 @@ class HideSeekParameterNode:
     case: vtkMRMLTextNode
     polarity: Polarity = Polarity.AUTO
     protocol: RunProtocol = RunProtocol.FAST
-    levelOverrides: dict[str, str] = {}  # noqa: RUF012 (the wrapper copies it)
-    polarityByLevel: dict[str, str] = {}  # noqa: RUF012
+    levelOverrides: dict[str, str] = {}
+    polarityByLevel: dict[str, str] = {}
 
 
 @dataclass

@@ -15,7 +15,13 @@ import slicer
 from .. import environment
 from ..i18n import _
 from ..parameters import BackendSettings
-from ..worker_process import kill_tree, make_process, process_environment, python_command, read_bytes
+from ..worker_process import (
+    kill_tree,
+    make_process,
+    process_environment,
+    python_command,
+    read_bytes,
+)
 from . import tables
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import qt
 import slicer
 
-from .. import export
+from .. import export, report_message
 from ..errors import SceneError
 from ..i18n import _
 from ..worker_client import Failure
@@ -98,7 +98,8 @@ class ExportSection:
         def answered(result: dict[str, Any]) -> None:
             self._reporting = False
             try:
-                target.write_text(str(result.get("html", "")), encoding="utf-8")
+                page = report_message.put_title(str(result.get("html", "")), case.name)
+                target.write_text(page, encoding="utf-8")
                 self._written.append(str(target))
             except OSError as error:
                 self._problems.append(str(error))
@@ -109,7 +110,7 @@ class ExportSection:
             self._problems.append(_("Report: {reason}").format(reason=failure))
             self._finish()
 
-        self.panel.analysis.ask("report", export.report_params(case), answered, failed)
+        self.panel.analysis.ask("report", report_message.report_params(case), answered, failed)
         return []
 
     def _finish(self) -> None:

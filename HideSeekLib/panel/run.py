@@ -12,12 +12,10 @@ if TYPE_CHECKING:
     from ..widget import HideSeekPanel
 
 STAGES = {
-    "encode": lambda: _("reading the image"),
-    "invert": lambda: _("inverting"),
-    "render": lambda: _("making the healthy edit"),
+    "screen": lambda: _("screening"),
     "edit": lambda: _("making the healthy edit"),
     "score": lambda: _("scoring candidates"),
-    "screen": lambda: _("screening"),
+    "volumes": lambda: _("measuring"),
 }
 
 
@@ -57,7 +55,7 @@ class RunSection:
         if level in job.finished:
             return ""
         if level == job.vertebra:
-            return _("running, {n} %").format(n=round(100 * job.fraction))
+            return _("running, {n} %").format(n=round(100 * job.vertebra_share()))
         return _("waiting")
 
     def refresh(self) -> None:

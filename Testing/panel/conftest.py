@@ -20,6 +20,8 @@ from PySide6.QtWidgets import QApplication
 from slicer_core_app import CoreApp
 from standins import pythonqt, slicer_modules
 
+slicer_modules.install_modules()  # test files import panel modules while they are collected
+
 
 @pytest.fixture(scope="session")
 def qapp() -> QApplication:
@@ -41,3 +43,23 @@ def core(qapp: QApplication, tmp_path: Path) -> Iterator[Any]:
     yield app
     app.close()
     assert not pythonqt.escaped, "\n".join(pythonqt.escaped)
+
+
+@pytest.fixture
+def make(core: Any) -> Iterator[Any]:
+    """Give a maker of panels by their worker's behaviour; limits are seconds of the client's."""
+    from harness import PanelBench
+
+    from HideSeekLib.worker_client import Limits
+
+    made: list[PanelBench] = []
+
+    def build(behaviour: str, **limits: float) -> PanelBench:
+        bench = PanelBench(behaviour)
+        bench.panel.client.limits = Limits(**limits)
+        made.append(bench)
+        return bench
+
+    yield build
+    for bench in made:
+        bench.close()

@@ -78,9 +78,9 @@ def read() -> None:
 
 def work(message: dict[str, Any]) -> None:
     name, request = message["method"], message["id"]
-    if BEHAVIOUR == f"dies in {name}":
+    if f"dies in {name}" == BEHAVIOUR:
         os._exit(3)
-    if BEHAVIOUR == f"hangs in {name}":
+    if f"hangs in {name}" == BEHAVIOUR:
         time.sleep(600)
     if BEHAVIOUR == "garbage":
         OUT.write("Traceback: not a message\n{broken json\n\x00\xff{}\n[1, 2]\n" + "x" * 5000 + "\n")
@@ -99,7 +99,8 @@ def work(message: dict[str, Any]) -> None:
     elif name == "segment":
         segment(request, message["params"]["blocks"])
     elif name == "report":
-        say(type="result", id=request, result={"html": "<html>made up</html>"})
+        title = message["params"]["title"]
+        say(type="result", id=request, result={"html": f"<html>{title}</html>"})
     else:
         say(type="error", id=request, code="protocol", message=f"unknown method {name}", remedy="")
 
@@ -110,9 +111,9 @@ def segment(request: str, blocks: list[dict[str, Any]]) -> None:
             if request in cancelled:
                 say(type="error", id=request, code="cancelled", message="Cancelled.", remedy="")
                 return
-            say(type="progress", id=request, stage="render", vertebra=block["level"], done=step,
-                total=4, seconds_left=None)
-            time.sleep(0.3 if BEHAVIOUR in ("slow", "ignores cancel") else 0.01)
+            say(type="progress", id=request, stage="edit", vertebra=block["level"],
+                done=4 * n + step, total=4 * len(blocks), seconds_left=None)
+            time.sleep(0.12 if BEHAVIOUR in ("slow", "ignores cancel") else 0.01)
         say(type="vertebra", id=request, vertebra=vertebra(block))
         if BEHAVIOUR == "dies after one":
             os._exit(1)

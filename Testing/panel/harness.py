@@ -40,6 +40,15 @@ def wait(condition: Callable[[], Any], seconds: float = 15.0) -> float:
     return time.monotonic() - start
 
 
+def runs(pid: int) -> bool:
+    """Return whether a process is alive (Linux); one that only waits to be reaped is not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
 def add_spine(names: tuple[str, ...] = LEVELS, title: str = "CT") -> tuple[Any, Any]:
     """Add a CT of 2 mm with one box a vertebra, and its segmentation; returns both nodes."""
     size = 34 * len(names)
@@ -136,3 +145,18 @@ class PanelBench:
         self.panel.close()
         self.panel.widget._cpp.close()
         spin()
+
+
+def usable(bench: PanelBench) -> None:
+    """Insist that the panel still analyses, on another CT and with a worker that behaves."""
+    bench.behaviour = "good"
+    bench.panel.restart_backend()
+    spin(0.02)
+    ct, segmentation = add_spine(("L2",), title="later")
+    bench.ui.ctSelector.setCurrentNode(ct)
+    bench.ui.vertebraeSelector.setCurrentNode(segmentation)
+    spin()
+    bench.analyse_all()
+    bench.finish()
+    assert "Done" in bench.status(), bench.status()
+    assert bench.panel.review.table.shown() == ["L2:1"]

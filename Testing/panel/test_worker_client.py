@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from HideSeekLib.arrays import decode
 from HideSeekLib.worker_client import Failure, Limits, Request, WorkerClient
 from HideSeekLib.worker_protocol import (

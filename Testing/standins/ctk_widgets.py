@@ -337,7 +337,7 @@ class qMRMLNodeComboBox(QWidget):
         self._combo.setCurrentIndex(self._ids.index(node_id) if node_id in self._ids else
                                     (0 if "" in self._ids else -1))
 
-    def _option(name: str, kind: Any) -> Any:  # noqa: N805 (a factory, used below only)
+    def _option(name: str, kind: Any) -> Any:
         def write(self: Any, value: Any) -> None:
             self._options[name] = value
             self._refresh()

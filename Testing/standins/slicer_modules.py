@@ -287,8 +287,8 @@ def _connect_widget(self: Any, name: str, child: Any, kind: Any) -> Any:
     raise RuntimeError(f"No connector from {kind} to {child.className()} ({child.name})")
 
 
-def install(app: Any, settings_file: str) -> Application:
-    """Put the stand-ins where Slicer's modules would be; `app` is a CoreApp with its scene."""
+def install_modules() -> None:
+    """Put the stand-ins where `qt`, `ctk` and Slicer's Python modules would be imported from."""
     sys.modules["qt"] = pythonqt.make_module()
     sys.modules["ctk"] = ctk_widgets.make_module()
     i18n = ModuleType("slicer.i18n", __doc__)
@@ -305,6 +305,11 @@ def install(app: Any, settings_file: str) -> Application:
         setattr(slicer, module.__name__.rpartition(".")[2], module)
     for widget in ctk_widgets.QMRML:
         setattr(slicer, widget.__name__, pythonqt.WrappedClass(widget))
+
+
+def install(app: Any, settings_file: str) -> Application:
+    """Put a stand-in application around `app`, a CoreApp with its scene."""
+    install_modules()
     application = Application(app.scene, settings_file)
     slicer.app = application
     slicer.util.errorDisplay = lambda text, *_, **__: shown.append(text)
