@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from hideseek_backend.diffusion.edm import StepCallback
@@ -78,24 +79,34 @@ def _walk(
     order: Sequence[int],
     callback: StepCallback | None,
 ) -> Tensor:
-    # The square roots are taken of float32 numbers, as in the reference: near ᾱ = 1 the rounding
-    # of 1 - ᾱ is what separates 1e-4 from 1e-6 agreement with it.
-    targets32 = np.asarray(targets, dtype=np.float32)
-    to_image, to_noise = np.sqrt(targets32), np.sqrt(np.float32(1) - targets32)
+    weights = step_weights(levels, targets).to(x.device)
     for done, i in enumerate(order, start=1):
-        x = ddim_step(x, predict(x, i), levels[i], float(to_image[i]), float(to_noise[i]))
+        x = ddim_step(x, predict(x, i), weights[i])
         if callback is not None:
             callback(done, len(order))
     return x
 
 
-def ddim_step(x: Tensor, noise: Tensor, level: float, to_image: float, to_noise: float) -> Tensor:
-    """Move x from ᾱ = level to a level with weights `to_image` = √ᾱ' and `to_noise` = √(1-ᾱ').
+def step_weights(levels: Sequence[float], targets: Sequence[float]) -> Tensor:
+    """Return (N, 4) float32: 1/√ᾱ, √(1/ᾱ - 1), √ᾱ', √(1 - ᾱ') of steps from levels to targets.
+
+    Rounded where the reference rounds: the last two are roots of float32 numbers, which matters
+    near ᾱ' = 1.
+    """
+    bars = np.asarray(levels, dtype=np.float64)
+    ends = torch.tensor(np.asarray(targets, dtype=np.float64), dtype=torch.float32)
+    starts = torch.tensor(np.stack([np.sqrt(1 / bars), np.sqrt(1 / bars - 1)]))
+    return torch.stack([*starts.float(), ends.sqrt(), (1 - ends).sqrt()], dim=1)
+
+
+def ddim_step(x: Tensor, noise: Tensor, weights: Tensor) -> Tensor:
+    """Move x by one step of `step_weights`: (4,).
 
     The predicted image is clamped to [-1, 1] and the noise recomputed from it, as the reference
     does in both directions.
     """
-    inverse, ratio = level**-0.5, (1 / level - 1) ** 0.5
-    scaled = x * inverse
-    image = (scaled - noise * ratio).clamp(-1, 1)
-    return image * to_image + (scaled - image) / ratio * to_noise
+    # Spread out, because torch divides by a single number as it multiplies by its inverse, and
+    # results that are to be the reference's to the last bit then differ.
+    inverse, ratio, to_image, to_noise = (w.expand(x.shape) for w in weights)
+    image = (inverse * x - ratio * noise).clamp(-1, 1)
+    return image * to_image + to_noise * ((inverse * x - image) / ratio)

@@ -282,8 +282,9 @@ class _Reader:
     # Names, and the few calls that spell data
 
     def _name(self, module: Any = None, name: Any = None) -> _Global:
-        if (module, name) not in _ALLOWED:
-            shown = f"{module}.{name}"[:120] if isinstance(module, str) else "a computed name"
+        named = isinstance(module, str) and isinstance(name, str)
+        if not named or (module, name) not in _ALLOWED:
+            shown = f"{module}.{name}"[:120] if named else "a computed name"
             raise self._refuse(f"it asks for {shown}, which a classifier does not need")
         return _Global((module, name))
 
