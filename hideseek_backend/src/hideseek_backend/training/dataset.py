@@ -155,9 +155,7 @@ def batches(
                     shards.refresh()
             rng = np.random.default_rng([seed, step])
             chosen = rng.choice(len(sets), size=batch, p=weights)
-            drawn = [
-                sets[c][0].draw(int(rng.integers(len(sets[c][0]))), rng) for c in chosen
-            ]
+            drawn = [sets[c][0].draw(int(rng.integers(len(sets[c][0]))), rng) for c in chosen]
             hu = np.stack([d[0] for d in drawn]).astype(np.float32)
             yield Batch(to_intensity(hu)[:, None], torch.stack([d[1] for d in drawn]))
             step += 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from hideseek_backend.dae import DaeConfig
 from hideseek_backend.training.augment import Augmentation
@@ -14,13 +16,17 @@ BUNDLED_WINDOW = {"kind": "window", "low": -200.0, "high": 1000.0}
 
 @dataclass(frozen=True)
 class Preset:
-    """A training configuration, the intensity mapping its model is made for, and its data."""
+    """A training configuration, the intensity mapping its model is made for, and its data.
+
+    defaults: options by protocol that the model's folder overrides, chosen on validation data.
+    """
 
     train: TrainConfig
     intensity: dict[str, object]
     shards: int
     per_shard: int
     classifier_vertebrae: int
+    defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 BUNDLED = Preset(
@@ -39,12 +45,15 @@ BUNDLED = Preset(
             encoder_channel_mult=(1, 2, 3, 4),
             encoder_res_blocks=1,
             encoder_attention_resolutions=(),
-            encoder_grid=4,
+            # Pooled to one vector, as published: z says what there is and x_T where it is, so that
+            # one direction of z removes a lesion wherever it lies.
+            encoder_grid=1,
             parametrization="edm",
             data_mean=0.26,
             data_std=0.15,
         ),
         steps=10_000,
+        decay_from=0.65,
         # Milder than the paper's 33 degrees and without its flip: a small network on unlimited
         # phantoms gains nothing from anatomy it will never be shown.
         augmentation=Augmentation(rotation_deg=15.0, flip_probability=0.0, shift_px=2.0),
@@ -71,7 +80,7 @@ TINY = Preset(
             encoder_channel_mult=(1, 1),
             encoder_res_blocks=1,
             encoder_attention_resolutions=(),
-            encoder_grid=2,
+            encoder_grid=1,
             parametrization="edm",
             data_mean=0.26,
             data_std=0.15,

@@ -1,0 +1,197 @@
+"""`hideseek train`: from seeds to a model folder, in stages that resume."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hideseek_backend.attribution.classifier import LatentClassifier
+from hideseek_backend.errors import InputError, OptionError
+from hideseek_backend.phantom.options import PHANTOM_VERSION
+from hideseek_backend.training import dataset, loop
+from hideseek_backend.training.classifier import (
+    central_slices,
+    classification_figures,
+    encode_all,
+)
+from hideseek_backend.training.card import model_card
+from hideseek_backend.training.presets import PRESETS, Preset
+
+VALIDATION_SEED = 1_000_000
+REAL_SHARE = 0.08
+"""Share of a batch drawn from real vertebrae, where some are given."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="bundled")
+    parser.add_argument(
+        "--run", type=Path, required=True, help="folder of the training: data, state and log"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="model folder to write")
+    parser.add_argument("--steps", type=int, help="training steps (default: the preset's)")
+    parser.add_argument("--threads", type=int, help="processor threads (default: all)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument(
+        "--real",
+        action="append",
+        default=[],
+        metavar="FILE.json",
+        help="real vertebrae free of disease, as JSON with ct, vertebrae, bodies, labels, levels "
+        "(may be given more than once); half of their samples get an inserted phantom lesion",
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the stages that are not done yet: data, autoencoder, classifier and model folder."""
+    preset = PRESETS[args.preset]
+    if args.steps is not None:
+        if args.steps < 1:
+            raise OptionError(f"Expected --steps of at least 1, got {args.steps}.", "")
+        preset = replace(preset, train=replace(preset.train, steps=args.steps))
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    sources = [_real_source(Path(path)) for path in args.real]
+    device = _device(args.device)
+    write_data(preset, args.run / "data", sources)
+    sets = [(dataset.ShardSet(args.run / "data", "phantom-0*.npz"), 1 - REAL_SHARE)]
+    if sources:
+        sets.append((dataset.ShardSet(args.run / "data", "real-*.npz"), REAL_SHARE))
+    make = dataset.batches(sets, preset.train.batch, intensity(preset), seed=preset.train.seed)
+    started = time.time()
+    loop.train(preset.train, make, args.run, device=device, report=_logger(args.run))
+    model = finish(preset, args.run, args.out, [s["ct"] for s in sources], time.time() - started)
+    print(json.dumps(model, indent=2))
+    return 0
+
+
+def write_data(preset: Preset, folder: Path, sources: list[dict[str, Any]]) -> None:
+    """Write the shards of a preset that are not there yet."""
+    dataset.write_phantom_shards(folder, 0, preset.shards, per_shard=preset.per_shard, report=_say)
+    dataset.write_phantom_shards(
+        folder,
+        VALIDATION_SEED,
+        max(1, preset.shards // 20),
+        per_shard=preset.per_shard,
+        report=_say,
+    )
+    for source in sources:
+        from hideseek_backend.training import real
+
+        path = folder / f"real-{Path(source['ct']).name.split('.')[0]}.npz"
+        if path.exists():
+            continue
+        blocks = real.load_blocks(
+            Path(source["ct"]),
+            Path(source["vertebrae"]),
+            bodies=Path(source["bodies"]) if source.get("bodies") else None,
+            labels=source.get("labels"),
+            levels=source["levels"],
+        )
+        samples = (real.real_sample(blocks, seed, path.stem) for seed in range(preset.per_shard))
+        dataset.write_shard(path, samples)
+        _say(f"wrote {path}")
+
+
+def finish(preset: Preset, run: Path, out: Path, real: list[str], seconds: float) -> dict[str, Any]:
+    """Fit the classifier on a trained run, write the model folder and return its record."""
+    from hideseek_backend.models.store import save_model
+
+    dae, step = loop.averaged(run)
+    to_intensity = intensity(preset)
+    fit_set = dataset.ShardSet(run / "data", "phantom-0*.npz")
+    hu, labels = central_slices(fit_set, preset.classifier_vertebrae, preset.train.seed)
+    z = encode_all(dae, to_intensity(hu))
+    classifier = LatentClassifier.fit(z, labels[:, 0], seed=preset.train.seed)
+    held_out = dataset.ShardSet(run / "data", f"phantom-{VALIDATION_SEED}*.npz")
+    hu, labels = central_slices(held_out, len(held_out), preset.train.seed)
+    z = encode_all(dae, to_intensity(hu))
+    figures = {"all": classification_figures(classifier, z, labels[:, 0])}
+    for name, wanted in dataset.PHENOTYPE_LABELS.items():
+        chosen = (labels[:, 0] == 0) | (labels == np.array(wanted, np.float32)).all(axis=1)
+        if name != "healthy" and labels[chosen, 0].any():
+            figures[name] = classification_figures(classifier, z[chosen], labels[chosen, 0])
+    record = {
+        "steps": step,
+        "config": preset.train.to_dict(),
+        "phantom_version": PHANTOM_VERSION,
+        "phantom_vertebrae": len(fit_set),
+        "classifier_vertebrae": min(len(fit_set), preset.classifier_vertebrae),
+        "real": [Path(path).name for path in real],
+        "validation": figures,
+        "seconds": round(seconds),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+    save_model(
+        out,
+        dae,
+        classifier,
+        name=out.name,
+        intensity_map=preset.intensity,
+        half=True,
+        defaults=preset.defaults,
+        training=record,
+        licence="Apache-2.0",
+        card=model_card(out.name, record),
+    )
+    return record
+
+
+def intensity(preset: Preset) -> Callable[[NDArray[np.float32]], Tensor]:
+    """The preset's map from HU to model intensity."""
+    low, high = float(preset.intensity["low"]), float(preset.intensity["high"])  # type: ignore[arg-type]
+
+    def to_intensity(hu: NDArray[np.float32]) -> Tensor:
+        return torch.from_numpy((hu.clip(low, high) - low) / (high - low)).float()
+
+    return to_intensity
+
+
+def _real_source(path: Path) -> dict[str, Any]:
+    try:
+        source = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"--real {path} is not readable JSON: {error}.",
+            'Give an object with "ct", "vertebrae" and "levels".',
+        ) from error
+    missing = [key for key in ("ct", "vertebrae", "levels") if key not in source]
+    if missing:
+        raise InputError(f"--real {path} lacks {', '.join(missing)}.", "Add them to the file.")
+    for key in ("ct", "vertebrae", "bodies"):
+        if source.get(key):
+            source[key] = str((path.parent / source[key]).resolve())
+    return dict(source)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def _logger(run: Path) -> Callable[[int, dict[str, float]], None]:
+    def report(step: int, figures: dict[str, float]) -> None:
+        line = json.dumps({"step": step, **{k: round(v, 4) for k, v in figures.items()}})
+        with (run / "log.jsonl").open("a") as log:
+            log.write(line + "\n")
+        _say(line)
+
+    return report
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
