@@ -71,7 +71,7 @@ class DiffusionAutoencoder(nn.Module):
     @torch.inference_mode()
     def render(
         self,
-        x_T: Tensor,  # noqa: N803 - the field's name for the stochastic code
+        x_T: Tensor,
         z: Tensor,
         steps: int | None = None,
         *,

@@ -104,7 +104,7 @@ class ResBlock(nn.Module):
     def forward(
         self, x: Tensor, time_modulation: Tensor | None = None, z_modulation: Tensor | None = None
     ) -> Tensor:
-        """x: (B, C, H, W); modulations: (B or 1, 2·out) and (B or 1, out), as the UNet makes them."""
+        """x: (B, C, H, W); modulations from the UNet: (B or 1, 2·out) and (B or 1, out)."""
         norm, act, conv = self.in_layers
         h = conv(resample(act(norm(x)), self.mode))
         if self.conditioned:

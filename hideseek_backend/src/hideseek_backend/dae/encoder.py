@@ -30,7 +30,9 @@ class SemanticEncoder(nn.Module):
                 blocks.append(nn.Sequential(*layers))
             if level < last:
                 side //= 2
-                blocks.append(nn.Sequential(ResBlock(channels, channels, groups=groups, mode="down")))
+                blocks.append(
+                    nn.Sequential(ResBlock(channels, channels, groups=groups, mode="down"))
+                )
         self.input_blocks = nn.ModuleList(blocks)
         self.middle_block = nn.Sequential(
             ResBlock(channels, channels, groups=groups),

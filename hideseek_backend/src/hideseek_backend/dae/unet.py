@@ -134,4 +134,3 @@ class UNet(nn.Module):
         for layers in self.output_blocks:
             x = run(layers, torch.cat([x, hidden.pop()], dim=1))
         return self.out(x)
-

@@ -1,4 +1,4 @@
-"""The preconditioned denoiser of Karras et al. 2022 and its deterministic solver on a log-σ grid."""
+"""The preconditioned denoiser of Karras et al. 2022 and its deterministic log-σ solver."""
 
 from __future__ import annotations
 

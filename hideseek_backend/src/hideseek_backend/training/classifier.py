@@ -1,4 +1,4 @@
-"""Fit the latent classifier of a trained autoencoder on vertebra-level labels (paper, section 4)."""
+"""What the latent classifier is fitted on, and how well it does (paper, section 4)."""
 
 from __future__ import annotations
 

@@ -21,12 +21,12 @@ from hideseek_backend.attribution.classifier import LatentClassifier
 from hideseek_backend.errors import InputError, OptionError
 from hideseek_backend.phantom.options import PHANTOM_VERSION
 from hideseek_backend.training import dataset, loop
+from hideseek_backend.training.card import model_card
 from hideseek_backend.training.classifier import (
     central_slices,
     classification_figures,
     encode_all,
 )
-from hideseek_backend.training.card import model_card
 from hideseek_backend.training.presets import PRESETS, Preset
 
 VALIDATION_SEED = 1_000_000
@@ -73,7 +73,7 @@ def main(args: argparse.Namespace) -> int:
     started = time.time()
     loop.train(preset.train, make, args.run, device=device, report=_logger(args.run))
     model = finish(preset, args.run, args.out, [s["ct"] for s in sources], time.time() - started)
-    print(json.dumps(model, indent=2))
+    sys.stdout.write(json.dumps(model, indent=2) + "\n")
     return 0
 
 
@@ -194,4 +194,5 @@ def _logger(run: Path) -> Callable[[int, dict[str, float]], None]:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()

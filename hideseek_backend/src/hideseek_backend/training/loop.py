@@ -54,7 +54,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Batch:
-    """images: (B, 1, S, S) model intensity; labels: (B, 3) in the order of LABELS, NaN: no label."""
+    """images: (B, 1, S, S) model intensity; labels: (B, 3) as LABELS, NaN where there is none."""
 
     images: Tensor
     labels: Tensor
