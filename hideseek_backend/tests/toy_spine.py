@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.transform import Rotation
+
 from hideseek_backend.volumes.labels import VERSE_VALUES
 from hideseek_backend.volumes.volume import Volume
-from scipy.spatial.transform import Rotation
 
 PITCH_MM = 32.0
 HALF_HEIGHT_MM = 12.0

@@ -1,5 +1,9 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from toy_spine import ToySpine, grid_affine, toy_spine
+
 from hideseek_backend.errors import LabelError
 from hideseek_backend.volumes.crops import (
     CROP_SIZE,
@@ -13,9 +17,6 @@ from hideseek_backend.volumes.crops import (
 )
 from hideseek_backend.volumes.vertebrae import Vertebrae
 from hideseek_backend.volumes.volume import Volume
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from toy_spine import ToySpine, grid_affine, toy_spine
 
 
 def vertebrae_of(spine: ToySpine) -> Vertebrae:

@@ -3,9 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dicom_writer import write_dicom
+from shared_data import shared_file
+
 from hideseek_backend.errors import GeometryError, HideSeekError, InputError
 from hideseek_backend.volumes.reading import read_ct
-from shared_data import shared_file
 
 
 def ramp(shape: tuple[int, int, int] = (12, 10, 7)) -> np.ndarray:

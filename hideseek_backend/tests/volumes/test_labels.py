@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from hideseek_backend.errors import LabelError
 from hideseek_backend.volumes.labels import (
     LEVELS,

@@ -5,11 +5,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from toy_spine import grid_affine
+
 from hideseek_backend.errors import GeometryError, HideSeekError, InputError
 from hideseek_backend.volumes.reading import read_ct, read_label_map
 from hideseek_backend.volumes.volume import Volume
 from hideseek_backend.volumes.writing import write_nifti
-from toy_spine import grid_affine
 
 AFFINE = grid_affine((0.7, 0.9, 2.0), (10.0, -20.0, 30.0), (-1, 1, -1), (2, 0, 1))
 AFFINE[:3, 3] = (12.0, -34.0, 560.0)

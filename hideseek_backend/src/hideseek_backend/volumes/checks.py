@@ -29,6 +29,12 @@ _FAT_HU = -30.0
 _MIN_FAT_FRACTION = 5e-4
 _TISSUE_HU = (-200.0, 300.0)
 _MIN_TISSUE_FRACTION = 0.02
+_MIN_BONE_HU = 120.0
+# Real masks stand out from their surroundings by 180 to 330 HU, misplaced ones by under 100.
+_MIN_BONE_CONTRAST_HU = 30.0
+_USUAL_BONE_CONTRAST_HU = 80.0
+_AROUND_MM = 8.0
+_BONE_SAMPLE = 20_000
 _CONVERT = "Give the CT in Hounsfield units (air -1000, water 0), converted from the DICOM files."
 
 
@@ -159,25 +165,56 @@ def _check_tissue(values: NDArray[Any], source: str) -> None:
         )
 
 
-def check_bone(ct: Volume, labels: NDArray[Any], source: str = "the vertebra mask") -> None:
-    """Check that the mask (I, J, K) lies on bone.
+def check_bone(
+    ct: Volume, labels: NDArray[Any], source: str = "the vertebra mask"
+) -> tuple[str, ...]:
+    """Check that the mask (I, J, K) lies on bone; returns warnings.
 
     Raises InputError when the vertebrae hold no bright voxels (HU scaled wrongly), GeometryError
-    when they lie on air or fat (mask and CT disagree in frame).
+    when they are no brighter than what is around them (mask and CT disagree in frame).
     """
-    values = np.asarray(ct.data[labels > 0], dtype=np.float32)
-    if not values.size:
-        return
-    bright, middle = (float(v) for v in np.percentile(values, [95, 50]))
-    if middle < -50.0:
+    inside, around = _inside_and_around(ct, labels)
+    if not inside.size or not around.size:
+        return ()
+    contrast = float(inside.mean() - around.mean())
+    if contrast < _MIN_BONE_CONTRAST_HU:
         raise GeometryError(
-            f"Expected {source} to lie on bone, but the median there is {middle:.0f} HU: "
-            "fat or air. The mask and the CT disagree in frame, or belong to two patients.",
+            f"Expected {source} to lie on bone, but it is only {contrast:.0f} HU brighter than "
+            f"what is around it (median {float(np.median(inside)):.0f} HU): the mask and the CT "
+            "disagree in frame, or belong to two patients.",
             "Make the mask from this very CT, and check flips between LPS and RAS.",
         )
-    if bright < 120.0:
+    bright = float(np.percentile(inside, 95))
+    if bright < _MIN_BONE_HU:
         raise InputError(
             f"Expected bone under {source}, but 95 % of its voxels are below {bright:.0f} HU: the "
             "CT is scaled wrongly, or the mask lies elsewhere.",
             _CONVERT,
         )
+    if contrast < _USUAL_BONE_CONTRAST_HU:
+        return (
+            f"{source} is only {contrast:.0f} HU brighter than what is around it: look whether it "
+            "lies on the vertebrae.",
+        )
+    return ()
+
+
+def _inside_and_around(
+    ct: Volume, labels: NDArray[Any]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """HU of a sample of mask voxels, and of unlabelled voxels 8 mm from them."""
+    index = np.argwhere(labels > 0)
+    rng = np.random.default_rng(0)
+    index = index[rng.permutation(len(index))[:_BONE_SAMPLE]]
+    steps = rng.normal(size=index.shape)
+    steps *= _AROUND_MM / np.linalg.norm(steps, axis=1, keepdims=True)
+    # Directions are random, so the grid's own axes serve as well as the patient's.
+    beside = index + np.rint(steps / ct.spacing).astype(int)
+    beside = beside[((beside >= 0) & (beside < ct.shape)).all(axis=1)]
+    beside = beside[labels[tuple(beside.T)] == 0]
+
+    def values(points: NDArray[np.int_]) -> NDArray[np.float32]:
+        hu = np.asarray(ct.data[tuple(points.T)], dtype=np.float32)
+        return np.clip(hu, -200.0, 1000.0)  # lungs and metal shall not outweigh the rest
+
+    return values(index), values(beside)

@@ -122,7 +122,7 @@ def load_case(
             f"Expected vertebrae within the CT in {mask.source}, got none of a vertebra's size.",
             "Check that mask and CT are of one patient and one scan.",
         )
-    checks.check_bone(ct, canonical, mask.source)
+    warnings += checks.check_bone(ct, canonical, mask.source)
     if given is None:
         bodies = _split_all(canonical, levels, ct, tuple(levels))
         source = "geometry"
