@@ -8,12 +8,21 @@ centre moves to the middle of what was found. No more is claimed than a starting
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import numpy as np
 
 from .grid import Grid
 
-# Half axes of an average thoracolumbar body, mm: right-left, front-back, up-down.
-HALF_AXES_MM = np.array([20.0, 15.0, 12.5])
+# Half axes of an average body, mm: right-left, front-back, up-down; by first letter and number of
+# the last level that they hold for.
+_HALF_AXES_MM = (
+    ("C", 7, (10.0, 8.5, 7.0)),
+    ("T", 4, (14.0, 10.5, 9.0)),
+    ("T", 8, (15.0, 13.0, 10.0)),
+    ("T", 13, (18.5, 14.5, 11.5)),
+    ("L", 6, (22.0, 16.5, 13.0)),
+)
 _STEP_MM = 0.5
 _RADII_MM = np.arange(4.0, 36.0, _STEP_MM)
 _ELEVATIONS = 25
@@ -23,28 +32,54 @@ _ROUNDS = 4
 _PRIOR_HU = 450.0
 
 
-def grow_body(
-    voxels: np.ndarray, grid: Grid, seed_ras: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Grow a body from a point.
+def half_axes_mm(level: str) -> np.ndarray:
+    """Half axes (3,) in mm of an average body of a level: right-left, front-back, up-down.
 
-    voxels: (I, J, K) HU on `grid`; seed_ras: (3,) mm in the grid's RAS.
-    Returns (mask, low): a bool box on the grid and the index (3,) of its corner.
+    Raises ValueError for an unknown level.
     """
-    reach = float(_RADII_MM[-1]) + 8.0
+    for letter, last, axes in _HALF_AXES_MM:
+        if level[:1] == letter and level[1:].isdigit() and int(level[1:]) <= last:
+            return np.array(axes)
+    raise ValueError(f"expected a vertebral level, got {level!r}")
+
+
+def grow_body(
+    voxels: np.ndarray, grid: Grid, seed_ras: np.ndarray, level: str = "L1"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Grow a body from a point in one go; see `grow_steps`."""
+    steps = grow_steps(voxels, grid, seed_ras, level)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            mask, low = end.value
+            return mask, low
+
+
+def grow_steps(
+    voxels: np.ndarray, grid: Grid, seed_ras: np.ndarray, level: str
+) -> Generator[None, None, tuple[np.ndarray, np.ndarray]]:
+    """Grow a body from a point in short steps, so that a window can stay alive between them.
+
+    voxels: (I, J, K) HU on `grid`; seed_ras: (3,) mm in the grid's RAS; level: sets the size that
+    is expected. Returns (mask, low): a bool box on the grid and the index (3,) of its corner.
+    """
+    axes = half_axes_mm(level)
+    reach = 2.2 * float(axes.max()) + 6.0
     corners = np.array([[a, b, c] for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)]) * reach
-    index = grid.ijk(seed_ras + 2 * corners)
+    index = grid.ijk(seed_ras + corners)
     low = np.clip(np.floor(index.min(0)).astype(int), 0, np.array(grid.shape) - 1)
     high = np.clip(np.ceil(index.max(0)).astype(int) + 1, low + 1, grid.shape)
     box = np.asarray(voxels[tuple(slice(a, b) for a, b in zip(low, high, strict=True))], np.float32)
     box = _smoothed(np.clip(box, -200, 800))
+    yield
     affine = grid.affine.copy()
     affine[:3, 3] += affine[:3, :3] @ low
     to_index = np.linalg.inv(affine)
 
     directions = _directions()
     center = np.asarray(seed_ras, float)
-    expected = 1.0 / np.linalg.norm(directions / HALF_AXES_MM, axis=-1)
+    expected = 1.0 / np.linalg.norm(directions / axes, axis=-1)
     radii = expected
     for _round in range(_ROUNDS):
         radii = _walls(box, to_index, center, directions, expected)
@@ -53,6 +88,7 @@ def grow_body(
         # 3/4: the centroid of a cone from the centre lies three quarters of the way out.
         shift = 0.75 * (surface * weight[..., None]).sum((0, 1)) / weight.sum()
         center = center + shift
+        yield
         if np.linalg.norm(shift) < 0.5:
             break
     return _fill(box.shape, affine, center, radii), low

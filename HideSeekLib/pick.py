@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,21 @@ def vertebra_at_click(
 
 
 def grow_body(ct_node: Any, ras_world: Sequence[float], level: str) -> Any:
-    """Grow an approximate vertebral body from a click: a new segmentation node with one segment.
+    """Grow an approximate vertebral body from a click in one go; see `grow_body_steps`."""
+    steps = grow_body_steps(ct_node, ras_world, level)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def grow_body_steps(
+    ct_node: Any, ras_world: Sequence[float], level: str
+) -> Generator[None, None, Any]:
+    """Grow an approximate vertebral body from a click in steps of some 30 ms.
+
+    Returns a new segmentation node with one segment.
 
     ras_world: the click in world RAS (mm), anywhere within the body. The segment is meant to be
     looked at and corrected before the analysis (`blocks.block_from_body`).
@@ -49,7 +63,8 @@ def grow_body(ct_node: Any, ras_world: Sequence[float], level: str) -> Any:
     index = grid.ijk(seed)
     if np.any(index < -0.5) or np.any(index > np.array(grid.shape) - 0.5):
         raise InputError(_("The click is outside the CT. Click inside a vertebral body."))
-    mask, low = grow.grow_body(voxels_of(ct_node), grid, seed)
+    mask, low = yield from grow.grow_steps(voxels_of(ct_node), grid, seed, level)
+    need(ct_node, _("The CT"))
     if not mask.any():
         raise InputError(
             _("No vertebral body was found around the click. Click in the middle of one.")

@@ -1,0 +1,1 @@
+# Slicer makes the package here; the stand-in installs only.

@@ -1,0 +1,175 @@
+"""What CMake packages: every file, where it is imported from; and Python that all versions read.
+
+Runs the extension's real CMake files against stand-ins of Slicer's macros (standin_slicer/).
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+STANDIN = Path(__file__).resolve().parent / "standin_slicer"
+LIB_DIR = "lib/Slicer-5.12/qt-scripted-modules"
+LEFT_BEHIND = {"__pycache__", "CMakeLists.txt", "CopyBackend.cmake"}
+
+needs_cmake = pytest.mark.skipif(
+    not all(shutil.which(tool) for tool in ("cmake", "cc", "c++")),
+    reason="needs cmake and a compiler: apt-get install cmake g++",
+)
+
+
+def sources(folder: str) -> set[str]:
+    """Files of a folder that belong into a package, relative to it."""
+    base = ROOT / folder
+    return {
+        str(path.relative_to(base))
+        for path in base.rglob("*")
+        if path.is_file() and not LEFT_BEHIND.intersection(path.relative_to(base).parts)
+    }
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The extension configured, built and installed with the stand-ins."""
+    folder = tmp_path_factory.mktemp("package with blank")
+    build, prefix = folder / "build", folder / "prefix"
+
+    def run(*words):
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    said = run(
+        "cmake", "-S", str(ROOT), "-B", str(build), f"-DSlicer_DIR={STANDIN}", "-DBUILD_TESTING=ON"
+    )  # fmt: skip
+    run("cmake", "--build", str(build))
+    run("cmake", "--install", str(build), "--prefix", str(prefix))
+    return said, build / LIB_DIR, prefix / LIB_DIR
+
+
+@needs_cmake
+def test_every_file_of_module_and_library_is_packaged(installed):
+    _said, built, prefix = installed
+    for place in (built, prefix):
+        for folder, where in (("HideSeek", place), ("HideSeekLib", place / "HideSeekLib")):
+            missing = {name for name in sources(folder) if not (where / name).is_file()}
+            assert not missing, f"add to {folder}/CMakeLists.txt: {sorted(missing)}"
+            for name in sources(folder):
+                assert (where / name).read_bytes() == (ROOT / folder / name).read_bytes()
+
+
+@needs_cmake
+def test_the_backends_copy_is_complete_and_clean(installed):
+    _said, _built, prefix = installed
+    copy = prefix / "hideseek_backend"
+    wanted = {
+        name
+        for name in sources("hideseek_backend")
+        if name.split("/")[0] in ("pyproject.toml", "README.md", "src")
+        and ".egg-info" not in name
+        and not any(part.startswith(".") for part in Path(name).parts)
+    }
+    found = {str(path.relative_to(copy)) for path in copy.rglob("*") if path.is_file()}
+    assert wanted <= found
+    assert not {n for n in found if "__pycache__" in n or n.startswith("tests/") or "egg-info" in n}
+
+
+@needs_cmake
+def test_the_installed_library_is_what_is_imported(installed):
+    _said, _built, prefix = installed
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from HideSeekLib import levels, terminology, scene, views, export, pick, sample_data\n"
+        "print(scene.__file__)\n"
+        "print(terminology.lesion_entry('T10', 'lytic'))\n"
+        "assert 'torch' not in sys.modules and 'qt' not in sys.modules\n"
+        "assert not [m for m in sys.modules if m.split('.')[0] == 'hideseek_backend']\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code, str(prefix)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    place, entry = done.stdout.splitlines()
+    assert Path(place).parent == prefix / "HideSeekLib"
+    assert "7610001" in entry
+
+
+@needs_cmake
+def test_slicer_is_told_what_it_asks_for(installed):
+    said, _built, _prefix = installed
+    assert "EXTENSION_CATEGORY=Segmentation" in said
+    assert "EXTENSION_DEPENDS=PyTorch" in said
+    assert "not cleared for diagnosis" in said
+    assert "Slicer test: nomainwindow_run_in_slicer.py" in said
+
+
+def python_files():
+    return [
+        path
+        for folder in ("HideSeek", "HideSeekLib", "Testing")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if "__pycache__" not in path.parts
+    ]
+
+
+@pytest.mark.parametrize("version", [(3, 10), (3, 11), (3, 12), (3, 13)])
+def test_sources_parse_on(version):
+    for path in python_files():
+        ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=version)
+
+
+def test_only_the_standard_library_slicer_and_numpy_at_file_scope():
+    """Slicer imports every module at its start: nothing may be missing, slow or installed there."""
+    allowed = set(sys.stdlib_module_names) | {"slicer", "vtk", "numpy", "qt", "ctk", "HideSeekLib"}
+    for path in python_files():
+        if "Testing" in path.parts:
+            continue
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [node.module or ""]
+            strangers = [name for name in names if name.split(".")[0] not in allowed]
+            assert not strangers, f"{path.name}: {strangers}"
+
+
+def test_the_scene_side_knows_no_qt():
+    scene_side = (
+        "arrays blocks errors evidence export folders geometry grid grow i18n lesion_segments "
+        "lesions_view levels nifti pick record results review sample_data scene segments tables "
+        "terminology vertebrae views"
+    ).split()
+    for name in scene_side:
+        tree = ast.parse((ROOT / "HideSeekLib" / f"{name}.py").read_text(encoding="utf-8"))
+        imported = {
+            alias.name.split(".")[0]
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import)
+            for alias in node.names
+        } | {
+            (node.module or "").split(".")[0]
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and node.level == 0
+        }
+        assert not imported & {"qt", "ctk", "PySide6", "torch", "hideseek_backend"}, name
+
+
+def test_resources_are_valid_json():
+    for path in (ROOT / "HideSeekLib" / "Resources").glob("*.json"):
+        json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_no_file_is_listed_twice():
+    for folder in ("HideSeek", "HideSeekLib"):
+        text = (ROOT / folder / "CMakeLists.txt").read_text(encoding="utf-8")
+        names = re.findall(r"^  (\S+\.(?:py|json|png|svg|ui))$", text, re.MULTILINE)
+        assert len(names) == len(set(names))
