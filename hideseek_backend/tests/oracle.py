@@ -72,7 +72,7 @@ class OracleAutoencoder:
 
     def render(
         self,
-        x_T: Tensor,  # noqa: N803
+        x_T: Tensor,
         z: Tensor,
         steps: int | None = None,
         *,

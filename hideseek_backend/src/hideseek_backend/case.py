@@ -129,9 +129,7 @@ def screen_ct(
     options = _options(options, ready)
     found = {level: _block(case, level) for level in chosen}
     blocks = [block for block, _ in found.values() if block is not None]
-    p_of = dict(
-        screen_vertebrae(ready, blocks, options, progress=progress, cancelled=cancelled)
-    )
+    p_of = dict(screen_vertebrae(ready, blocks, options, progress=progress, cancelled=cancelled))
     results = []
     for level, (block, reason) in found.items():
         result = VertebraResult(level, p_of.get(level, float("nan")), reason=reason)
@@ -211,9 +209,7 @@ def _options(options: Options | None, model: Model) -> Options:
     return Options.for_protocol("fast", model.spec.defaults) if options is None else options
 
 
-def _names(
-    ct: ScanInput, vertebrae: MaskInput, bodies: ScanInput | None
-) -> dict[str, str]:
+def _names(ct: ScanInput, vertebrae: MaskInput, bodies: ScanInput | None) -> dict[str, str]:
     """Names of the inputs, without their folders."""
     given = {"ct": ct, "vertebrae": vertebrae, "bodies": bodies}
     return {

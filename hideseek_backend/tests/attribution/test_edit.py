@@ -68,7 +68,9 @@ def test_rounds_go_on_until_the_healthy_image_is_healthy() -> None:
 def test_only_slices_that_fall_short_are_rendered_again() -> None:
     dae = OracleAutoencoder()
     options = PAPER.with_changes(edit_rounds=5)
-    healthy_edit(Network(dae, "cpu", options, Meter()), oracle_classifier(), oracle_slices((1, 1)), options)
+    healthy_edit(
+        Network(dae, "cpu", options, Meter()), oracle_classifier(), oracle_slices((1, 1)), options
+    )
     assert dae.calls == {"encode": 2, "invert": 1, "render": 2}
 
 

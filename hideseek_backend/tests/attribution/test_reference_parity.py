@@ -37,9 +37,7 @@ def golden() -> dict[str, NDArray[Any]]:
 
 @pytest.fixture(scope="module")
 def classifier() -> LatentClassifier:
-    regression = read_estimator(
-        shared_file("reference", "classifier_lr.pkl"), "LogisticRegression"
-    )
+    regression = read_estimator(shared_file("reference", "classifier_lr.pkl"), "LogisticRegression")
     scaler = read_estimator(shared_file("reference", "scaler.pkl"), "StandardScaler")
     return LatentClassifier(
         scaler.array("mean_"),

@@ -130,7 +130,9 @@ def test_largest_slices_are_enough_when_asked() -> None:
     dae = OracleAutoencoder()
     options = PAPER.with_changes(score_slices=1)
     network = Network(dae, "cpu", options, Meter())
-    edit = healthy_edit(network, oracle_classifier(), oracle_slices((1, 1), (1, 1), (1, 1)), options)
+    edit = healthy_edit(
+        network, oracle_classifier(), oracle_slices((1, 1), (1, 1), (1, 1)), options
+    )
     before = dae.calls["encode"]
     score_candidates(network, oracle_classifier(), edit, found, options, wanted=[1])
     assert dae.calls["encode"] - before == 1
@@ -142,7 +144,9 @@ def test_only_wanted_are_scored_and_shared_composites_are_made_once() -> None:
     network = Network(dae, "cpu", options, Meter())
     edit = healthy_edit(network, oracle_classifier(), oracle_slices((1, 1)), options)
     before = dae.calls["encode"]
-    scores = score_candidates(network, oracle_classifier(), edit, candidates(), options, wanted=[1, 2])
+    scores = score_candidates(
+        network, oracle_classifier(), edit, candidates(), options, wanted=[1, 2]
+    )
     assert sorted(scores) == [1, 2]
     assert dae.calls["encode"] - before == 3  # two alone, one with nothing shown
 
@@ -157,12 +161,15 @@ def test_projections_cost_what_they_say(projection: str) -> None:
     dae.depths.clear()
     score_candidates(network, oracle_classifier(), edit, candidates(), options)
     spent = {name: dae.calls[name] - before[name] for name in before}
-    assert spent == {
-        "none": {"encode": 3, "invert": 0, "render": 0},
-        "same-noise": {"encode": 6, "invert": 3, "render": 3},
-        "original-noise": {"encode": 6, "invert": 0, "render": 3},
-        "partial": {"encode": 6, "invert": 3, "render": 3},
-    }[projection]
+    assert (
+        spent
+        == {
+            "none": {"encode": 3, "invert": 0, "render": 0},
+            "same-noise": {"encode": 6, "invert": 3, "render": 3},
+            "original-noise": {"encode": 6, "invert": 0, "render": 3},
+            "partial": {"encode": 6, "invert": 3, "render": 3},
+        }[projection]
+    )
     depths = {"none": set(), "partial": {0.4}}.get(projection, {1.0})
     assert set(dae.depths) == depths
     assert score_steps(candidates().labels, options) >= 3

@@ -74,7 +74,7 @@ def find_candidates(
 
 
 def erode_in_plane(mask: BoolArray, voxels: int) -> BoolArray:
-    """Erode each slice of mask: (64, 64, N) by so many 4-connected voxels; the border counts out."""
+    """Erode each slice of mask: (64, 64, N) by so many 4-connected voxels, also at the border."""
     if voxels == 0:
         return mask.copy()
     structure = ndimage.generate_binary_structure(2, 1)[:, :, None]
@@ -166,8 +166,11 @@ def _split(
 ) -> NDArray[Any]:
     """Cut components at their necks: watershed on the distance to the edge, in plane."""
     depth = np.stack(
-        [ndimage.distance_transform_edt(np.pad(plane, 1))[1:-1, 1:-1]
-         for plane in np.moveaxis(mask, 2, 0)], axis=2
+        [
+            ndimage.distance_transform_edt(np.pad(plane, 1))[1:-1, 1:-1]
+            for plane in np.moveaxis(mask, 2, 0)
+        ],
+        axis=2,
     )
     # A small blur merges the plateau maxima of a digital distance map.
     depth = ndimage.gaussian_filter(depth, (0.7, 0.7, 0.7 if mask.shape[2] > 1 else 0.0))

@@ -25,7 +25,8 @@ class LatentClassifier:
     pattern: (d,) Σw, Σ the covariance of the scaled latents: how latents really change with the
         class (Haufe et al. 2014). None where the latents it was fitted on are not known.
 
-    Everything is float64. Latents may be arrays or tensors, (B, d); results are arrays.
+    Everything is float64, but for float32 latents, which are scaled in float32 as scikit-learn
+    does. Latents may be arrays or tensors, (B, d); results are arrays.
 
     Raises ModelError when the shapes differ or a value is not usable.
     """
@@ -65,7 +66,11 @@ class LatentClassifier:
 
     def scaled(self, z: Any) -> FloatArray:
         """Return a = (z − mean) / scale: (B, d)."""
-        return (_as_array(z) - self.mean) / self.scale
+        latents = _as_array(z)
+        if str(getattr(z, "dtype", "")).endswith("float32"):
+            single = latents.astype(np.float32) - self.mean.astype(np.float32)
+            return (single / self.scale.astype(np.float32)).astype(np.float64)
+        return (latents - self.mean) / self.scale
 
     def unscaled(self, a: FloatArray) -> FloatArray:
         """Return z = a · scale + mean: (B, d)."""
@@ -95,7 +100,8 @@ class LatentClassifier:
     def _direction(self, name: str) -> FloatArray:
         """The shift of scaled latents that raises the logit by one."""
         if name == "normal":
-            return self.weight / (self.weight @ self.weight)
+            # The reference adds this to ‖w‖; without it, float32 latents differ in the last bit.
+            return self.weight / (np.linalg.norm(self.weight) + 1e-8) ** 2
         if self.pattern is None:
             raise OptionError(
                 "Option direction: this model's classifier has no activation pattern.",

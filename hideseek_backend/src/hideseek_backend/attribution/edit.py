@@ -28,7 +28,7 @@ class HealthyEdit:
     """
 
     images: Tensor
-    x_T: Tensor  # noqa: N815 - the field's name for the stochastic code
+    x_T: Tensor
     reconstruction: Tensor
     healthy: Tensor
     z: Tensor

@@ -36,21 +36,26 @@ def as_shown(model: IntensityModel, images: Tensor) -> FloatArray:
 
 
 def least_residual(
-    model: IntensityModel, hu: FloatArray, images: FloatArray, min_contrast: float
+    model: IntensityModel,
+    hu: FloatArray,
+    images: FloatArray,
+    body: NDArray[np.bool_],
+    min_contrast: float,
 ) -> float:
     """`min_contrast` HU in model intensity.
 
-    hu: (64, 64, N). images: (N, 64, 64), the same slices in model intensity. A window has one
-    slope; a percentile map is linear in HU with a slope of each slice's own, whose median is used.
+    hu, body: (64, 64, N). images: (N, 64, 64), the same slices in model intensity. A window has
+    one slope; a percentile map is linear in HU with a slope of each slice's own, whose median is
+    taken.
     """
     if min_contrast == 0:
         return 0.0
     if invertible(model):
         ends = np.asarray(model.to_hu(np.array([0.0, 1.0], dtype=np.float32)), dtype=float)
         return min_contrast / float(ends[1] - ends[0])
-    slopes = [
-        np.std(image) / np.std(plane)
-        for image, plane in zip(images, np.moveaxis(hu, 2, 0), strict=True)
-        if np.std(plane) > 0
-    ]
+    slopes = []
+    for index, image in enumerate(images):
+        inside = body[:, :, index]
+        if inside.any() and np.ptp(hu[inside, index]) > 0:
+            slopes.append(np.std(image[inside]) / np.std(hu[inside, index]))
     return min_contrast * float(np.median(slopes)) if slopes else 0.0

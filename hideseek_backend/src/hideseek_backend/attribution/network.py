@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from hideseek_backend.attribution.options import Options
+from hideseek_backend.attribution.options import Options, SolverName
 from hideseek_backend.progress import Meter
 
 
@@ -23,29 +23,34 @@ class Autoencoder(Protocol):
         z: Tensor,
         steps: int | None = None,
         *,
-        solver: str = ...,
+        solver: SolverName = ...,
         depth: float = ...,
         callback: Callable[[int, int], None] | None = ...,
     ) -> Tensor: ...
 
     def render(
         self,
-        x_T: Tensor,  # noqa: N803 - the field's name for the stochastic code
+        x_T: Tensor,
         z: Tensor,
         steps: int | None = None,
         *,
-        solver: str = ...,
+        solver: SolverName = ...,
         depth: float = ...,
         callback: Callable[[int, int], None] | None = ...,
     ) -> Tensor: ...
+
+
+# On a processor, slices times parameters of one step: about half a second on two cores.
+_CPU_LOAD = 160_000_000
 
 
 class Network:
     """The autoencoder's three operations on any number of slices.
 
     Images and x_T are (N, 1, 64, 64) float32 on the CPU, in model intensity; z is (N, d). At most
-    `options.max_batch` slices go through at once. Each solver step counts one step a slice on
-    `meter`, which raises Cancelled between two of them.
+    `options.max_batch` slices go through at once; fewer where a large network runs on a processor,
+    which gains nothing from batches and would be slow to notice a cancel. Each solver step counts
+    one step a slice on `meter`, which raises Cancelled between two of them.
     """
 
     def __init__(
@@ -55,6 +60,10 @@ class Network:
         self._device = torch.device(device)
         self._options = options
         self._meter = meter
+        self._batch = options.max_batch
+        if self._device.type == "cpu" and isinstance(dae, nn.Module):
+            parameters = sum(p.numel() for p in dae.parameters())
+            self._batch = max(1, min(self._batch, _CPU_LOAD // max(1, parameters)))
 
     def encode(self, images: Tensor) -> Tensor:
         """Return z: (N, d)."""
@@ -107,8 +116,8 @@ class Network:
 
     def _chunked(self, operation: Callable[..., Tensor], *arrays: Tensor) -> Tensor:
         results = []
-        for start in range(0, len(arrays[0]), self._options.max_batch):
-            stop = start + self._options.max_batch
+        for start in range(0, len(arrays[0]), self._batch):
+            stop = start + self._batch
             chunk = [a[start:stop].to(self._device, torch.float32) for a in arrays]
             self._meter.check()
             with torch.inference_mode():

@@ -26,7 +26,7 @@ class Options:
     Network
     protocol: the name of the set of defaults this came from.
     solver, invert_steps, render_steps: "ddim" or the second-order "multistep" and its steps.
-    max_batch: slices that go through the network at once.
+    max_batch: slices that go through the network at once, at most.
     seed: of every random choice (only `delta="shapley"` makes one).
 
     Which vertebrae
@@ -123,10 +123,10 @@ class Options:
         for name in _FLAGS:
             if not isinstance(getattr(self, name), bool):
                 _refuse(name, "true or false", getattr(self, name))
-        for name, limits in _INTEGERS.items():
-            _check_range(name, getattr(self, name), limits, integer=True)
-        for name, limits in _NUMBERS.items():
-            _check_range(name, getattr(self, name), limits, integer=False)
+        for name in _INTEGERS:
+            _check_range(name, getattr(self, name), _INTEGERS[name], integer=True)
+        for name in _NUMBERS:
+            _check_range(name, getattr(self, name), _NUMBERS[name], integer=False)
         if self.p_slices % 2 == 0:
             _refuse("p_slices", "an odd number of slices", self.p_slices)
         if self.hysteresis_low > self.hysteresis_high:

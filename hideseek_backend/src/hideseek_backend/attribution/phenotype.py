@@ -44,4 +44,3 @@ def phenotype_of(
     if not found:
         return None, allowed
     return (found[0] if len(found) == 1 else "mixed"), allowed
-

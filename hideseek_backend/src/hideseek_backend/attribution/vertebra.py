@@ -122,12 +122,12 @@ def analyse_vertebra(
     whole, found = _find(model, crop, stack, edit, options)
     on_edited = _restricted(found, [whole.slices.index(k) for k in stack.slices])
     wanted = [
-        n for n, kind in enumerate(found.polarities, 1) if options.polarity in (kind, "auto", "both")
+        n
+        for n, kind in enumerate(found.polarities, 1)
+        if options.polarity in (kind, "auto", "both")
     ]
     meter.phase("score", 95, score_steps(on_edited.labels, options))
-    scores = score_candidates(
-        network, model.classifier, edit, on_edited, options, wanted=wanted
-    )
+    scores = score_candidates(network, model.classifier, edit, on_edited, options, wanted=wanted)
 
     meter.phase("volumes", 100, 1)
     ordered, ordered_scores = in_order_of_delta(found, scores)
@@ -224,14 +224,12 @@ def _why_not(p: float, block: VertebraBlock, options: Options, warnings: list[st
     return reasons[0] if reasons else ""
 
 
-def _edited_slices(
-    crop: VertebraCrop, options: Options, warnings: list[str]
-) -> tuple[int, ...]:
+def _edited_slices(crop: VertebraCrop, options: Options, warnings: list[str]) -> tuple[int, ...]:
     """The slices k that are edited: the central one, or those that cross the body."""
     if options.slices == "central":
         return central_slices(crop, 1)
     measured = crop.body & crop.valid
-    areas = measured.sum(axis=(0, 1))
+    areas = measured.sum(axis=(0, 1)).tolist()
     crossing = [k for k, area in zip(crop.slices, areas, strict=True) if area >= MIN_BODY_PX]
     if not crossing:
         return central_slices(crop, 1)
@@ -266,7 +264,9 @@ def _find(
     Between edited slices the residual is interpolated linearly.
     """
     difference = edit.difference(options)
-    least = least_residual(model, stack.hu, stack.images[:, 0].numpy(), options.min_contrast)
+    least = least_residual(
+        model, stack.hu, stack.images[:, 0].numpy(), stack.body, options.min_contrast
+    )
     first, last = stack.slices[0], stack.slices[-1]
     if len(stack.slices) < last - first + 1:
         all_slices = np.arange(first, last + 1)
