@@ -114,6 +114,14 @@ VERBS: dict[str, Verb] = {
                 ),
             ),
             (
+                "add",
+                Verb(
+                    "install a model from a local folder or file, verified by its hash",
+                    "hideseek_backend.cli.models_add",
+                    "hideseek models add model.zip",
+                ),
+            ),
+            (
                 "import-reference",
                 Verb(
                     "turn the authors' checkpoint, classifier and scaler into a model folder",

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from hideseek_backend.report.json_report import to_plain
 from hideseek_backend.report.panels import Panels, vertebra_panels
 from hideseek_backend.report.summary import DISCLAIMER, case_warnings, totals
-from hideseek_backend.report.tables import fraction
+from hideseek_backend.report.tables import fraction, number
 
 if TYPE_CHECKING:
     from hideseek_backend.case import Candidate, CaseResult, VertebraResult
@@ -151,6 +151,12 @@ def _probability(value: float | None) -> str:
     return f"{value:.2f}"
 
 
+def _delta(value: float) -> str:
+    """Write Δ with two decimals and a real minus sign, never a negative zero."""
+    text = number(value, 2)
+    return text.replace("-", "\N{MINUS SIGN}") if text else "–"
+
+
 def _volume(value: float) -> str:
     """Write mm³ as such below 1 mL, as mL above."""
     return f"{value / 1000:.2f} mL" if value >= 1000 else f"{value:.0f} mm³"
@@ -167,4 +173,5 @@ def _template() -> Template:
     )
     environment.filters["probability"] = _probability
     environment.filters["volume"] = _volume
+    environment.filters["delta"] = _delta
     return environment.get_template("report.html")

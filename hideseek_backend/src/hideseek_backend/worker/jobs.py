@@ -106,7 +106,9 @@ class Jobs:
             self._remember(key, finished, options, provenance)
             outlet.send({"type": "vertebra", "vertebra": vertebra_message(result)})
         seconds = time.monotonic() - started
-        return {"provenance": to_plain(provenance), "seconds": round(seconds, 3)}
+        # With every option spelled out, a report can be made later without this model.
+        told = {**provenance, "options": options.to_dict()}
+        return {"provenance": to_plain(told), "seconds": round(seconds, 3)}
 
     def report(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the report of earlier results, or of vertebrae sent along, as HTML."""
@@ -186,8 +188,13 @@ def case_from_messages(params: Mapping[str, Any]) -> CaseResult:
     provenance = params.get("provenance") or {}
     if not isinstance(provenance, dict):
         raise ProtocolError("provenance: expected an object.", "Send it as the result gave it.")
+    given = params.get("options")
+    if given is not None and not isinstance(given, dict):
+        raise ProtocolError("options: expected an object.", "Send the option fields by name.")
+    options = {**(provenance.get("options") or {}), **(given or {})}
     vertebrae = tuple(vertebra_from_message(message) for message in messages)
-    return _case(vertebrae, read_options(params.get("options"), None), provenance)
+    shown = {key: value for key, value in provenance.items() if key != "options"}
+    return _case(vertebrae, read_options(options, None), shown)
 
 
 def merged(cases: list[CaseResult]) -> CaseResult:

@@ -93,6 +93,9 @@ class Server:
         self._finish(job, reply)
 
     def _finish(self, job: Job, reply: Mapping[str, Any]) -> None:
+        with self._lock:  # before the answer, so that who has read it finds the worker free
+            if self._open.get(job.request.id) is job:
+                del self._open[job.request.id]
         try:
             job.end(reply)
         except BrokenPipeError:
@@ -100,8 +103,6 @@ class Server:
         except ValueError as error:  # a number that JSON cannot hold: say so instead of nothing
             log.exception("the result of request %s cannot be sent", job.request.id)
             self._channel.send(error_reply(error, job.request.id))
-        with self._lock:
-            self._open.pop(job.request.id, None)
 
     # --- the thread that reads ------------------------------------------------------------------
 

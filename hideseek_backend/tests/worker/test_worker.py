@@ -1,0 +1,284 @@
+"""The real worker process with a tiny model: results, faults, cancellation, and its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_model import write_tiny_model
+from worker_process import Worker
+
+from hideseek_backend.volumes.volume import Volume
+from hideseek_backend.worker import arrays
+
+SHAPE = (40, 48, 56)
+AFFINE = np.array([[-1.2, 0, 0, 24.0], [0, 0, -1.3, 36.0], [0, 1.25, 0, -400.0], [0, 0, 0, 1.0]])
+
+
+@pytest.fixture(scope="module", name="model")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module", name="worker")
+def warm_worker(model: Path) -> Iterator[Worker]:
+    """One worker for the tests that leave it well."""
+    with Worker() as worker:
+        hello = worker.next()
+        assert hello is not None and hello["type"] == "hello"
+        worker.result("load", "load_model", model=str(model), device="cpu")
+        yield worker
+
+
+def block(level: str, **changes: Any) -> dict[str, Any]:
+    """Return a vertebra block as a client sends it: a bright cuboid in soft tissue."""
+    volume = Volume(np.zeros(SHAPE, np.int16), AFFINE)
+    ras = volume.ras(np.moveaxis(np.indices(SHAPE), 0, -1))
+    r, a, s = np.moveaxis(ras - volume.ras((np.array(SHAPE) - 1) / 2), -1, 0)
+    body = (np.abs(r) < 16) & (np.abs(a) < 14) & (np.abs(s) < 11)
+    ct = np.random.default_rng(0).normal(40, 10, SHAPE)
+    ct[body] += 180
+    lesion = (r**2 + a**2 + s**2) < 30
+    ct[lesion] += 500
+    message: dict[str, Any] = {
+        "level": level,
+        "ct": arrays.encode(np.round(ct).astype(np.int16)),
+        "affine": AFFINE.tolist(),
+        "vertebra": arrays.encode(body),
+        "body": arrays.encode(body),
+        "origin_ijk": [7, 8, 9],
+        "cut": False,
+    }
+    return {**message, **changes}
+
+
+def test_hello_and_info() -> None:
+    with Worker() as worker:
+        hello = worker.next()
+        assert hello is not None
+        assert (hello["type"], hello["protocol"]) == ("hello", 1)
+        assert hello["pid"] == worker.process.pid and "cpu" in hello["devices"]
+        assert {"backend", "python", "torch"} <= set(hello)
+        info = worker.result("1", "info")
+        assert info["model"] is None and info["versions"]["torch"] == hello["torch"]
+        worker.result("2", "shutdown")
+        assert worker.process.wait(timeout=20) == 0
+
+
+def test_model_is_described(worker: Worker, model: Path) -> None:
+    loaded = worker.result("m", "load_model", model=str(model), device="cpu")
+    assert (loaded["name"], loaded["device"]) == ("tiny", "cpu")
+    assert len(loaded["hash"]) == 64 and loaded["intensity"]["kind"] == "window"
+    assert loaded["defaults"]["fast"]["invert_steps"] == 2
+
+
+def test_screen(worker: Worker) -> None:
+    blocks = [block("T12"), block("L1", cut=True)]
+    result = worker.result("s", "screen", blocks=blocks)
+    first, second = result["vertebrae"]
+    assert (first["level"], second["level"]) == ("T12", "L1")
+    assert 0.5 < first["p_malignant"] <= 1 and first["reason"] == ""
+    assert second["reason"] == "cut by the field of view"
+
+
+def test_segment_streams_each_vertebra(worker: Worker) -> None:
+    worker.ask("seg", "segment", blocks=[block("T12"), block("L1")], options={"seed": 5})
+    replies = worker.until("result", "error")
+    assert replies[-1]["type"] == "result" and all(r["id"] == "seg" for r in replies)
+    assert replies[-1]["result"]["provenance"]["seed"] == 5
+    streamed = [r["vertebra"] for r in replies if r["type"] == "vertebra"]
+    assert [v["level"] for v in streamed] == ["T12", "L1"]
+    vertebra = streamed[0]
+    assert vertebra["analysed"] and vertebra["block_origin_ijk"] == [7, 8, 9]
+    labels = arrays.decode(vertebra["block_labels"])
+    assert labels.shape == SHAPE and labels.dtype == np.uint16
+    numbers = {c["candidate"] for c in vertebra["candidates"]}
+    assert set(np.unique(labels)) - {0} <= numbers
+    evidence = vertebra["evidence"]
+    healthy = arrays.decode(evidence["healthy"])
+    assert healthy.shape == (64, 64, len(evidence["slices"])) and healthy.dtype == np.float32
+    difference = arrays.decode(evidence["difference"])
+    assert np.allclose(difference, healthy - arrays.decode(evidence["image"]), atol=0.01)
+    assert np.shape(evidence["affine"]) == (4, 4)
+    progress = [r for r in replies if r["type"] == "progress"]
+    assert progress and all(0 <= p["done"] <= p["total"] == 200 for p in progress)
+    assert {"stage", "vertebra", "seconds_left"} <= set(progress[0])
+
+
+def test_a_missing_body_is_split_off_by_geometry(worker: Worker) -> None:
+    result = worker.result("geo", "segment", blocks=[block("L2", body=None)])
+    assert result["seconds"] >= 0
+
+
+def test_an_empty_body_is_reported_not_fatal(worker: Worker) -> None:
+    empty = arrays.encode(np.zeros(SHAPE, np.uint8))
+    worker.ask("e", "segment", blocks=[block("T9", body=empty), block("T10")])
+    replies = worker.until("result", "error")
+    streamed = {r["vertebra"]["level"]: r["vertebra"] for r in replies if r["type"] == "vertebra"}
+    assert not streamed["T9"]["analysed"] and "no body" in streamed["T9"]["reason"]
+    assert streamed["T9"]["p_malignant"] is None and streamed["T10"]["analysed"]
+
+
+def test_report_of_the_last_result_and_of_vertebrae_sent_along(worker: Worker) -> None:
+    worker.ask("r1", "segment", blocks=[block("T12")])
+    replies = worker.until("result", "error")
+    streamed = [r["vertebra"] for r in replies if r["type"] == "vertebra"]
+    candidate = streamed[0]["candidates"][0]["candidate"]
+    decisions = {f"T12:{candidate}": "accept"}
+    kept = worker.result("r2", "report", target="r1", decisions=decisions, title="Case 7")["html"]
+    assert "Case 7" in kept and "accepted" in kept and kept.startswith("<!DOCTYPE html>")
+    sent = worker.result(
+        "r3",
+        "report",
+        vertebrae=streamed,
+        decisions=decisions,
+        title="Case 7",
+        provenance=replies[-1]["result"]["provenance"],
+        options={},
+    )["html"]
+    assert sent == kept
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "words"),
+    [
+        ({"blocks": []}, "protocol", "at least one"),
+        ({"blocks": [block("T12"), block("T12")]}, "protocol", "each level once"),
+        ({"blocks": [block("X1")]}, "protocol", "level"),
+        ({"blocks": [block("T12", affine=[[1, 2], [3, 4]])]}, "protocol", "16 numbers"),
+        ({"blocks": [block("T12", affine=np.zeros((4, 4)).tolist())]}, "input", "affine"),
+        ({"blocks": [block("T12", ct={"dtype": "int16"})]}, "protocol", "ct"),
+        (
+            {"blocks": [block("T12", body=arrays.encode(np.zeros((2, 2, 2), np.uint8)))]},
+            "protocol",
+            "shape of the CT",
+        ),
+        ({"blocks": [block("T12")], "options": {"tau": "high"}}, "input", "tau"),
+        ({"blocks": [block("T12")], "options": {"taux": 1}}, "input", "taux"),
+        ({"blocks": [block("T12")], "options": [1]}, "protocol", "options"),
+    ],
+)
+def test_malformed_requests_end_with_a_typed_error(
+    worker: Worker, changes: dict[str, Any], code: str, words: str
+) -> None:
+    error = worker.error("bad", "segment", **changes)
+    assert error["code"] == code and words in error["message"] and error["remedy"]
+    assert worker.result("after", "ping") == {"busy": False}
+
+
+def test_models_and_devices_that_are_not_there(worker: Worker, tmp_path: Path) -> None:
+    assert worker.error("m1", "load_model", model=str(tmp_path))["code"] == "model"
+    assert worker.error("m2", "load_model", model=5)["code"] == "protocol"
+    import torch
+
+    if not torch.cuda.is_available():
+        assert worker.error("m3", "load_model", device="cuda")["code"] == "device"
+    # The model that was loaded before is still there.
+    assert worker.result("m4", "info")["model"]["name"] == "tiny"
+
+
+def test_reports_without_a_result_are_refused(worker: Worker) -> None:
+    assert worker.error("x1", "report", target="never")["code"] == "input"
+    assert worker.error("x2", "report", vertebrae=[{"level": "T12"}])["code"] == "protocol"
+    assert worker.error("x3", "report", decisions=[1])["code"] == "protocol"
+
+
+def test_garbage_does_not_hurt(worker: Worker) -> None:
+    worker.write(b'\xff\x00garbage\n\n   \n[]\n{"id":"q","method":"fly"}\n')
+    replies = [worker.next() for _ in range(3)]
+    assert [r["id"] for r in replies if r] == [None, None, "q"]
+    assert {r["code"] for r in replies if r} == {"protocol"}
+    assert worker.result("ok", "ping") == {"busy": False}
+
+
+def slow_worker(seconds: float) -> Worker:
+    """Return a worker whose network takes `seconds` a call, cancelled or not."""
+    return Worker(
+        preamble=f"""
+import time
+from hideseek_backend.dae.autoencoder import DiffusionAutoencoder as D
+real = D.encode
+def encode(self, *args, **kwargs):
+    print("a stray print of a library")
+    time.sleep({seconds})
+    return real(self, *args, **kwargs)
+D.encode = encode
+"""
+    )
+
+
+@pytest.mark.parametrize("seconds", [0.3, 6.0])
+def test_cancel_ends_a_job_within_two_seconds(model: Path, seconds: float) -> None:
+    with slow_worker(seconds) as worker:
+        worker.next()
+        worker.result("l", "load_model", model=str(model), device="cpu")
+        worker.ask("job", "segment", blocks=[block(f"T{n}") for n in range(1, 9)])
+        worker.ask("waiting", "segment", blocks=[block("L1")])
+        worker.ask("p", "ping")
+        assert [r for r in worker.until("result") if r["id"] == "p"][0]["result"]["busy"]
+        time.sleep(0.5)
+        start = time.monotonic()
+        worker.ask("c1", "cancel", target="waiting")
+        worker.ask("c2", "cancel", target="job")
+        ended: dict[str, str] = {}
+        while set(ended) != {"job", "waiting"}:
+            reply = worker.next(10)
+            assert reply is not None
+            if reply["type"] == "error":
+                ended[reply["id"]] = reply["code"]
+        assert time.monotonic() - start < 2.0
+        assert set(ended.values()) == {"cancelled"}
+        assert worker.result("c3", "cancel", target="job") == {"state": "unknown"}
+        # It goes on serving, and says nothing more about what was cancelled.
+        worker.ask("next", "screen", blocks=[block("L1")])
+        replies = worker.until("result", "error")
+        assert replies[-1]["id"] == "next" and {r["id"] for r in replies} == {"next"}
+        assert b"a stray print of a library" in b"".join(worker.log)
+
+
+def test_the_worker_ends_with_its_parent_even_while_it_computes(model: Path) -> None:
+    with slow_worker(30.0) as worker:
+        worker.next()
+        worker.result("l", "load_model", model=str(model), device="cpu")
+        worker.ask("job", "screen", blocks=[block("T12")])
+        time.sleep(0.5)
+        start = time.monotonic()
+        assert worker.close_input() == 0
+        assert time.monotonic() - start < 3.0
+
+
+def test_an_id_in_use_is_refused(model: Path) -> None:
+    with slow_worker(1.0) as worker:
+        worker.next()
+        worker.result("l", "load_model", model=str(model), device="cpu")
+        worker.ask("same", "screen", blocks=[block("T12")])
+        worker.ask("same", "screen", blocks=[block("T12")])
+        error = worker.until("error")[-1]
+        assert error["code"] == "protocol" and "id" in error["message"]
+
+
+def test_a_fault_inside_ends_one_request_only(model: Path) -> None:
+    preamble = (
+        "import hideseek_backend.dae.autoencoder as a\n"
+        "def broken(self, *args, **kwargs): raise ZeroDivisionError('a fault')\n"
+        "a.DiffusionAutoencoder.encode = broken"
+    )
+    with Worker(preamble=preamble) as worker:
+        worker.next()
+        worker.result("l", "load_model", model=str(model), device="cpu")
+        error = worker.error("f", "screen", blocks=[block("T12")])
+        assert error["code"] == "internal" and "a fault" in error["message"]
+        assert worker.result("p", "ping") == {"busy": False}
+
+
+def test_a_broken_torch_is_told_in_the_hello() -> None:
+    preamble = "import sys; sys.modules['torch'] = None"
+    with Worker(preamble=preamble) as worker:
+        hello = worker.next()
+        assert hello is not None and hello["torch"] is None and hello["devices"] == []
+        assert "torch cannot be imported" in hello["problem"]
+        assert worker.error("1", "load_model")["code"] in ("internal", "model")
