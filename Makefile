@@ -93,7 +93,8 @@ bench-quality: $(STAMP)
 	$(HIDESEEK) benchmark quality --out $(OUT)/bench-quality --json $(OUT)/bench-quality/quality.json
 
 train-bundled: $(STAMP)
-	$(HIDESEEK) train --out runs/bundled
+	$(HIDESEEK) train --preset bundled --run runs/bundled --out runs/bundled/model
+	@echo 'Compare with hideseek benchmark quality --model runs/bundled/model before replacing the bundled one.'
 
 clean:
 	rm -rf $(OUT) build dist .pytest_cache .mypy_cache .ruff_cache
