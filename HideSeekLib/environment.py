@@ -311,4 +311,4 @@ def find_pip_install() -> Any:
 
 def model_command(path: str) -> list[str]:
     """Return the backend's arguments that install a model from a folder or file, checking it."""
-    return ["-m", "hideseek_backend.cli", "models", "install", path]
+    return ["-m", "hideseek_backend.cli", "models", "add", path]

@@ -115,6 +115,7 @@ class WorkerClient:
         self._pinged = 0.0
         self._restarts = 0
         self._noise = 0
+        self._last_words = ""
 
     # --- what the panel asks -----------------------------------------------------------------
 
@@ -161,14 +162,14 @@ class WorkerClient:
 
     def restart(self) -> None:
         """End the worker; the running request fails, the waiting ones run on a fresh one."""
-        self._end("restarted", "The worker was restarted.", again=bool(self._queue))
+        self._end("restarted", "The backend was restarted.", again=bool(self._queue))
 
     def shutdown(self) -> None:
         """Ask the worker to leave; `tick` kills it when it does not."""
         if self.state == "stopped":
             return
         for request in [*self._queue, *([self._active] if self._active else [])]:
-            self._fail(request, Failure("cancelled", "The worker was shut down."))
+            self._fail(request, Failure("cancelled", "The backend was shut down."))
         self._queue.clear()
         self._active = None
         self._send("shutdown", {})
@@ -177,9 +178,9 @@ class WorkerClient:
     def kill(self) -> None:
         """End the worker now and fail every request; for closing the module."""
         self._queue, waiting = deque(), self._queue
-        self._end("cancelled", "The worker was stopped.", again=False)
+        self._end("cancelled", "The backend was stopped.", again=False)
         for request in waiting:
-            self._fail(request, Failure("cancelled", "The worker was stopped."))
+            self._fail(request, Failure("cancelled", "The backend was stopped."))
 
     # --- what the transport says -------------------------------------------------------------
 
@@ -194,8 +195,15 @@ class WorkerClient:
             # The size decides: a vertebra's arrays are parsed one line a tick, see tick().
             self._inbox.append({"type": "_line", "line": line})
 
+    def log_started(self, command: str) -> None:
+        """Take note of the command that is about to run."""
+        self._note("$ " + command)
+
     def log_received(self, text: str) -> None:
         """Take text of the worker's standard error."""
+        lines = [line for line in text.splitlines() if line.strip()]
+        if lines:
+            self._last_words = lines[-1].strip()[:200]
         self._note(text)
 
     def exited(self, reason: str) -> None:
@@ -209,9 +217,10 @@ class WorkerClient:
         self._drain()  # results it said before it died count
         if self.state == "stopped":
             return
-        remedy = "See the log in the environment section, then run again."
-        self._end("crashed", f"The worker stopped unexpectedly ({reason}).", again=True,
-                  remedy=remedy, running=False)
+        words = f" Its last words: {self._last_words}" if self._last_words else ""
+        self._end("crashed", f"The backend stopped unexpectedly ({reason}).{words}", again=True,
+                  remedy="The environment section has its log and can check what is missing.",
+                  running=False)
 
     def tick(self) -> None:
         """Advance: read answers, encode the next request, watch the clock; returns quickly."""
@@ -244,6 +253,7 @@ class WorkerClient:
     def _start(self) -> None:
         self._forget_process()
         self._heard = self._pinged = self._clock()
+        self._last_words = ""
         self._set_state("starting")
         self._transport.start(self)
 
@@ -286,7 +296,7 @@ class WorkerClient:
             callback(value)
         except Exception:  # the boundary between the worker and any user code
             log.exception("A callback of a worker request failed")
-            self._note("An answer of the worker could not be used; see the application log.")
+            self._note("An answer of the backend could not be used; see the application log.")
 
     def _send(self, method: str, params: Mapping[str, Any]) -> None:
         message = {"id": self._new_id(), "method": method, "params": params}
@@ -341,7 +351,7 @@ class WorkerClient:
         if message.get("protocol") != PROTOCOL:
             self._end(
                 "protocol",
-                f"The worker speaks protocol {message.get('protocol')!r}; this extension needs "
+                f"The backend speaks protocol {message.get('protocol')!r}; this extension needs "
                 f"{PROTOCOL}.",
                 again=False,
                 remedy="Install the backend that came with the extension (Environment section).",
@@ -367,14 +377,14 @@ class WorkerClient:
             else:
                 self._fail(active, Failure(
                     str(message.get("code", "internal")),
-                    str(message.get("message", "The worker reported an error.")),
+                    str(message.get("message", "The backend reported an error.")),
                     str(message.get("remedy") or ""),
                 ))
 
     def _watch_clock(self) -> None:
         now = self._clock()
         if self.state == "starting" and now - self._since > self.limits.hello:
-            self._end("silent", f"The worker did not start within {self.limits.hello:.0f} s.",
+            self._end("silent", f"The backend did not start within {self.limits.hello:.0f} s.",
                       again=False, remedy="Check the Python executable in the environment section.")
         elif self.state == "stopping" and now - self._since > self.limits.shutdown:
             self._transport.kill()
@@ -385,7 +395,7 @@ class WorkerClient:
             if since is not None and now - since > self.limits.cancel:
                 self._end("cancelled", "Cancelled by the user.", again=True)
             elif now - self._heard > self.limits.silence:
-                self._end("silent", f"The worker said nothing for {self.limits.silence:.0f} s and "
+                self._end("silent", f"The backend said nothing for {self.limits.silence:.0f} s and "
                           "was stopped.", again=True, remedy="Run again; it starts afresh.")
             elif now - self._pinged > self.limits.ping_every:
                 self._pinged = now

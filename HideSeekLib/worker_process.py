@@ -21,9 +21,6 @@ from .worker_client import WorkerClient
 
 log = logging.getLogger(__name__)
 
-# Set by Slicer's launcher for its own Python; another Python would load the wrong libraries.
-_SLICER_ONLY = ("PYTHONHOME", "PYTHONPATH", "PYTHONNOUSERSITE")
-
 
 def slicer_python() -> str:
     """Return the path of Slicer's own Python launcher, or of this Python outside Slicer."""
@@ -47,11 +44,12 @@ def python_command(settings: BackendSettings, arguments: list[str]) -> list[str]
 
 
 def process_environment(settings: BackendSettings) -> dict[str, str]:
-    """Return the environment for the command: Slicer's for its own Python, the user's otherwise."""
+    """Return the environment for the command: Slicer's for its own Python, the user's otherwise.
+
+    Slicer's launcher sets library and Python paths that would break another Python.
+    """
     if settings.python or settings.remote():
         environment = {str(k): str(v) for k, v in slicer.util.startupEnvironment().items()}
-        for name in _SLICER_ONLY:
-            environment.pop(name, None)
     else:
         environment = dict(os.environ)
     environment.update(PYTHONUNBUFFERED="1", PYTHONIOENCODING="utf-8", PYTHONUTF8="1")
@@ -101,7 +99,7 @@ class QProcessTransport:
                         lambda code, status: self._finished(process, code, status))
         process.connect("errorOccurred(QProcess::ProcessError)",
                         lambda error: self._failed(process, error))
-        client.log_received("$ " + " ".join(command))
+        client.log_started(" ".join(command))
         process.start(command[0], command[1:])
 
     def write(self, data: bytes) -> None:
@@ -146,10 +144,11 @@ class QProcessTransport:
         client.exited(reason)
 
     def _failed(self, process: Any, error: Any) -> None:
-        if process is self._process and self._client is not None:
-            if error == qt.QProcess.FailedToStart:
-                client, self._process, self._client = self._client, None, None
-                client.exited(_("the command was not found or may not be run"))
+        if process is not self._process or self._client is None:
+            return
+        if error == qt.QProcess.FailedToStart:
+            client, self._process, self._client = self._client, None, None
+            client.exited(_("the command was not found or may not be run"))
 
 
 _dying: list[Any] = []

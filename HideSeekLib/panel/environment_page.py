@@ -258,7 +258,10 @@ class EnvironmentPage:
         lines = [line for line in output.splitlines() if line.strip()]
         last = lines[-1] if lines else problem
         if code == 0:
-            self.say(_("Model imported. {text}").format(text=last))
+            name = last.partition("name ")[2].strip()
+            if name:
+                self.ui.modelCombo.setEditText(name)
+            self.say(_("Model imported and verified: {name}").format(name=name or last))
             self.check()
         else:
             self.say("⚠ " + _("The model was not imported: {reason}").format(

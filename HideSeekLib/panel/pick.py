@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 import qt
@@ -29,7 +30,11 @@ class PickSection:
         self._watched: list[tuple[Any, int]] = []
         self._views: list[Any] = []
         self.body: PickedBody | None = None
-        self._growing = False
+        self._growing = ""  # level whose body grows
+        self._steps: Generator[None, None, Any] | None = None
+        self._timer = qt.QTimer()
+        self._timer.setInterval(0)
+        self._timer.connect("timeout()", lambda: panel.guarded(self._grow_step))
         tables.fill_combo(
             ui.pickLevelCombo, [(_("choose"), ""), *((level, level) for level in LEVELS)], "")
         ui.pickButton.connect("toggled(bool)", self._toggled)
@@ -59,7 +64,7 @@ class PickSection:
         ui.editBodyButton.visible = ui.analyseBodyButton.visible = body
         level = tables.combo_key(ui.pickLevelCombo)
         if self._growing:
-            text = _("Growing the body of {level} …").format(level=level)
+            text = _("Growing the body of {level} …").format(level=self._growing)
         elif body and self.body is not None:
             text = _("{level}: check the outline in the slice views, correct it where needed, "
                      "then analyse.").format(level=self.body.level)
@@ -72,8 +77,9 @@ class PickSection:
     def close(self) -> None:
         """Let go of the views, for a closing scene or module."""
         self._unwatch()
+        self._end_growth()
         self.body = None
-        self._growing = False
+        self._growing = ""
 
     def _body_alive(self) -> bool:
         return self.body is not None and self.body.node.GetScene() is not None
@@ -134,19 +140,37 @@ class PickSection:
         if not level:
             self.panel.run.say(_("Choose the level first, then click the vertebral body."))
             return
-        self._growing = True
+        self._steps = pick.grow_body_steps(ct, ras, level)
+        self._growing = level
         self.refresh()
-        # A turn of the event loop shows the hint before the body is grown.
-        qt.QTimer.singleShot(0, lambda: self.panel.guarded(lambda: self._grown(ct, ras, level)))
+        self._timer.start()
 
-    def _grown(self, ct: Any, ras: Any, level: str) -> None:
-        self._growing = False
+    def _grow_step(self) -> None:
+        """Advance the growth by one short step, so that the window stays alive."""
+        if self._steps is None:
+            self._timer.stop()
+            return
         try:
-            node = pick.grow_body(ct, ras, level)
+            next(self._steps)
+        except StopIteration as end:
+            self._end_growth()
+            self._grown(end.value)
         except SceneError as error:
+            self._end_growth()
+            self._growing = ""
             self.panel.run.say("⚠ " + str(error))
             self.refresh()
-            return
+        except Exception:
+            self._end_growth()  # the timer must not run into the same fault again and again
+            self._growing = ""
+            raise
+
+    def _end_growth(self) -> None:
+        self._timer.stop()
+        self._steps = None
+
+    def _grown(self, node: Any) -> None:
+        level, self._growing = self._growing, ""
         segment_id = node.GetSegmentation().GetNthSegmentID(0)
         self.body = PickedBody(node, segment_id, level)
         self.panel.run.say(_("An approximate body of {level} is shown.").format(level=level))

@@ -125,6 +125,9 @@ def test_commands(core: Any) -> None:
 
 
 def test_another_python_does_not_get_slicers_paths(core: Any, monkeypatch: Any) -> None:
+    import slicer.util
+
+    monkeypatch.setattr(slicer.util, "startupEnvironment", lambda: {"PATH": "/user/bin"})
     monkeypatch.setenv("PYTHONHOME", "/slicer")
     assert process_environment(BackendSettings())["PYTHONHOME"] == "/slicer"
     assert "PYTHONHOME" not in process_environment(BackendSettings(python="/usr/bin/python3"))
