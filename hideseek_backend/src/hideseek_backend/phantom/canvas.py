@@ -39,11 +39,17 @@ class Canvas:
         """Label body voxels of which more than half is covered."""
         self.body[self._coarse(box)][average_cells(cover, self.factors) > 0.5] = label
 
-    def mark_truth(self, box: Box, lytic: np.ndarray, blastic: np.ndarray) -> None:
-        """Write lesion truth: where the lytic or the blastic fraction exceeds one half."""
+    def mark_truth(
+        self, box: Box, cover: np.ndarray, lytic: np.ndarray, blastic: np.ndarray
+    ) -> None:
+        """Write one body's lesion truth: where the lytic or the blastic fraction exceeds one half.
+
+        What an overlapping neighbour left inside this body's cover is not this body's.
+        """
+        target = self.truth[self._coarse(box)]
+        target[average_cells(cover, self.factors) > 0.5] = 0
         if not (lytic.any() or blastic.any()):
             return
-        target = self.truth[self._coarse(box)]
         target[average_cells(lytic, self.factors) > 0.5] = 1
         target[average_cells(blastic, self.factors) > 0.5] = 2
 

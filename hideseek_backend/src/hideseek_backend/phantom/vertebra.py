@@ -123,7 +123,7 @@ def paint_body(canvas: Canvas, patient: Patient, anatomy: Anatomy) -> None:
     canvas.hu[box] = painted
     canvas.mark_vertebra(box, cover, anatomy.vertebra.label)
     canvas.mark_body(box, cover, anatomy.vertebra.label)
-    canvas.mark_truth(box, lytic * cover, blastic * cover)
+    canvas.mark_truth(box, cover, lytic * cover, blastic * cover)
 
 
 def _add_lesion(
