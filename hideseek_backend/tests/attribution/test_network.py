@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from torch import nn
@@ -100,3 +102,24 @@ def test_cancel_is_seen_between_two_solver_steps(dae: DiffusionAutoencoder) -> N
     with pytest.raises(Cancelled):
         network.invert(x, torch.zeros(1, 8))
     assert asked == 3
+
+
+def test_large_networks_go_slice_by_slice_on_a_processor() -> None:
+    """So that a cancel is seen soon; how many parameters count, not how the weights look."""
+
+    class Large(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.empty(0).expand(0))
+            self.seen: list[int] = []
+
+        def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+            yield nn.Parameter(torch.empty(1).expand(90_000_000))
+
+        def encode(self, images: torch.Tensor) -> torch.Tensor:
+            self.seen.append(len(images))
+            return images.flatten(1)[:, :2]
+
+    large = Large()
+    Network(large, "cpu", OPTIONS, Meter()).encode(images(3))  # type: ignore[arg-type]
+    assert large.seen == [1, 1, 1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -51,33 +50,28 @@ def labels_on_block(
 ) -> NDArray[np.uint16]:
     """Carry labels (64, 64, 64) to the block's grid; only measured voxels of the body are labelled.
 
-    one_slice: the labels are one sagittal slice. Where the CT's sagittal spacing is coarser than
-    the slice's 0.8 mm the slab is made as thick as that spacing, because it could otherwise fall
-    between two CT voxels and vanish.
+    one_slice: the labels are one sagittal slice, whose slab of 0.8 mm is taken. Where the CT's
+    sagittal spacing is coarser the slab is made as thick as that spacing, because it could
+    otherwise fall between two CT voxels and vanish.
     """
-    if one_slice:
-        labels = _thickened(labels, _right_spacing(block.ct))
-    on_grid = labels_to_grid(labels, frame, block.ct)
     measured = block.body if block.padding is None else block.body & ~block.padding
+    labelled = np.flatnonzero(labels.any(axis=(0, 1)))
+    if one_slice and labelled.size:
+        k = int(labelled[0])
+        measured = measured & _slab(block.ct, float((frame.affine @ [0, 0, k, 1])[0]))
+        labels = np.repeat(labels[:, :, k : k + 1], frame.shape[2], axis=2)
+    on_grid = labels_to_grid(labels, frame, block.ct)
     return np.asarray(np.where(measured, on_grid, 0), dtype=np.uint16)
 
 
-def _right_spacing(grid: Volume) -> float:
-    """Distance in mm along R between the voxel planes that are closest to sagittal."""
-    return float(np.abs(grid.affine[0, :3]).max())
-
-
-def _thickened(labels: NDArray[np.uint16], thickness_mm: float) -> NDArray[np.uint16]:
-    """Repeat the one labelled slice so that the slab is at least so thick."""
-    labelled = np.flatnonzero(labels.any(axis=(0, 1)))
-    count = math.ceil(thickness_mm / CROP_SPACING_MM - 1e-6)
-    if count <= 1 or not labelled.size:
-        return labels
-    k = int(labelled[0])
-    first = max(0, k - (count - 1) // 2)
-    thick = np.zeros_like(labels)
-    thick[:, :, first : first + count] = labels[:, :, k : k + 1]
-    return thick
+def _slab(grid: Volume, right_mm: float) -> NDArray[np.bool_]:
+    """Voxels (I, J, K) whose centre is in the sagittal slab around R = right_mm."""
+    step = grid.affine[0, :3]
+    half = 0.5 * max(CROP_SPACING_MM, float(np.abs(step).max()))
+    i, j, k = (step[axis] * np.arange(size) for axis, size in enumerate(grid.shape))
+    distance = np.add.outer(np.add.outer(i, j), k) + (grid.affine[0, 3] - right_mm)
+    # Half open, and shifted by a hair: of two voxels on either border exactly one is inside.
+    return np.asarray((distance > 1e-6 - half) & (distance <= half + 1e-6))
 
 
 def measured_candidates(

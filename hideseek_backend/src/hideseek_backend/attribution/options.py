@@ -186,6 +186,9 @@ _REFERENCE: dict[str, Any] = {
     "solver": "ddim",
     "invert_steps": 250,
     "render_steps": 100,
+    # One slice at a time, as the authors run it: batches round otherwise, and then Δ of a badly
+    # conditioned network is no longer the reference's.
+    "max_batch": 1,
     "p_slices": 1,
     "p_target": 1e-4,
     "direction": "normal",

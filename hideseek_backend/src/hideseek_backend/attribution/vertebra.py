@@ -229,7 +229,7 @@ def _edited_slices(crop: VertebraCrop, options: Options, warnings: list[str]) ->
     if options.slices == "central":
         return central_slices(crop, 1)
     measured = crop.body & crop.valid
-    areas = measured.sum(axis=(0, 1)).tolist()
+    areas: list[int] = np.count_nonzero(measured, axis=(0, 1)).tolist()
     crossing = [k for k, area in zip(crop.slices, areas, strict=True) if area >= MIN_BODY_PX]
     if not crossing:
         return central_slices(crop, 1)

@@ -1,0 +1,45 @@
+"""The phenotype of a vertebra from its candidates."""
+
+from __future__ import annotations
+
+import pytest
+
+from hideseek_backend.attribution.options import Options
+from hideseek_backend.attribution.phenotype import phenotype_of
+
+AUTO = Options(polarity="auto", tau=0.5, mixed_fraction=0.2)
+KINDS = ("lytic", "blastic", "lytic")
+
+
+@pytest.mark.parametrize(
+    ("areas", "deltas", "expected", "reported"),
+    [
+        ((50, 50, 0), (0.9, 0.9, 0), "mixed", {"lytic", "blastic"}),
+        ((95, 5, 0), (0.9, 0.9, 0), "lytic", {"lytic"}),
+        ((5, 95, 5), (0.9, 0.9, 0.9), "blastic", {"blastic"}),
+        ((50, 50, 0), (0.9, 0.1, 0), "lytic", {"lytic"}),  # below tau counts for nothing
+        ((50, 50, 50), (0.1, 0.1, 0.4), None, {"lytic", "blastic"}),
+        ((30, 100, 0), (5.0, 1.0, 0), "mixed", {"lytic", "blastic"}),  # Δ counts up to 1
+    ],
+)
+def test_auto(
+    areas: tuple[int, ...], deltas: tuple[float, ...], expected: str | None, reported: set[str]
+) -> None:
+    assert phenotype_of(KINDS, areas, deltas, AUTO) == (expected, reported)
+
+
+@pytest.mark.parametrize(
+    ("polarity", "expected", "reported"),
+    [
+        ("lytic", "lytic", {"lytic"}),
+        ("blastic", "blastic", {"blastic"}),
+        ("both", "mixed", {"lytic", "blastic"}),
+    ],
+)
+def test_given(polarity: str, expected: str, reported: set[str]) -> None:
+    options = AUTO.with_changes(polarity=polarity)
+    assert phenotype_of(KINDS, (95, 5, 0), (1, 1, 1), options) == (expected, reported)
+
+
+def test_no_candidates() -> None:
+    assert phenotype_of((), (), (), AUTO) == (None, {"lytic", "blastic"})
