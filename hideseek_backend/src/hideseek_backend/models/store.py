@@ -117,7 +117,9 @@ def build(config: Any, weights: Mapping[str, Tensor], source: str) -> DiffusionA
     ):
         if keys:
             raise ModelError(f"{source} {what} {_some(keys)}.", _REMEDY)
-    plain = {k: v.to(torch.float32).contiguous() for k, v in weights.items()}
+    # Copied into torch's own aligned memory: read in place, weights lie where the file has them,
+    # and unaligned ones take other kernels, which round differently.
+    plain = {k: v.to(torch.float32, copy=True).contiguous() for k, v in weights.items()}
     dae.load_state_dict(plain, strict=True, assign=True)
     return dae.eval().requires_grad_(False)
 
