@@ -17,6 +17,8 @@ class Augmentation:
     rotation_deg: largest angle either way. zoom: range of scales (above 1 enlarges).
     flip_probability: of mirroring axis 0, which swaps anterior and posterior.
     noise: standard deviation in model intensity. shift_px: largest shift either way.
+    contrast: range of factors on the distance from `contrast_pivot`, in model intensity; not in the
+        paper. It keeps the classifier from reading bone density as disease.
     """
 
     probability: float = 0.5
@@ -25,6 +27,8 @@ class Augmentation:
     zoom: tuple[float, float] = (0.85, 1.15)
     noise: float = 0.015
     shift_px: float = 0.0
+    contrast: tuple[float, float] = (1.0, 1.0)
+    contrast_pivot: float = 0.0
 
 
 def augment(images: Tensor, config: Augmentation, generator: Generator) -> Tensor:
@@ -58,5 +62,7 @@ def augment(images: Tensor, config: Augmentation, generator: Generator) -> Tenso
     )
     grid = F.affine_grid(theta, [batch, 1, side, side], align_corners=False)
     out = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    factor = torch.where(chosen(config.probability), uniform(*config.contrast), one)
+    out = config.contrast_pivot + (out - config.contrast_pivot) * factor[:, None, None, None]
     sigma = torch.where(chosen(config.probability), one * config.noise, zero)
     return out + torch.randn(out.shape, generator=generator) * sigma[:, None, None, None]

@@ -56,7 +56,13 @@ BUNDLED = Preset(
         decay_from=0.65,
         # Milder than the paper's 33 degrees and without its flip: a small network on unlimited
         # phantoms gains nothing from anatomy it will never be shown.
-        augmentation=Augmentation(rotation_deg=15.0, flip_probability=0.0, shift_px=2.0),
+        augmentation=Augmentation(
+            rotation_deg=15.0,
+            flip_probability=0.0,
+            shift_px=2.0,
+            contrast=(0.7, 1.25),
+            contrast_pivot=0.2,  # soft tissue, 40 HU
+        ),
     ),
     intensity=BUNDLED_WINDOW,
     shards=40,

@@ -18,8 +18,8 @@ from hideseek_backend.phantom.lesions import draw_lesions
 from hideseek_backend.phantom.spine import draw_patient
 from hideseek_backend.phantom.texture import Waves
 from hideseek_backend.training.dataset import PHENOTYPE_LABELS, Sample, sample_slices
-from hideseek_backend.volumes.case_input import load_case
 from hideseek_backend.volumes.crops import VertebraBlock, cut_block
+from hideseek_backend.volumes.vertebrae import load_case
 
 _CORTEX_MM = 1.5
 """The outer shell of the body that an inserted lesion replaces only in part, as real ones do."""
@@ -81,7 +81,16 @@ def real_sample(blocks: Sequence[VertebraBlock], seed: int, name: str) -> Sample
     if rng.random() < 0.5:
         phenotype = str(rng.choice(["lytic", "blastic", "mixed"]))
         block, _ = insert_lesions(block, phenotype, rng)
+    block = _noisier(block, rng)
     return Sample(sample_slices(block, rng), PHENOTYPE_LABELS[phenotype], f"{name}:{block.level}")
+
+
+def _noisier(block: VertebraBlock, rng: np.random.Generator) -> VertebraBlock:
+    """Add correlated noise of up to 30 HU, so that one real scan stands for several doses."""
+    white = rng.standard_normal(block.ct.data.shape)
+    noise = ndimage.gaussian_filter(white, rng.uniform(0.3, 0.8))
+    noise *= rng.uniform(0, 30) / noise.std()
+    return replace(block, ct=block.ct.with_data(np.rint(block.ct.data + noise).astype(np.int16)))
 
 
 def _box_shape(half: NDArray[np.float64], rng: np.random.Generator) -> BodyShape:
