@@ -195,8 +195,8 @@ def screen_vertebrae(
 
 def central_slices(crop: VertebraCrop, count: int) -> tuple[int, ...]:
     """The `count` slices k nearest to the central one that show measured body, ascending."""
-    shown = (crop.body & crop.valid).any(axis=(0, 1))
-    measured = [k for k, hit in zip(crop.slices, shown.tolist(), strict=True) if hit]
+    shown: list[int] = np.count_nonzero(crop.body & crop.valid, axis=(0, 1)).tolist()
+    measured = [k for k, area in zip(crop.slices, shown, strict=True) if area]
     middle = crop.central_slice
     return tuple(sorted(sorted(measured, key=lambda k: (abs(k - middle), k))[:count]))
 
