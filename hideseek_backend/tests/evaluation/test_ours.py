@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from hideseek_backend.attribution.options import Options
-from hideseek_backend.evaluation.dataset import MIDDLE, SliceSet
+from hideseek_backend.attribution.vertebra import analyse_vertebra
+from hideseek_backend.evaluation.dataset import MIDDLE, SliceSet, slices_of
 from hideseek_backend.evaluation.memo import Memory
 from hideseek_backend.evaluation.ours import (
     analyse_set,
@@ -24,9 +25,12 @@ from hideseek_backend.evaluation.ranking import (
     ssim_of,
     true_candidates,
 )
+from hideseek_backend.volumes.crops import CropFrame, VertebraBlock
+from hideseek_backend.volumes.volume import Volume
 
 from .fake_model import fake_model
 
+FRAME = CropFrame.centred((0.0, 0.0, 0.0))
 OPTIONS = Options(
     direction="normal", p_target=1e-2, invert_steps=1, render_steps=1, min_contrast=20.0
 )
@@ -47,6 +51,28 @@ def test_finds_drawn_lesions_and_their_phenotypes(vertebrae: SliceSet) -> None:
             else:
                 assert not (labels[index] == value).any()
     np.testing.assert_array_equal(found_phenotypes(findings, OPTIONS), vertebrae.phenotype)
+
+
+def test_agrees_with_the_analysis_of_a_single_vertebra() -> None:
+    box = np.zeros((64, 64, 64), dtype=bool)
+    box[16:48, 20:44, 22:43] = True
+    hu = np.where(box, 200.0, 40.0)
+    hu += np.random.default_rng(1).normal(0, 10, hu.shape)
+    truth = np.zeros(hu.shape, dtype=np.uint8)
+    truth[20:30, 24:34, 26:40], truth[36:44, 32:40, 26:40] = 1, 2
+    hu[truth == 1], hu[truth == 2] = 20, 700
+    block = VertebraBlock("L1", Volume(hu.astype(np.int16), FRAME.affine), box, box)
+    expected = analyse_vertebra(fake_model(), block, OPTIONS)
+    vertebrae = slices_of(block, truth, "mixed", "block")
+    found = analyse_set(fake_model(), vertebrae, OPTIONS)
+    assert found.p[0] == pytest.approx(expected.p_malignant)
+    assert found.p_healthy[0] == pytest.approx(expected.p_healthy_image)
+    assert found_phenotypes(found, OPTIONS)[0] == expected.phenotype == "mixed"
+    deltas = [candidate.delta for candidate in expected.candidates]
+    # the benchmark keeps whole HU
+    np.testing.assert_allclose(sorted(found.candidates.delta, reverse=True), deltas, atol=0.02)
+    areas = sorted(candidate.area_px for candidate in expected.candidates)
+    assert sorted(found.candidates.area.tolist()) == areas
 
 
 def test_known_phenotype_and_threshold_take_candidates_out(vertebrae: SliceSet) -> None:

@@ -24,6 +24,7 @@ from hideseek_backend.evaluation.ours import (
     analyse_set,
     found_phenotypes,
     kept_labels,
+    load,
 )
 from hideseek_backend.evaluation.output import json_text, plain, write_into
 from hideseek_backend.evaluation.ranking import polarity_rows, rank, ssim_of, true_candidates
@@ -109,9 +110,7 @@ def run_ablations(
     progress: ProgressCallback | None = None,
 ) -> AblationResult:
     """Run all sweeps from the model's fast settings; finished variants are kept in the cache."""
-    from hideseek_backend.models.store import load_model
-
-    model = load_model(model_name, device)
+    model = load(model_name, device)
     base = Options.for_protocol("fast", model.spec.defaults)
     vertebrae = load_split("validation", malignant, 0, cache, progress).vertebrae
     distance = None if lpips is None else Lpips.load(*lpips)

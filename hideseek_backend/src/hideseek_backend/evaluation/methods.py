@@ -73,7 +73,9 @@ def otsu_methods() -> list[Method]:
     ]
 
 
-def cam_method(key: str, title: str, network: nn.Module, validation: SliceSet) -> Method:
+def cam_method(
+    key: str, title: str, network: nn.Module, validation: SliceSet, cache: Path
+) -> Method:
     """A class activation map; its layer is the one with the best mean PQ on validation."""
 
     def predictor(layer: str) -> Predict:
@@ -84,11 +86,11 @@ def cam_method(key: str, title: str, network: nn.Module, validation: SliceSet) -
 
         return predict
 
-    layer = best_on(validation, {layer: predictor(layer) for layer in LAYERS})
+    layer = best_on(validation, key, {name: predictor(name) for name in LAYERS}, cache)
     return Method(key, title, predictor(layer), settings=f"{layer}, chosen on validation")
 
 
-def anomaly_method(model: Any, validation: SliceSet) -> Method:
+def anomaly_method(model: Any, validation: SliceSet, cache: Path) -> Method:
     """Anomaly detection with a healthy-only model; noise and threshold chosen on validation."""
 
     def rebuilt(vertebrae: SliceSet, noise: Any) -> tuple[Any, Any]:
@@ -111,10 +113,9 @@ def anomaly_method(model: Any, validation: SliceSet) -> Method:
         return predict
 
     choices = {f"{n} x_T, {t} threshold": predictor(n, t) for n in NOISES for t in THRESHOLDS}
-    best = best_on(validation, choices)
-    return Method(
-        "anomaly", "Anomaly detection", choices[best], settings=f"{best}, chosen on validation"
-    )
+    best = best_on(validation, f"anomaly-{model.hash[:8]}", choices, cache)
+    settings = f"{best}, chosen on validation, model {model.hash[:8]}"
+    return Method("anomaly", "Anomaly detection", choices[best], settings=settings)
 
 
 def medsam_method(medsam: MedSam) -> Method:
@@ -144,12 +145,12 @@ def cleaned(labels: Iterable[NDArray[Any]], vertebrae: SliceSet) -> Labels:
     return np.stack([postprocess(plane, b) for plane, b in zip(labels, body, strict=True)])
 
 
-def best_on(validation: SliceSet, choices: dict[str, Predict]) -> str:
+def best_on(validation: SliceSet, key: str, choices: dict[str, Predict], cache: Path) -> str:
     """The choice with the highest mean PQ over the phenotypes of the validation split."""
     scores = {}
     for name, predict in choices.items():
-        units = score_labels(validation, predict(validation))
-        scores[name] = mean_pq(units, PHENOTYPES)
+        labels = remembered(Method(key, name, predict, settings=name), validation, cache)
+        scores[name] = mean_pq(score_labels(validation, labels), PHENOTYPES)
     return max(scores, key=lambda name: scores[name])
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -80,6 +80,14 @@ class Findings:
     healthy: NDArray[np.float32]
     seconds: NDArray[np.float64]
     candidates: CandidateTable
+
+
+def load(name: str, device: str) -> BenchmarkModel:
+    """Load a model by name or folder. Raises ModelError and DeviceError as `load_model` does."""
+    from hideseek_backend.models.store import load_model
+
+    # its solver names are literals, which the protocol widens to text
+    return cast(BenchmarkModel, load_model(name, device))
 
 
 def malignancy(
@@ -214,10 +222,9 @@ def _candidates(
     images = edit.images[:, 0].numpy()
     for k in range(len(chunk)):
         plane = hu[k][:, :, None]
-        least = least_residual(model, plane, images[k : k + 1], options.min_contrast)
-        found = find_candidates(
-            difference[:, :, k : k + 1], body[k][:, :, None], options, min_residual=least
-        )
+        inside = body[k][:, :, None]
+        least = least_residual(model, plane, images[k : k + 1], inside, options.min_contrast)
+        found = find_candidates(difference[:, :, k : k + 1], inside, options, min_residual=least)
         here = found.labels[:, :, 0]
         labels[:, :, k] = np.where(here > 0, here + len(polarities), 0)
         suspected[:, :, k] = found.suspected[:, :, 0]

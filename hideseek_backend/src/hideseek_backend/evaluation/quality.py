@@ -43,6 +43,7 @@ from hideseek_backend.evaluation.ours import (
     analyse_set,
     found_phenotypes,
     kept_labels,
+    load,
     malignancy,
 )
 from hideseek_backend.evaluation.ranking import (
@@ -140,6 +141,7 @@ class _Run:
         self.labels: dict[str, Labels] = {}
         self.skipped: dict[str, str] = {}
         self.facts: dict[str, Any] = {"groups": list(plan.groups)}
+        self._predictions = cache / "predictions"
         self._methods: list[Method] = []
         self._validation: SliceSet | None = None
         self._model: Any = None
@@ -157,9 +159,7 @@ class _Run:
     @property
     def model(self) -> Any:
         if self._model is None:
-            from hideseek_backend.models.store import load_model
-
-            self._model = load_model(self.plan.model, self.plan.device)
+            self._model = load(self.plan.model, self.plan.device)
             self.facts["model"] = {"name": self.plan.model, "hash": self._model.hash}
         return self._model
 
@@ -184,7 +184,7 @@ class _Run:
 
     def add_baseline(self, method: Method, vertebrae: SliceSet) -> None:
         started = time.perf_counter()
-        labels = remembered(method, vertebrae, self.cache / "predictions", self.progress)
+        labels = remembered(method, vertebrae, self._predictions, self.progress)
         seconds = (time.perf_counter() - started) / max(len(vertebrae), 1)
         self.labels[method.key] = labels
         self.rows.append(
@@ -226,7 +226,7 @@ class _Run:
         malignant = shown.take(shown.malignant)
         rows = []
         for method in self._methods:
-            labels = remembered(method, malignant, self.cache / "predictions", self.progress)
+            labels = remembered(method, malignant, self._predictions, self.progress)
             rows.append(
                 make_row(
                     method.key, method.title, score_labels(malignant, labels),
@@ -296,7 +296,8 @@ class _Run:
         p = resnet_probability(network, held_out.hu[:, MIDDLE])
         self.facts["resnet18 on validation"] = classifier_figures(p, held_out.malignant)
         return [
-            cam_method(key, title, network, self.validation) for key, title in CAM_TITLES.items()
+            cam_method(key, title, network, self.validation, self._predictions)
+            for key, title in CAM_TITLES.items()
         ]
 
     def _unet(self) -> list[Method]:
@@ -317,10 +318,10 @@ class _Run:
         if self.plan.healthy_model is None:
             self.skipped["anomaly"] = "no healthy-only model was given (--healthy-model DIR)"
             return []
-        from hideseek_backend.models.store import load_model
-
         return [
-            anomaly_method(load_model(self.plan.healthy_model, self.plan.device), self.validation)
+            anomaly_method(
+                load(self.plan.healthy_model, self.plan.device), self.validation, self._predictions
+            )
         ]
 
 

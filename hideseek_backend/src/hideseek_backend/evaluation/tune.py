@@ -25,7 +25,13 @@ from hideseek_backend.errors import OptionError
 from hideseek_backend.evaluation.ablations import figures_of
 from hideseek_backend.evaluation.dataset import SliceSet, load_split
 from hideseek_backend.evaluation.memo import Memory
-from hideseek_backend.evaluation.ours import BenchmarkModel, Findings, analyse_set, kept_labels
+from hideseek_backend.evaluation.ours import (
+    BenchmarkModel,
+    Findings,
+    analyse_set,
+    kept_labels,
+    load,
+)
 from hideseek_backend.evaluation.output import json_text, plain, write_into
 from hideseek_backend.evaluation.summary import PHENOTYPES
 from hideseek_backend.evaluation.table import mean_pq, score_labels
@@ -208,9 +214,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--memory-mb", type=float, default=3000.0)
     args = parser.parse_args(arguments)
 
-    from hideseek_backend.models.store import load_model
-
-    model = load_model(args.model, args.device)
+    model = load(args.model, args.device)
     base = Options.for_protocol("fast", model.spec.defaults)
     with ProgressBar() as bar:
         vertebrae = load_split(
