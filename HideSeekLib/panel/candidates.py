@@ -115,7 +115,9 @@ class CandidateTable:
         if self._sort != LEVEL or self._descending:
             rows.sort(key=_SORT[self._sort], reverse=self._descending)
         selected, current = set(self.selected()), self.current()
+        grown = len(rows) != self.table.rowCount
         self._quiet = True
+        self._mix_colours()
         table = self.table
         table.setUpdatesEnabled(False)
         before = table.blockSignals(True)
@@ -130,6 +132,8 @@ class CandidateTable:
         for key in selected & set(self._place):
             for column in range(table.columnCount):
                 table.item(self._place[key], column).setSelected(True)
+        if grown:
+            tables.fit_columns(table, REASON)
         table.blockSignals(before)
         table.setUpdatesEnabled(True)
         self._quiet = False
@@ -205,9 +209,22 @@ class CandidateTable:
             entries = [(_("All levels"), ""), *((level, level) for level in present)]
             tables.fill_combo(combo, entries, tables.combo_key(combo))
 
+    def _mix_colours(self) -> None:
+        """Mix the colours of rows once for the present style, light or dark."""
+        table = self.table
+        text = table.palette.color(qt.QPalette.Active, qt.QPalette.Text)
+        self._plain = qt.QBrush(text)
+        self._faint = qt.QBrush(tables.blend(table, text, 0.6))
+        self._tints = {
+            (lytic, kept): qt.QBrush(tables.blend(
+                table, tables.RED if lytic else tables.BLUE, 0.35 if kept else 0.12))
+            for lytic in (True, False) for kept in (True, False)
+        }
+
     def _write(self, index: int, row: Any) -> None:
         table = self.table
         mark, colour = MARKS.get(row.decision, ("", ""))
+        brush = self._faint if not row.kept else self._plain
         texts = (mark, f"{row.vertebra} · {row.number}", polarity_text(row.polarity),
                  f"{row.delta:.2f}", _("yes") if row.kept else _("no"),
                  f"{row.volume_mm3:.0f}", f"{row.mean_hu:.0f}", row.reason)
@@ -217,13 +234,12 @@ class CandidateTable:
                 item = tables.cell(text, right=column in (DELTA, VOLUME, HU))
                 table.setItem(index, column, item)
             else:
-                item.setText(text)
-            tables.dim(table, item, not row.kept)
+                tables.write(item, text)
+            item.setForeground(brush)
         table.item(index, DECISION).setData(tables.KEY_ROLE, row.key)
         if mark:
             table.item(index, DECISION).setForeground(qt.QBrush(qt.QColor(colour)))
-        tint = tables.RED if row.polarity == "lytic" else tables.BLUE
-        tables.tint(table, table.item(index, TYPE), tint, 0.35 if row.kept else 0.12)
+        table.item(index, TYPE).setBackground(self._tints[row.polarity == "lytic", row.kept])
 
     def _sort_by(self, column: int) -> None:
         self._descending = not self._descending if column == self._sort else column == DELTA

@@ -111,6 +111,7 @@ class EnvironmentPage:
                 button.enabled = not self._busy
                 button.connect("clicked()", lambda action=check.action: self.act(action))
                 table.setCellWidget(row, 2, button)
+        tables.fit_columns(table, 1)
         problems = [c.title for c in checks if c.state == "missing"]
         text = _("Environment and settings")
         if problems:

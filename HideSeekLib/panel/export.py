@@ -13,6 +13,7 @@ from .. import export, report_message
 from ..errors import SceneError
 from ..i18n import _
 from ..worker_client import Failure
+from . import tables
 
 if TYPE_CHECKING:
     from ..widget import HideSeekPanel
@@ -36,6 +37,7 @@ class ExportSection:
         for check in self._checks():
             check.connect("toggled(bool)", lambda on: self.refresh())
         ui.exportButton.connect("clicked()", self.start)
+        self._say("")
 
     def _checks(self) -> tuple[Any, ...]:
         ui = self.ui
@@ -125,4 +127,4 @@ class ExportSection:
         self.refresh()
 
     def _say(self, text: str) -> None:
-        self.ui.exportMessageLabel.text = text
+        tables.show_text(self.ui.exportMessageLabel, text)

@@ -81,6 +81,7 @@ class InputsSection:
                 tables.dim(table, table.item(row, column), not match.level)
             if match.segment_id in selected:
                 table.selectRow(row)
+        tables.fit_columns(table, 0)
         table.blockSignals(before)
         self._show_selected()
 
@@ -106,7 +107,7 @@ class InputsSection:
                 doubtful = [m.name for m in self.matches if m.note and m.level]
                 if doubtful:
                     text += " ⚠ " + _("Check: {names}").format(names=", ".join(doubtful[:4]))
-        self.ui.inputsMessageLabel.text = text
+        tables.show_text(self.ui.inputsMessageLabel, text)
         self.ui.levelsGroup.enabled = inputs.vertebrae is not None
 
     def _show_selected(self) -> None:

@@ -30,6 +30,7 @@ class ReviewSection:
         self.table = CandidateTable(panel, self._selected)
         self.fading = FadingSection(panel)
         self._shown_case = ""
+        ui.vertebraLabel.text = _("Select a candidate to see it in the views.")
         self._drag = self._single_shot(DRAG_WAIT_MS, lambda: self._apply_threshold(True))
         self._drag_end = self._single_shot(DRAG_END_MS, lambda: self._apply_threshold(False))
         ui.thresholdSlider.connect("valueChanged(double)", lambda value: self._dragged())
@@ -181,7 +182,9 @@ class ReviewSection:
     def _selected(self, key: str) -> None:
         row = self.table.row(key) if key else None
         self.ui.reasonEdit.text = row.reason if row is not None else ""
-        self.ui.vertebraLabel.text = self._vertebra_text(row.vertebra) if row is not None else ""
+        self.ui.vertebraLabel.text = (
+            self._vertebra_text(row.vertebra) if row is not None
+            else _("Select a candidate to see it in the views."))
         self._refresh_text()
         case = self.panel.case
         if case is not None and case.alive:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..analysis import Job
 from ..i18n import _
+from . import tables
 
 if TYPE_CHECKING:
     from ..widget import HideSeekPanel
@@ -33,7 +34,7 @@ class RunSection:
         self.panel = panel
         self.ui = panel.ui
         self.ui.cancelButton.connect("clicked()", self.cancel)
-        self._last_text = ""
+        self.say("")
 
     def cancel(self) -> None:
         """Stop within two seconds; finished vertebrae stay."""
@@ -44,8 +45,7 @@ class RunSection:
 
     def say(self, text: str) -> None:
         """Show a line under the progress bar."""
-        self._last_text = text
-        self.ui.statusLabel.text = text
+        tables.show_text(self.ui.statusLabel, text)
 
     def state_of(self, level: str) -> str:
         """Return what happens to a level now, "" for nothing."""
@@ -70,12 +70,11 @@ class RunSection:
         if job.state == "model":
             starting = analysis.client.state == "starting"
             ui.progressBar.maximum = 0  # an unknown time: the bar only moves
-            ui.statusLabel.text = (
-                _("Starting the backend …") if starting else _("Loading the model …"))
+            self.say(_("Starting the backend …") if starting else _("Loading the model …"))
             return
         ui.progressBar.maximum = 1000
         ui.progressBar.value = round(1000 * job.progress())
-        ui.statusLabel.text = self._describe(job)
+        self.say(self._describe(job))
 
     def _describe(self, job: Job) -> str:
         if job.state == "cutting":

@@ -40,7 +40,6 @@ class ScreeningSection:
         ui.selectNoneButton.connect("clicked()", lambda: self._tick(set()))
         ui.screenTable.connect("itemChanged(QTableWidgetItem*)", self._item_changed)
         ui.screenTable.connect("cellDoubleClicked(int,int)", self._jump)
-        ui.polarityCombo.connect("activated(int)", lambda index: self._fill_polarity())
 
     def ticked(self) -> tuple[str, ...]:
         """Return the ticked levels from head to feet."""
@@ -73,9 +72,9 @@ class ScreeningSection:
             row = rows.get(level)
             p = number(row.p_malignant) if row is not None else None
             item = table.item(index, 1)
-            item.setText("" if p is None else f"{p:.2f}")
+            tables.write(item, "" if p is None else f"{p:.2f}")
             tables.tint(table, item, tables.RED, 0.65 * p if p is not None else 0.0)
-            table.item(index, 3).setText(self._state_text(level, row))
+            tables.write(table.item(index, 3), self._state_text(level, row))
             table.item(index, 3).setToolTip(self._state_tip(row))
             ticked = level in self._ticked
             table.item(index, 0).setCheckState(qt.Qt.Checked if ticked else qt.Qt.Unchecked)
@@ -138,11 +137,11 @@ class ScreeningSection:
             table.setCellWidget(index, 2, combo)
         table.blockSignals(before)
         self._fill_polarity()
+        tables.fit_columns(table, 3)
 
     def _fill_polarity(self) -> None:
-        patient = self.panel.parameters.polarity
         for level, combo in self._combos.items():
-            entries = [(_("as patient ({name})").format(name=patient.label()), "")]
+            entries = [(_("as patient"), "")]
             entries += [(choice.label(), choice.value) for choice in Polarity]
             tables.fill_combo(
                 combo, entries, self.panel.parameters.polarityByLevel.get(level, ""))

@@ -31,7 +31,7 @@ def key_of(item: Any) -> str:
     return str(item.data(KEY_ROLE) or "") if item is not None else ""
 
 
-def blend(widget: Any, colour: str, share: float) -> Any:
+def blend(widget: Any, colour: Any, share: float) -> Any:
     """Return `colour` mixed into the widget's own background, so that its text stays readable."""
     base = widget.palette.color(qt.QPalette.Base)
     over = qt.QColor(colour)
@@ -49,9 +49,15 @@ def tint(widget: Any, item: Any, colour: str, share: float) -> None:
 
 
 def dim(widget: Any, item: Any, dimmed: bool) -> None:
-    """Show the text of an item in the colour of things that do not count."""
-    group = qt.QPalette.Disabled if dimmed else qt.QPalette.Active
-    item.setForeground(qt.QBrush(widget.palette.color(group, qt.QPalette.Text)))
+    """Show the text of an item fainter, but still readable, when it does not count."""
+    text = widget.palette.color(qt.QPalette.Active, qt.QPalette.Text)
+    item.setForeground(qt.QBrush(blend(widget, text, 0.6) if dimmed else text))
+
+
+def show_text(label: Any, text: str) -> None:
+    """Show a text, and take no room for none."""
+    label.text = text
+    label.visible = bool(text)
 
 
 def selected_rows(table: Any) -> list[int]:
@@ -89,9 +95,28 @@ def choose(combo: Any, key: str) -> None:
 
 
 def stretch_columns(table: Any, stretched: int) -> None:
-    """Let one column take the room that the others, sized by content, leave."""
+    """Let one column take the room that the others leave; `fit_columns` sizes those.
+
+    The others are not sized by content all the time: Qt would measure the column again for every
+    changed cell, which takes seconds for the changes that a threshold makes.
+    """
     header = table.horizontalHeader()
     for column in range(table.columnCount):
-        mode = qt.QHeaderView.Stretch if column == stretched else qt.QHeaderView.ResizeToContents
+        mode = qt.QHeaderView.Stretch if column == stretched else qt.QHeaderView.Interactive
         header.setSectionResizeMode(column, mode)
     table.verticalHeader().setDefaultSectionSize(table.fontMetrics().height() + 10)
+    fit_columns(table, stretched)
+
+
+def fit_columns(table: Any, stretched: int) -> None:
+    """Size the columns by the rows in view, all but the stretched one."""
+    table.horizontalHeader().setResizeContentsPrecision(40)
+    for column in range(table.columnCount):
+        if column != stretched:
+            table.resizeColumnToContents(column)
+
+
+def write(item: Any, text: str) -> None:
+    """Give an item a text, if it is another one: every change of a cell costs a repaint."""
+    if item.text() != text:
+        item.setText(text)

@@ -18,6 +18,7 @@ import zlib
 from typing import Any
 
 BEHAVIOUR = sys.argv[1] if len(sys.argv) > 1 else "good"
+SLOW = ("slow", "ignores cancel", "many")
 OUT = sys.stdout
 requests: queue.Queue[dict[str, Any]] = queue.Queue()
 cancelled: set[str] = set()
@@ -43,14 +44,17 @@ def vertebra(block: dict[str, Any]) -> dict[str, Any]:
     affine = block["affine"]
     centre = [sum(a * b for a, b in zip(row[:3], (i, j, k), strict=True)) + row[3]
               for row in affine[:3]]
-    candidate = {
-        "vertebra": block["level"], "candidate": 1, "polarity": "lytic", "delta": 0.8,
-        "kept": True, "p_hide": 0.2, "slices": [32], "area_px": 6, "volume_mm3": 12.0,
-        "mean_hu": 40.0, "centroid_ras": centre,
-    }
+    number = int(block["level"][1:])
+    count = {"many": 2 + number % 4, "crowd": 70}.get(BEHAVIOUR, 1)
+    candidates = [{
+        "vertebra": block["level"], "candidate": n + 1, "polarity": "blastic" if n % 3 == 2
+        else "lytic", "delta": (0.8 - 0.23 * n) % 1.0, "kept": n < 2, "p_hide": 0.2,
+        "slices": [32], "area_px": 6 + n, "volume_mm3": 12.0 if not n else 90.0 / n,
+        "mean_hu": 40.0 + 300 * (n % 3 == 2), "centroid_ras": centre,
+    } for n in range(count)]
     return {
         "level": block["level"], "p_malignant": 0.9, "p_healthy_image": 0.1, "analysed": True,
-        "reason": "", "phenotype": "lytic", "candidates": [candidate], "evidence": None,
+        "reason": "", "phenotype": "lytic", "candidates": candidates, "evidence": None,
         "block_labels": array("uint16", shape, bytes(raw)),
         "block_origin_ijk": block["origin_ijk"], "body_volume_mm3": 20000.0,
         "lytic_volume_mm3": 12.0, "blastic_volume_mm3": 0.0, "warnings": [], "seconds": 0.1,
@@ -93,7 +97,8 @@ def work(message: dict[str, Any]) -> None:
             say(type="result", id=request, result={"name": "fake", "hash": "0" * 64,
                                                    "device": "cpu"})
     elif name == "screen":
-        found = [{"level": b["level"], "p_malignant": 0.9 if n % 2 else 0.1, "reason": ""}
+        found = [{"level": b["level"], "p_malignant": 0.95 - 0.05 * n if n % 2 else 0.1,
+                  "reason": ""}
                  for n, b in enumerate(message["params"]["blocks"])]
         say(type="result", id=request, result={"vertebrae": found})
     elif name == "segment":
@@ -113,7 +118,7 @@ def segment(request: str, blocks: list[dict[str, Any]]) -> None:
                 return
             say(type="progress", id=request, stage="edit", vertebra=block["level"],
                 done=4 * n + step, total=4 * len(blocks), seconds_left=None)
-            time.sleep(0.12 if BEHAVIOUR in ("slow", "ignores cancel") else 0.01)
+            time.sleep(0.12 if BEHAVIOUR in SLOW else 0.01)
         say(type="vertebra", id=request, vertebra=vertebra(block))
         if BEHAVIOUR == "dies after one":
             os._exit(1)

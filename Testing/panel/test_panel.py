@@ -278,3 +278,18 @@ def test_the_window_is_never_blocked_for_long(core: Any) -> None:
     slow = sorted(pythonqt.slot_seconds, reverse=True)[:5]
     bench.close()
     assert slow[0][0] < 0.1, slow
+
+
+def test_threshold_with_200_candidates_is_quick(core: Any) -> None:
+    """Applying Δ to segments, tables and panel takes under 100 ms with 210 candidates."""
+    bench = PanelBench("crowd")
+    analysed(bench)
+    assert bench.ui.candidatesTable.rowCount == 210
+    times = []
+    for value in (0.3, 0.6, 0.4, 0.7):
+        pythonqt.slot_seconds.clear()
+        bench.ui.thresholdSlider.value = value
+        spin(0.8)
+        times.append(max(took for took, _, _ in pythonqt.slot_seconds))
+    bench.close()
+    assert min(times) < 0.1, times

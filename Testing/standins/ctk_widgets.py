@@ -31,6 +31,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from shiboken6 import isValid
+
 from . import pythonqt
 
 
@@ -301,6 +303,8 @@ class qMRMLNodeComboBox(QWidget):
         return self._scene
 
     def _refresh(self) -> None:
+        if not isValid(self) or not isValid(self._combo):
+            return  # deleted by Qt; the scene does not know yet
         before = self.currentNodeID
         nodes = []
         if self._scene is not None:
