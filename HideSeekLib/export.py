@@ -106,15 +106,6 @@ def case_summary(case: Case) -> dict[str, Any]:
     }
 
 
-def report_params(case: Case) -> dict[str, Any]:
-    """Parameters of the worker's "report" request: the reader's decisions on the last analysis."""
-    return {
-        "decisions": case.review.decision_map(),
-        "threshold": case.review.threshold,
-        "levels": list(case.record.replies),
-    }
-
-
 def _folder(folder: str | os.PathLike[str]) -> Path:
     path = Path(folder)
     try:

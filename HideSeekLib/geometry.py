@@ -97,8 +97,8 @@ def between(source_node: Any, target_node: Any) -> np.ndarray:
     if not slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(source, target, matrix):
         raise InputError(
             _(
-                "'{a}' and '{b}' are under different non-linear transforms. Harden the transform of "
-                "the segmentation, or put both under the same one."
+                "'{a}' and '{b}' are under different non-linear transforms. Harden the transform "
+                "of the segmentation, or put both under the same one."
             ).format(a=source_node.GetName(), b=target_node.GetName())
         )
     return to_numpy(matrix)
@@ -148,7 +148,7 @@ class SegmentVoxels:
         self._image = image
 
     def contains(self, ras: np.ndarray) -> np.ndarray:
-        """Tell for points (N, 3), in the segmentation's own RAS, whether they are in the segment."""
+        """Tell for points (N, 3), in the segmentation's own RAS, which are in the segment."""
         if self.empty:
             return np.zeros(len(ras), bool)
         inverse = np.linalg.inv(self.affine)

@@ -58,7 +58,7 @@ class Record:
                 "options": self.options,
                 "overrides": self.overrides,
                 "provenance": self.provenance,
-                "screen": {level: list(entry) for level, entry in self.screen.items()},
+                "screen": {lv: [_finite(p), reason] for lv, (p, reason) in self.screen.items()},
                 "vertebrae": [_reply_json(r, self.grid) for r in self.replies.values()],
             },
             default=str,
@@ -86,7 +86,10 @@ class Record:
                 dict(data["overrides"]),
                 dict(data["provenance"]),
             )
-            record.screen = {lv: (float(p), str(r)) for lv, (p, r) in data["screen"].items()}
+            record.screen = {
+                lv: (math.nan if p is None else float(p), str(reason))
+                for lv, (p, reason) in data["screen"].items()
+            }
             for entry in data["vertebrae"]:
                 reply = _reply_of(entry, grid)
                 record.replies[reply.level] = reply
@@ -147,14 +150,14 @@ def _finite(value: float | None) -> float | None:
 def _reply_json(reply: VertebraReply, grid: Grid) -> dict[str, Any]:
     return {
         "level": reply.level,
-        "p_malignant": reply.p_malignant,
+        "p_malignant": _finite(reply.p_malignant),
         "p_healthy_image": _finite(reply.p_healthy_image),
         "analysed": reply.analysed,
         "reason": reply.reason,
         "phenotype": reply.phenotype,
-        "body_volume_mm3": reply.body_volume_mm3,
-        "lytic_volume_mm3": reply.lytic_volume_mm3,
-        "blastic_volume_mm3": reply.blastic_volume_mm3,
+        "body_volume_mm3": _finite(reply.body_volume_mm3),
+        "lytic_volume_mm3": _finite(reply.lytic_volume_mm3),
+        "blastic_volume_mm3": _finite(reply.blastic_volume_mm3),
         "warnings": list(reply.warnings),
         "seconds": reply.seconds,
         "options": dict(reply.options),

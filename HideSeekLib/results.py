@@ -18,7 +18,7 @@ POLARITIES = ("lytic", "blastic")
 @dataclass(frozen=True)
 class Candidate:
     """One candidate lesion. delta: Hide-and-Seek attribution; kept: the backend's own verdict at
-    its threshold; area in crop pixels, volume in mm³, mean_hu in HU, centroid in the CT's RAS mm."""
+    its threshold; area in crop pixels, volume in mm³, mean_hu in HU, centroid in RAS mm."""
 
     vertebra: str
     number: int
@@ -77,10 +77,12 @@ class VertebraReply:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def parse_vertebra(message: Any, options: Mapping[str, Any] | None = None) -> VertebraReply:
+def parse_vertebra(
+    message: Any, options: Mapping[str, Any] | None = None, unit: str = "HU"
+) -> VertebraReply:
     """Check and convert the "vertebra" object of a worker's reply.
 
-    options: what the analysis was run with, kept with the result.
+    options: what the analysis was run with, kept with the result; unit: of the evidence arrays.
     Raises ReplyError naming the field that is missing or wrong; nothing is guessed.
     """
     if not isinstance(message, dict):
@@ -94,17 +96,17 @@ def parse_vertebra(message: Any, options: Mapping[str, Any] | None = None) -> Ve
         raise ReplyError(f"{level}: two candidates have the same number")
     return VertebraReply(
         level=level,
-        p_malignant=_number(message, "p_malignant"),
+        p_malignant=_or_nan(message, "p_malignant"),
         p_healthy_image=_maybe(message, "p_healthy_image"),
         analysed=_get(message, "analysed", bool),
         reason=_get(message, "reason", str),
         phenotype=message.get("phenotype"),
         candidates=candidates,
         voxels=_voxels(level, message, set(numbers)),
-        body_volume_mm3=_number(message, "body_volume_mm3"),
-        lytic_volume_mm3=_number(message, "lytic_volume_mm3"),
-        blastic_volume_mm3=_number(message, "blastic_volume_mm3"),
-        evidence=_evidence(level, message.get("evidence")),
+        body_volume_mm3=_or_nan(message, "body_volume_mm3"),
+        lytic_volume_mm3=_or_nan(message, "lytic_volume_mm3"),
+        blastic_volume_mm3=_or_nan(message, "blastic_volume_mm3"),
+        evidence=_evidence(level, message.get("evidence"), unit),
         warnings=tuple(str(w) for w in message.get("warnings") or ()),
         seconds=_maybe(message, "seconds") or 0.0,
         options=dict(options or {}),
@@ -131,6 +133,8 @@ def _maybe(message: Mapping[str, Any], key: str) -> float | None:
 
 def _or_nan(message: Mapping[str, Any], key: str) -> float:
     """A number, or NaN where the backend sends null (JSON has no NaN)."""
+    if key not in message:
+        raise ReplyError(f"'{key}' is missing")
     value = _maybe(message, key)
     return math.nan if value is None else value
 
@@ -178,7 +182,7 @@ def _voxels(level: str, message: Mapping[str, Any], known: set[int]) -> dict[int
     return {number: index[values == number] for number in sorted(known)}
 
 
-def _evidence(level: str, message: Any) -> Evidence | None:
+def _evidence(level: str, message: Any, unit: str) -> Evidence | None:
     if not message:
         return None
     if not isinstance(message, dict):
@@ -200,5 +204,4 @@ def _evidence(level: str, message: Any) -> Evidence | None:
     healthy, difference = volumes["healthy"], volumes["difference"]
     if healthy is None or difference is None:
         raise ReplyError(f"{level}: evidence lacks the healthy edit or the difference")
-    unit = str(message.get("unit") or "HU")
     return Evidence(affine, slices, volumes["image"], healthy, difference, unit)

@@ -1,7 +1,7 @@
 """A phantom CT in Slicer's Sample Data module, made on this computer: nothing is downloaded.
 
-The backend's command `hideseek phantom` writes it into Slicer's cache folder when it is asked for the
-first time; a second time the files are there.
+The backend's command `hideseek phantom` writes it into Slicer's cache folder when it is asked for
+the first time; a second time the files are there.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def load(folder: Path, command: Sequence[str] | None = None) -> tuple[Any, Any]:
 
 
 def name_levels(segmentation_node: Any) -> None:
-    """Name the phantom's segments by level: its label values are those of VerSe, by construction."""
+    """Name the phantom's segments by level: its label values are VerSe's, by construction."""
     from .vertebrae import match_label_values
 
     for segment_id, level in match_label_values(segmentation_node, "verse").items():

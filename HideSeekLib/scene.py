@@ -9,14 +9,24 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import slicer
 
-from . import __version__, evidence, folders, lesion_segments, lesions_view, levels, tables
+from . import (
+    __version__,
+    case_rows,
+    evidence,
+    folders,
+    lesion_segments,
+    lesions_view,
+    levels,
+    tables,
+)
+from .case_nodes import CaseNodes
 from .errors import SceneError
 from .geometry import grid_of, in_scene, need
 from .i18n import _
@@ -37,7 +47,6 @@ __all__ = [
 ]
 
 HUB_ATTRIBUTE = "HideSeek.Case"
-ROLES = ("ct", "vertebrae", "bodies", "record", "lesions", "candidates", "vertebraTable")
 _DEFAULT_TAU = 0.5
 
 
@@ -97,7 +106,7 @@ def begin_run(
         overrides=dict(overrides or {}),
         provenance={"hideseek": __version__},
     )
-    return Case._create(record, ct_node, vertebra_node, body_node)
+    return Case.create(record, ct_node, vertebra_node, body_node)
 
 
 def cases_in_scene(scene: Any = None) -> list[Case]:
@@ -128,7 +137,7 @@ def case_from_node(hub: Any) -> Case:
     return Case(hub, Record.loads(record_node.GetText() or ""))
 
 
-class Case:
+class Case(CaseNodes):
     """One CT's results under review. Made by `begin_run` or `case_from_node`.
 
     Every method that needs the scene raises NodeGone when the case was deleted or the scene was
@@ -136,8 +145,7 @@ class Case:
     """
 
     def __init__(self, hub: Any, record: Record) -> None:
-        self.node = hub
-        self.record = record
+        super().__init__(hub, record)
         self.review = Review(float(record.options.get("tau", _DEFAULT_TAU)))
         self._segments: LesionSegments | None = None
         self._surfaces_lost = False
@@ -154,7 +162,8 @@ class Case:
         _open_cases[hub.GetID()] = self
 
     @classmethod
-    def _create(cls, record: Record, ct: Any, vertebrae: Any, bodies: Any) -> Case:
+    def create(cls, record: Record, ct: Any, vertebrae: Any, bodies: Any) -> Case:
+        """Make the nodes of a new case; `begin_run` decides when."""
         scene = ct.GetScene()
         hub = scene.AddNewNodeByClass("vtkMRMLTextNode", record.name)
         hub.SetAttribute(HUB_ATTRIBUTE, "1")
@@ -171,68 +180,7 @@ class Case:
         case._fill_tables()
         return case
 
-    # -- nodes ----------------------------------------------------------------------------------
-    @property
-    def alive(self) -> bool:
-        """Tell whether the case is still in a scene."""
-        return in_scene(self.node)
-
-    @property
-    def name(self) -> str:
-        """The case's name, as its folder and nodes have it."""
-        return self.record.name
-
-    def _reference(self, role: str) -> Any:
-        return self.node.GetNodeReference(role) if self.alive else None
-
-    @property
-    def ct(self) -> Any:
-        """The CT volume node, or None when it was deleted."""
-        return self._reference("ct")
-
-    @property
-    def vertebra_node(self) -> Any:
-        """The user's vertebra segmentation node, or None."""
-        return self._reference("vertebrae")
-
-    @property
-    def lesions(self) -> Any:
-        """The segmentation node of kept lesions, or None when it was deleted."""
-        return self._reference("lesions")
-
-    @property
-    def candidates_table(self) -> Any:
-        """The candidates table node, or None when it was deleted."""
-        return self._reference("candidates")
-
-    @property
-    def vertebra_table(self) -> Any:
-        """The vertebra table node, or None when it was deleted."""
-        return self._reference("vertebraTable")
-
-    def healthy(self, level: str) -> Any:
-        """The healthy edit of a vertebra as a volume node, or None."""
-        return self._reference(f"healthy.{level}")
-
-    def difference(self, level: str) -> Any:
-        """Healthy edit minus image as a volume node, or None."""
-        return self._reference(f"difference.{level}")
-
-    def _node(self, role: str, class_name: str, name: str, subfolder: str | None = None) -> Any:
-        """Our node of a role, made (again) when there is none. name: "{case}" is the case's."""
-        hub = need(self.node, _("The HideSeek case"))
-        node = hub.GetNodeReference(role)
-        if node is None:
-            scene = hub.GetScene()
-            node = scene.AddNewNodeByClass(class_name, name.replace("{case}", self.name))
-            hub.SetNodeReferenceID(role, node.GetID())
-            folders.place(scene, node, folders.folder_of(scene, hub), subfolder)
-            if self.ct is not None and node.IsA("vtkMRMLTransformableNode"):
-                parent = self.ct.GetTransformNodeID()
-                if parent:
-                    node.SetAndObserveTransformNodeID(parent)
-        return node
-
+    # -- segments -------------------------------------------------------------------------------
     def _lesions(self) -> LesionSegments:
         """The lesion segments, in step with the node: adopted after a reload, made when gone."""
         before = need(self.node, _("The HideSeek case")).GetNodeReference("lesions")
@@ -278,7 +226,7 @@ class Case:
         """
         need(self.node, _("The HideSeek case"))
         options = dict(self.record.options if options is None else options)
-        reply = parse_vertebra(message, options)
+        reply = parse_vertebra(message, options, self._evidence_unit())
         self._check_inside(reply)
         if self.review.reviewed(reply.level):
             newer = begin_run(
@@ -316,6 +264,11 @@ class Case:
         self.record.provenance.update(provenance)
         self._save_record()
 
+    def _evidence_unit(self) -> str:
+        """Unit of evidence arrays: HU where the model's intensity map can be undone."""
+        intensity = self.record.model.get("intensity") or {}
+        return "HU" if intensity.get("kind", "window") == "window" else "model intensity"
+
     def _check_inside(self, reply: VertebraReply) -> None:
         shape = self.record.grid.shape
         for number, index in reply.voxels.items():
@@ -343,35 +296,25 @@ class Case:
     # -- review ---------------------------------------------------------------------------------
     def set_threshold(self, threshold: float, *, live: bool = False) -> ApplyReport:
         """Set the Δ threshold and apply it. live: while the slider is dragged."""
-        started = time.perf_counter()
-        need(self.node, _("The HideSeek case"))
-        return self._apply(self.review.set_threshold(threshold, live=live), started, live)
+        return self._change(lambda: self.review.set_threshold(threshold, live=live), live)
 
     def decide(
         self, keys: Iterable[str], verdict: str | None, reason: str | None = None
     ) -> ApplyReport:
         """Accept, reject or (None) reset candidates as one step. Unknown keys raise KeyError."""
-        started = time.perf_counter()
-        need(self.node, _("The HideSeek case"))
-        return self._apply(self.review.decide(keys, verdict, reason), started)
+        return self._change(lambda: self.review.decide(keys, verdict, reason))
 
     def set_reason(self, keys: Iterable[str], reason: str) -> ApplyReport:
         """Write a reason beside decisions."""
-        started = time.perf_counter()
-        need(self.node, _("The HideSeek case"))
-        return self._apply(self.review.set_reason(keys, reason), started)
+        return self._change(lambda: self.review.set_reason(keys, reason))
 
     def undo(self) -> ApplyReport:
         """Take the last change back."""
-        started = time.perf_counter()
-        need(self.node, _("The HideSeek case"))
-        return self._apply(self.review.undo(), started)
+        return self._change(self.review.undo)
 
     def redo(self) -> ApplyReport:
         """Do the last change that was taken back again."""
-        started = time.perf_counter()
-        need(self.node, _("The HideSeek case"))
-        return self._apply(self.review.redo(), started)
+        return self._change(self.review.redo)
 
     def restore_segment(self, level: str, polarity: str) -> None:
         """Draw a segment that was edited by hand from its candidates again; the edit is lost."""
@@ -383,11 +326,6 @@ class Case:
         candidate = self.review.candidate(key)
         found = self.record.replies[candidate.vertebra].voxels.get(candidate.number)
         return np.zeros((0, 3), np.int32) if found is None else found
-
-    @property
-    def lesion_segments_node(self) -> Any:
-        """The segmentation with one segment per candidate, or None when it was not asked for."""
-        return self._reference("perLesion")
 
     def lesion_segments(self, show: bool) -> Any:
         """Make a node with one segment per candidate, dropped ones faint; or take it away again."""
@@ -418,7 +356,11 @@ class Case:
             lesions_view.show_surfaces(self.lesions, True)
         self._surfaces_lost = False
 
-    def _apply(self, changed: set[str], started: float, live: bool = False) -> ApplyReport:
+    def _change(self, act: Callable[[], set[str]], live: bool = False) -> ApplyReport:
+        """Change the review, then segments and tables, and save it."""
+        started = time.perf_counter()
+        need(self.node, _("The HideSeek case"))
+        changed = act()
         segments = self._lesions()
         had_surfaces = lesions_view.has_surfaces(segments.node)
         self._shown = self.review.kept_keys()
@@ -440,57 +382,15 @@ class Case:
     # -- tables ---------------------------------------------------------------------------------
     def rows(self, keys: Iterable[str] | None = None) -> list[Row]:
         """Candidates as the table shows them, from head to foot; keys limits them (a filter)."""
-        wanted = None if keys is None else set(keys)
-        rows = []
-        for c in self.record.candidates():
-            if wanted is not None and c.key not in wanted:
-                continue
-            decision = self.review.decision(c.key)
-            rows.append(
-                Row(
-                    c.key,
-                    c.vertebra,
-                    c.number,
-                    c.polarity,
-                    c.delta,
-                    self.review.kept(c.key),
-                    decision.verdict,
-                    decision.reason,
-                    c.p_hide,
-                    c.slices,
-                    c.area_px,
-                    c.volume_mm3,
-                    c.mean_hu,
-                    c.centroid_ras,
-                )  # fmt: skip
-            )
-        return rows
+        return case_rows.candidate_rows(self.record, self.review, keys)
 
     def volume_mm3(self, level: str, polarity: str) -> float:
         """Volume of what is kept, mm³: the backend's own figure while nothing was changed."""
-        reply = self.record.replies[level]
-        own = [c for c in reply.candidates if c.polarity == polarity]
-        if all(self.review.kept(c.key) == c.kept for c in own):
-            return reply.lytic_volume_mm3 if polarity == "lytic" else reply.blastic_volume_mm3
-        return self.review.volume_mm3(level, polarity)
+        return case_rows.volume_mm3(self.record, self.review, level, polarity)
 
     def vertebra_rows(self) -> list[VertebraRow]:
         """Vertebrae as the table shows them, from head to foot."""
-        return [self._vertebra_row(level) for level in self.record.levels()]
-
-    def _vertebra_row(self, level: str) -> VertebraRow:
-        nan = float("nan")
-        reply = self.record.replies.get(level)
-        if reply is None:
-            p, reason = self.record.screen[level]
-            return VertebraRow(level, p, None, False, reason, None, nan, nan, nan, nan, nan, ())
-        lytic, blastic = self.volume_mm3(level, "lytic"), self.volume_mm3(level, "blastic")
-        body = reply.body_volume_mm3
-        return VertebraRow(
-            level, reply.p_malignant, reply.p_healthy_image, reply.analysed, reply.reason,
-            reply.phenotype, body, lytic, blastic, lytic / body if body > 0 else nan,
-            blastic / body if body > 0 else nan, reply.warnings,
-        )  # fmt: skip
+        return case_rows.vertebra_rows(self.record, self.review)
 
     def _fill_tables(self) -> None:
         tables.fill(

