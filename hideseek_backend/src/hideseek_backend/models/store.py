@@ -102,8 +102,13 @@ def build(config: Any, weights: Mapping[str, Tensor], source: str) -> DiffusionA
 
     Raises ModelError for missing, unexpected, wrongly shaped or non-finite weights.
     """
-    with torch.device("meta"):
-        dae = DiffusionAutoencoder(config)
+    try:
+        with torch.device("meta"):
+            dae = DiffusionAutoencoder(config)
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"{source}: no network has this architecture: {error}.", _REMEDY
+        ) from error
     expected = dae.state_dict()
     missing = sorted(set(expected) - set(weights))
     unexpected = sorted(set(weights) - set(expected))
