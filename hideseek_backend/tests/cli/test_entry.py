@@ -48,15 +48,14 @@ def _timed(code: str) -> float:
 
 
 def test_every_verb_has_help_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    verbs = [(name, verb) for name, verb in VERBS.items() if not verb.parts]
-    verbs += [(f"{n} {m}", part) for n, verb in VERBS.items() for m, part in verb.parts]
-    for words, verb in verbs:
+    verbs = [name for name, verb in VERBS.items() if not verb.parts]
+    verbs += [f"{name} {part}" for name, verb in VERBS.items() for part, _ in verb.parts]
+    for words in verbs:
         with pytest.raises(SystemExit) as caught:
             entry.main([*words.split(), "--help"])
         assert caught.value.code == 0
         said = capsys.readouterr().out
-        assert f"example:\n  {verb.example}" in said
-        assert verb.example.split(f"hideseek {words}")[0] != verb.example  # it shows this verb
+        assert f"hideseek {words}" in said.split("example:")[1]
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -171,9 +171,10 @@ def _signals_held() -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
-        for number in arrived:
-            signal.raise_signal(number)
+            if handler is not None:  # None: installed outside Python, and not ours to restore
+                signal.signal(number, handler)
+        for late in arrived:
+            signal.raise_signal(late)
 
 
 def _umask() -> int:
