@@ -19,6 +19,8 @@ class Augmentation:
     noise: standard deviation in model intensity. shift_px: largest shift either way.
     contrast: range of factors on the distance from `contrast_pivot`, in model intensity; not in the
         paper. It keeps the classifier from reading bone density as disease.
+    sharpness: range of the share of a 3 × 3 high-pass that is added (negative blurs), which stands
+        for reconstruction kernels; not in the paper.
     """
 
     probability: float = 0.5
@@ -29,6 +31,7 @@ class Augmentation:
     shift_px: float = 0.0
     contrast: tuple[float, float] = (1.0, 1.0)
     contrast_pivot: float = 0.0
+    sharpness: tuple[float, float] = (0.0, 0.0)
 
 
 def augment(images: Tensor, config: Augmentation, generator: Generator) -> Tensor:
@@ -62,6 +65,9 @@ def augment(images: Tensor, config: Augmentation, generator: Generator) -> Tenso
     )
     grid = F.affine_grid(theta, [batch, 1, side, side], align_corners=False)
     out = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    amount = torch.where(chosen(config.probability), uniform(*config.sharpness), zero)
+    low_pass = F.avg_pool2d(F.pad(out, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+    out = out + (out - low_pass) * amount[:, None, None, None]
     factor = torch.where(chosen(config.probability), uniform(*config.contrast), one)
     out = config.contrast_pivot + (out - config.contrast_pivot) * factor[:, None, None, None]
     sigma = torch.where(chosen(config.probability), one * config.noise, zero)
