@@ -25,8 +25,9 @@ class DiffusionAutoencoder(nn.Module):
 
     Images are (B, 1, S, S) in model intensity, axes (posterior, superior); z is (B, z_channels);
     x_T is (B, 1, S, S), about standard normal. All three methods are deterministic and run without
-    gradients. `autocast_dtype` (None: float32) lowers the network's precision only: the solver's
-    state stays float32.
+    gradients. `autocast_dtype` (None: float32) lowers the network's precision inside the
+    "multistep" solver only: its state stays float32, and so do "ddim" and `encode`, whose last
+    digits decide scores.
     """
 
     def __init__(self, config: DaeConfig) -> None:
@@ -38,8 +39,7 @@ class DiffusionAutoencoder(nn.Module):
     @torch.inference_mode()
     def encode(self, images: Tensor) -> Tensor:
         """Return z: (B, z_channels) float32 of images: (B, 1, S, S)."""
-        with self._precision(images):
-            return self.semantic(images).float()
+        return self.semantic(images).float()
 
     @torch.inference_mode()
     def invert(
@@ -129,20 +129,22 @@ class DiffusionAutoencoder(nn.Module):
     def _edm_solve(
         self, x: Tensor, z: Tensor, sigmas: Tensor, solver: Solver, callback: StepCallback | None
     ) -> Tensor:
-        sigmas = sigmas.to(x.device)
-        with self._precision(x):
-            times = self.network.time_modulations(edm.noise_embedding(sigmas))
+        with self.precision(x, solver):
+            times = self.network.time_modulations(edm.noise_embedding(sigmas.to(x.device)))
             z_modulations = self.network.z_modulations(z)
+            # As numbers: the device is never asked for one during the solve.
+            c_skip, c_out, c_in = (c.tolist() for c in edm.preconditioning(sigmas))
 
             def denoise(x: Tensor, i: int) -> Tensor:
-                time = [t[i : i + 1] for t in times]
-                return self.denoise(x, sigmas[i : i + 1], time, z_modulations)
+                prediction = self.predict(c_in[i] * x, [t[i : i + 1] for t in times], z_modulations)
+                return c_skip[i] * x + c_out[i] * prediction.float()
 
             return edm.solve(
-                denoise, x, sigmas.cpu(), order=1 if solver == "ddim" else 2, callback=callback
+                denoise, x, sigmas, order=1 if solver == "ddim" else 2, callback=callback
             )
 
-    def _precision(self, x: Tensor) -> AbstractContextManager[object]:
-        if self.autocast_dtype is None:
+    def precision(self, x: Tensor, solver: Solver) -> AbstractContextManager[object]:
+        """Return the context that the network runs in under `solver`."""
+        if self.autocast_dtype is None or solver == "ddim":
             return nullcontext()
         return torch.autocast(x.device.type, dtype=self.autocast_dtype)

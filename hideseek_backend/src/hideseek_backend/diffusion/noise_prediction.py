@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import torch
@@ -36,10 +35,10 @@ def invert(
     images = images.float()
     if solver == "multistep":
         timesteps = multistep.log_snr_timesteps(bars, steps, depth)
-        predict = _predictor(dae, images, z, timesteps)
+        predict = _predictor(dae, images, z, timesteps, solver)
         return multistep.invert(predict, images, list(bars[list(timesteps)]), callback=callback)
     timesteps, following = _ddim_timesteps(steps, depth)
-    predict = _predictor(dae, images, z, timesteps)
+    predict = _predictor(dae, images, z, timesteps, solver)
     end = 0.0 if following is None else float(bars[following])
     return reference.invert(predict, images, list(bars[list(timesteps)]), end, callback=callback)
 
@@ -59,12 +58,12 @@ def render(
     x = x_T.float()
     if solver == "multistep":
         timesteps = multistep.log_snr_timesteps(bars, steps, depth)
-        predict = _predictor(dae, x, z, timesteps)
+        predict = _predictor(dae, x, z, timesteps, solver)
         return multistep.render(predict, x, list(bars[list(timesteps)]), callback=callback)
     timesteps, following = _ddim_timesteps(steps, depth)
     if following is not None:
         timesteps = (*timesteps, following)
-    predict = _predictor(dae, x, z, timesteps)
+    predict = _predictor(dae, x, z, timesteps, solver)
     return reference.render(predict, x, list(bars[list(timesteps)]), callback=callback)
 
 
@@ -78,24 +77,18 @@ def _ddim_timesteps(steps: int, depth: float) -> tuple[tuple[int, ...], int | No
 
 
 def _predictor(
-    dae: DiffusionAutoencoder, x: Tensor, z: Tensor, timesteps: Sequence[int]
+    dae: DiffusionAutoencoder, x: Tensor, z: Tensor, timesteps: Sequence[int], solver: Solver
 ) -> PredictNoise:
     """Bind the network to z and to the grid: both conditions are embedded here, once a solve."""
     levels = torch.tensor(timesteps, dtype=torch.float32, device=x.device)
-    with _precision(dae, x):
+    with dae.precision(x, solver):
         # One by one: embedding all at once rounds otherwise than the reference, which a badly
         # conditioned network amplifies.
         times = [dae.network.time_modulations(level) for level in levels.split(1)]
         z_modulations = dae.network.z_modulations(z)
 
     def predict(x: Tensor, i: int) -> Tensor:
-        with _precision(dae, x):
+        with dae.precision(x, solver):
             return dae.predict(x, times[i], z_modulations).float()
 
     return predict
-
-
-def _precision(dae: DiffusionAutoencoder, x: Tensor) -> AbstractContextManager[object]:
-    if dae.autocast_dtype is None:
-        return nullcontext()
-    return torch.autocast(x.device.type, dtype=dae.autocast_dtype)
