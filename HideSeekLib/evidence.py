@@ -11,9 +11,13 @@ from vtk.util import numpy_support
 
 from .geometry import to_vtk
 from .results import Evidence
+from .terminology import POLARITY_COLORS
 
 # What stands in slices that were not edited, where edited ones lie on both sides of them.
 _AIR_HU = -1024.0
+_COLORS = "HideSeek.DifferenceColors"
+# Differences below this part of the window's reach (60 HU of 300) are not shown.
+_QUIET = 0.2
 
 
 def right_handed(
@@ -60,11 +64,36 @@ def show(node: Any, ct_node: Any, unit: str, difference: bool) -> None:
         reach = 300.0 if unit == "HU" else max(abs(low), abs(high), 1e-6)
         display.AutoWindowLevelOff()
         display.SetWindowLevelMinMax(-reach, reach)
+        display.SetAndObserveColorNodeID(difference_colors(node.GetScene()).GetID())
     elif (
         unit == "HU" and ct_display is not None and ct_display.IsA("vtkMRMLScalarVolumeDisplayNode")
     ):
         display.AutoWindowLevelOff()
         display.SetWindowLevel(ct_display.GetWindow(), ct_display.GetLevel())
+
+
+def difference_colors(scene: Any) -> Any:
+    """Colour table of difference volumes, one for the scene: blue, through transparent, to red.
+
+    Red is bone restored (lytic), blue is bone taken away (blastic), as everywhere else.
+    """
+    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLColorTableNode")):
+        node = scene.GetNthNodeByClass(index, "vtkMRMLColorTableNode")
+        if node.GetAttribute(_COLORS):
+            return node
+    node = scene.AddNewNodeByClass("vtkMRMLColorTableNode", "HideSeek difference")
+    node.SetAttribute(_COLORS, "1")
+    node.SetTypeToUser()
+    node.SetNumberOfColors(256)
+    for index in range(256):
+        strength = abs(index - 127.5) / 127.5
+        polarity = "lytic" if index > 127 else "blastic"
+        name = f"{(index - 127.5) / 127.5:+.2f}"
+        # Slice views show a colour wholly or not at all, so strength is told by saturation.
+        vivid = min(1.0, 1.6 * strength)
+        color = [vivid * part + (1 - vivid) * 0.55 for part in POLARITY_COLORS[polarity]]
+        node.SetColor(index, name, *color, 0.0 if strength < _QUIET else 1.0)
+    return node
 
 
 def put(healthy_node: Any, difference_node: Any, ct_node: Any, evidence: Evidence) -> None:

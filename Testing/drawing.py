@@ -62,7 +62,7 @@ def _evidence(case: Any, row: Any, view: SliceView) -> np.ndarray:
     case.lesions.GetDisplayNode().SetVisibility(False)
     views.fade(case, level, 1.0)
     healthy = view.render()
-    views.show_difference(case, level, True, 1.0)
+    views.show_difference(case, level, True, 0.8)
     difference = view.render()
     views.show_difference(case, level, False)
     case.lesions.GetDisplayNode().SetVisibility(True)

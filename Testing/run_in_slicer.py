@@ -2,10 +2,10 @@
 
     Slicer --python-script Testing/run_in_slicer.py
 
-Needs the HideSeek module in Slicer's module paths and a Python with the backend (set on the module's
-set-up page, or in the environment variable HIDESEEK_PYTHON). Prints one line a step and what to
-look at with one's own eyes; the exit code is 0 when every step passed. Slicer's test driver runs the
-same class as a unit test.
+Needs the HideSeek module in Slicer's module paths and a Python with the backend (set on the
+module's set-up page, or in the environment variable HIDESEEK_PYTHON). Prints one line a step and
+what to look at with one's own eyes; the exit code is 0 when every step passed. Slicer's test driver
+runs the same class as a unit test.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ class _View:
 
 
 class SliceView(_View):
-    """One slice view. name: "Red", "Yellow" or "Green"; orientation: "Axial", "Sagittal", "Coronal"."""
+    """One slice view. name: "Red" and so on; orientation: "Axial", "Sagittal" or "Coronal"."""
 
     def __init__(
         self, app: Any, name: str, orientation: str, size: tuple[int, int] = (400, 400)

@@ -19,7 +19,7 @@ SHAPE = (150, 140, 90)
 
 
 def spine(scene, affine, shape=SHAPE, place=(75, 60, 45)):
-    """A vertebra of two boxes (body in front, process behind) on a CT whose voxels name their index."""
+    """A vertebra of two boxes (body, process behind it) on a CT whose voxels name their index."""
     i, j, k = np.indices(shape)
     ct = add_ct(scene, (7 * i + 3 * j - 5 * k).astype(np.int16), affine)
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
@@ -79,7 +79,7 @@ def test_segmentation_on_another_grid_and_under_a_transform(scene):
     mask[inside] = whole[tuple(at[inside].T)]
     node = add_segmentation(scene, other, {"L1": ("L1", mask.reshape(100, 100, 90))})
     block = cut_block(ct, node, "L1", "L1")
-    where = tuple(slice(o, o + n) for o, n in zip(block.origin_ijk, block.ct.shape))
+    where = tuple(slice(o, o + n) for o, n in zip(block.origin_ijk, block.ct.shape, strict=True))
     overlap = (
         2
         * (block.vertebra.astype(bool) & whole[where]).sum()
@@ -108,7 +108,9 @@ def test_body_segmentations_of_both_kinds(scene):
     )
     for bodies in (by_level, in_one):
         (block,) = iter_blocks(ct, node, body_node=bodies)
-        where = tuple(slice(o, o + n) for o, n in zip(block.origin_ijk, block.ct.shape))
+        where = tuple(
+            slice(o, o + n) for o, n in zip(block.origin_ijk, block.ct.shape, strict=True)
+        )
         assert np.array_equal(block.body.astype(bool), body[where])
     strange = add_segmentation(scene, ct, {"x": ("aorta", body)}, "strange")
     with pytest.raises(InputError, match="no body for L1"):

@@ -132,7 +132,7 @@ def test_every_sct_code_gives_its_level(scene):
 
 def test_region_of_a_bone_counts_and_that_of_a_tumour_does_not():
     bone = "ctx~SCT^123037004^Anatomical Structure~SCT^51282000^Vertebra~^^~reg~SCT^7610001^T10~^^"
-    mass = "ctx~SCT^49755003^Morphologically Altered Structure~SCT^4147007^Mass~^^~reg~SCT^7610001^T10~^^"
+    mass = "ctx~SCT^49755003^Altered~SCT^4147007^Mass~^^~reg~SCT^7610001^T10~^^"
     assert terminology.level_of_entry(bone) == "T10"
     assert terminology.level_of_entry(mass) is None
     assert terminology.level_of_entry(terminology.lesion_entry("T10", "lytic")) is None

@@ -15,8 +15,8 @@ from HideSeekLib.review import HISTORY, Decision, Filters, Review
 
 def candidate(level, number, delta, polarity="lytic", kept=None, volume=100.0):
     return Candidate(
-        level, number, polarity, delta, delta >= 0.5 if kept is None else kept, 0.5, (32,), 10, volume,
-        100.0, (0.0, 0.0, 0.0),
+        level, number, polarity, delta, delta >= 0.5 if kept is None else kept, 0.5, (32,), 10,
+        volume, 100.0, (0.0, 0.0, 0.0),
     )  # fmt: skip
 
 

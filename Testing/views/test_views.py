@@ -14,7 +14,7 @@ import slicer
 from scene_helpers import add_ct, add_segmentation
 from slicer_views import SliceView, ThreeDView, can_render
 
-from HideSeekLib import lesions_view, pick, views
+from HideSeekLib import arrays, lesions_view, pick, views
 from HideSeekLib import scene as case_scene
 from HideSeekLib.blocks import block_from_body
 from HideSeekLib.errors import InputError, NodeGone, SceneError
@@ -149,6 +149,24 @@ def test_fade_flicker_and_difference(room):
     assert np.array_equal(room.colour_at(view, evidence_point), ct_only)
     with pytest.raises(SceneError, match="L1"):
         views.fade(room.case, "L1", 0.5)
+
+
+def test_the_difference_is_red_where_bone_is_restored_and_blue_where_it_is_taken(room):
+    message = replies.vertebra_reply("T12", (30, 30, 34), {}, AFFINE, evidence=True)
+    difference = np.zeros((64, 64, 3), np.float32)
+    difference[20:30, 30:34], difference[40:50, 30:34] = 250, -250
+    message["evidence"]["difference"] = arrays.encode(difference)
+    room.case.add_vertebra(message)
+    crop = np.array(message["evidence"]["affine"])
+    view = room.views["Yellow"]
+    places = (("red", 25), ("none", 35), ("blue", 45))
+    points = {name: tuple((crop @ [p, 32, 31, 1])[:3]) for name, p in places}
+    views.jump_to(points["none"])
+    before = room.colour_at(view, points["none"])
+    views.show_difference(room.case, "T12", True)
+    assert is_red(room.colour_at(view, points["red"]))
+    assert is_blue(room.colour_at(view, points["blue"]))
+    assert np.abs(room.colour_at(view, points["none"]).astype(int) - before).max() < 12
 
 
 def evidence_centre(case):
