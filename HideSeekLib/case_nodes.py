@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from . import folders
+from .errors import SceneError
 from .geometry import in_scene, need
 from .i18n import _
 from .record import Record
@@ -82,3 +84,28 @@ class CaseNodes:
     def lesion_segments_node(self) -> Any:
         """The segmentation with one segment per candidate, or None when it was not asked for."""
         return self._reference("perLesion")
+
+    def _evidence_node(self, kind: str, level: str, title: str) -> Any:
+        return self._node(
+            f"{kind}.{level}",
+            "vtkMRMLScalarVolumeNode",
+            title.replace("{level}", level),
+            _("Evidence"),
+        )
+
+    def _stored(self) -> dict[str, Any]:
+        text = self.node.GetText()
+        if not text:
+            return {}
+        try:
+            return dict(json.loads(text))
+        except ValueError as error:
+            raise SceneError(
+                _("The stored review of '{name}' cannot be read: {error}").format(
+                    name=self.node.GetName(), error=error
+                )
+            ) from error
+
+    def _save_record(self) -> None:
+        node = self._node("record", "vtkMRMLTextNode", _("{case} record"))
+        node.SetText(self.record.dumps())

@@ -279,14 +279,6 @@ class Case(CaseNodes):
                     ).format(number=number, level=reply.level)
                 )
 
-    def _evidence_node(self, kind: str, level: str, title: str) -> Any:
-        return self._node(
-            f"{kind}.{level}",
-            "vtkMRMLScalarVolumeNode",
-            title.replace("{level}", level),
-            _("Evidence"),
-        )
-
     def _put_candidates(self, reply: VertebraReply) -> None:
         tau = reply.options.get("tau")
         self.review.set_candidates(
@@ -405,23 +397,6 @@ class Case(CaseNodes):
         )
 
     # -- saving ---------------------------------------------------------------------------------
-    def _stored(self) -> dict[str, Any]:
-        text = self.node.GetText()
-        if not text:
-            return {}
-        try:
-            return dict(json.loads(text))
-        except ValueError as error:
-            raise SceneError(
-                _("The stored review of '{name}' cannot be read: {error}").format(
-                    name=self.node.GetName(), error=error
-                )
-            ) from error
-
-    def _save_record(self) -> None:
-        node = self._node("record", "vtkMRMLTextNode", _("{case} record"))
-        node.SetText(self.record.dumps())
-
     def _save_review(self) -> None:
         need(self.node, _("The HideSeek case"))
         if self._segments is not None:

@@ -8,6 +8,7 @@ Runs the same HideSeekLib code as the panel, on slicer-core, with the real worke
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import sys
 from pathlib import Path
@@ -82,6 +83,21 @@ def options_of(case_folder: Path | None, slices: str) -> dict[str, Any]:
     return options
 
 
+def compare_volumes(case: Any, table: Path) -> str:
+    """Say how the scene's volumes compare with those of the command line's table."""
+    if not table.is_file():
+        return f"note: {table} is not there to compare with"
+    ours = {row.level: row for row in case.vertebra_rows()}
+    worst = 0.0
+    with table.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            mine = ours.get(row["vertebra"])
+            for name in ("lytic_volume_mm3", "blastic_volume_mm3"):
+                if mine is not None and row[name]:
+                    worst = max(worst, abs(getattr(mine, name) - float(row[name])))
+    return f"Volumes differ from the command line's by at most {worst:.1f} mm³"
+
+
 def main() -> int:
     """Make the scene and the pictures; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -89,7 +105,9 @@ def main() -> int:
     parser.add_argument("--vertebrae", type=Path, required=True)
     parser.add_argument("--labels", default="verse", help="scheme of the vertebra labels")
     parser.add_argument("--case", type=Path, help="result folder of `hideseek segment`")
-    parser.add_argument("--slices", choices=("central", "all"), default="central")
+    parser.add_argument(
+        "--slices", choices=("central", "all"), default="central", help="unless --case says"
+    )
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -126,6 +144,8 @@ def main() -> int:
         print(
             f"  {row.key:8} {row.polarity:8} Δ {row.delta:5.2f}  {row.volume_mm3:7.0f} mm³  {kept}"
         )
+    if arguments.case is not None:
+        print(compare_volumes(case, arguments.case / "vertebrae.csv"))
     pictures = draw_case(app, case, arguments.out)
     data = arguments.out / "scene"
     data.mkdir(exist_ok=True)

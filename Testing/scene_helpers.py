@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import replies
 import slicer
 import slicer.util
+import vtk
 
-from HideSeekLib.geometry import to_vtk
+from HideSeekLib import arrays
+from HideSeekLib import scene as case_scene
+from HideSeekLib.geometry import to_numpy, to_vtk
 
 
 def add_ct(
@@ -61,3 +65,49 @@ def save_and_reopen(app: Any, folder: Path) -> Any:
     if not fresh.scene.ReadFromMRB(str(path)):
         raise RuntimeError(f"could not read {path}")
     return fresh
+
+
+def to_numpy_affine(node):
+    matrix = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    return to_numpy(matrix)
+
+
+CASE_SHAPE = (90, 80, 60)
+CASE_GRIDS = {
+    "oblique anisotropic": replies.ct_affine(),
+    "oblique, fine, not flipped": replies.ct_affine((0.4, 0.4, 0.9), turn=-0.35, flip=False),
+    "axis-aligned": replies.ct_affine((1.0, 1.0, 1.0), turn=0.0),
+}
+
+
+def make_case(scene, affine, levels=("T10",), **kwargs):
+    ct = add_ct(
+        scene,
+        np.full(CASE_SHAPE, 50, np.int16) + np.arange(CASE_SHAPE[0], dtype=np.int16)[:, None, None],
+        affine,
+    )
+    masks = {}
+    for n, level in enumerate(levels):
+        mask = np.zeros(CASE_SHAPE, bool)
+        mask[10:70, 10:60, 5 + 12 * n : 15 + 12 * n] = True
+        masks[f"vertebrae_{level}"] = (f"{level} vertebra", mask)
+    segmentation = add_segmentation(scene, ct, masks)
+    case = case_scene.begin_run(
+        ct,
+        segmentation,
+        model={"name": "bundled", "hash": "abc"},
+        options={"tau": 0.5},
+        levels=levels,
+        **kwargs,
+    )
+    return ct, segmentation, case
+
+
+def expected_mask(reply_message, numbers):
+    labels = arrays.decode(reply_message["block_labels"])
+    out = np.zeros(CASE_SHAPE, bool)
+    i, j, k = reply_message["block_origin_ijk"]
+    a, b, c = labels.shape
+    out[i : i + a, j : j + b, k : k + c] = np.isin(labels, numbers)
+    return out

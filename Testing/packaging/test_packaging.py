@@ -143,11 +143,11 @@ def test_only_the_standard_library_slicer_and_numpy_at_file_scope():
 
 
 def test_the_scene_side_knows_no_qt():
-    scene_side = (
+    scene_side = (  # one name a line would fill the page
         "arrays blocks case_nodes case_rows errors evidence export folders geometry grid grow i18n lesion_segments "
         "lesions_view levels nifti pick record results review sample_data scene segments tables "
         "terminology vertebrae views"
-    ).split()  # noqa: SIM905 (one line a name would fill the page)
+    ).split()  # noqa: SIM905
     for name in scene_side:
         tree = ast.parse((ROOT / "HideSeekLib" / f"{name}.py").read_text(encoding="utf-8"))
         imported = {
