@@ -30,14 +30,17 @@ class HideSeek(ScriptedLoadableModule):
         parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
         parent.dependencies = []
         parent.contributors = [_("The HideSeek contributors")]
-        parent.helpText = _(
-            "Finds candidates for lytic and blastic metastases in vertebrae on CT: a diffusion "
-            "autoencoder makes a healthy edit of a vertebra, what changed gives candidates, and "
-            "Hide-and-Seek Attribution scores each of them (Δ).<br>"
-            "Choose a CT and a vertebra segmentation, screen all levels or pick one in a slice "
-            "view, then review the candidates and export the lesions.<br>"
-            "<b>Research use only. Not cleared for diagnosis.</b>"
-        ) + self.getDefaultModuleDocumentationLink()
+        parent.helpText = (
+            _(
+                "Finds candidates for lytic and blastic metastases in vertebrae on CT: a diffusion "
+                "autoencoder makes a healthy edit of a vertebra, what changed gives candidates, "
+                "and Hide-and-Seek Attribution scores each of them (Δ).<br>"
+                "Choose a CT and a vertebra segmentation, screen all levels or pick one in a slice "
+                "view, then review the candidates and export the lesions.<br>"
+                "<b>Research use only. Not cleared for diagnosis.</b>"
+            )
+            + self.getDefaultModuleDocumentationLink()
+        )
         parent.acknowledgementText = _(
             "The method follows Atad et al., Hide-and-Seek Attribution (2025), on diffusion "
             "autoencoders by Preechakul et al. (2022)."
@@ -67,9 +70,7 @@ class HideSeekWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from HideSeekLib.widget import HideSeekPanel
 
         self.logic = HideSeekLogic()
-        self.panel = HideSeekPanel(
-            self.resourcePath("UI/HideSeek.ui"), self.logic.parameterNode
-        )
+        self.panel = HideSeekPanel(self.resourcePath("UI/HideSeek.ui"), self.logic.parameterNode)
         self.layout.addWidget(self.panel.widget)
 
     def exit(self):

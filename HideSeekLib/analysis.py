@@ -11,85 +11,20 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from . import blocks as scene_blocks
 from . import scene
 from .errors import NodeGone, SceneError
 from .i18n import _
-from .worker_client import Failure, Request, WorkerClient
+from .jobs import Job
+from .worker_client import WorkerClient
+from .worker_request import Failure, Request
 
 log = logging.getLogger(__name__)
 
 BATCH_VOXELS = 60_000_000
 """Voxels sent in one request at most, so that a fine CT does not fill memory twice."""
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """The nodes of a case and what the user corrected about them."""
-
-    ct: Any
-    vertebrae: Any = None
-    bodies: Any = None
-    overrides: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class PickedBody:
-    """A body grown from a click: segment `segment_id` of `node` stands for `level`."""
-
-    node: Any
-    segment_id: str
-    level: str
-
-
-@dataclass
-class Job:
-    """One screening or one analysis.
-
-    kind: "screen" or "segment". state: "waiting", "model", "cutting", "running", "done",
-    "failed" or "cancelled". polarity: level -> "auto", "lytic", "blastic" or "both".
-    """
-
-    kind: str
-    inputs: Inputs
-    levels: tuple[str, ...]
-    polarity: Mapping[str, str] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)
-    body: PickedBody | None = None
-    state: str = "waiting"
-    case: Any = None
-    finished: list[str] = field(default_factory=list)
-    vertebra: str = ""
-    stage: str = ""
-    sent: int = 0  # vertebrae in the request that runs
-    before: int = 0  # vertebrae finished before that request
-    request_share: float = 0.0  # how far that request is, 0 to 1
-    request_seconds_left: float | None = None
-    started: float = 0.0
-    problem: str = ""
-    ct_id: str = ""
-
-    def progress(self) -> float:
-        """Return the finished part of the job, 0 to 1."""
-        done = max(len(self.finished), self.before + self.sent * self.request_share)
-        return min(1.0, done / max(1, len(self.levels)))
-
-    def vertebra_share(self) -> float:
-        """Return how far the vertebra at work is, 0 to 1."""
-        share = self.before + self.sent * self.request_share - len(self.finished)
-        return min(1.0, max(0.0, share))
-
-    def seconds_left(self, now: float) -> float | None:
-        """Return the estimated seconds to the end, None while there is nothing to judge by."""
-        if self.before + self.sent == len(self.levels) and self.request_seconds_left is not None:
-            return max(0.0, self.request_seconds_left)
-        done = self.progress()
-        if done < 0.02 or not self.started:
-            return None
-        return (now - self.started) * (1.0 - done) / done
 
 
 class Analysis:
@@ -221,9 +156,7 @@ class Analysis:
             groups.setdefault(job.polarity.get(level, "auto"), []).append(level)
         return [(polarity, tuple(levels)) for polarity, levels in groups.items()]
 
-    def _load_model(
-        self, then: Callable[[], Any], on_failure: Callable[[Failure], None]
-    ) -> None:
+    def _load_model(self, then: Callable[[], Any], on_failure: Callable[[Failure], None]) -> None:
         wanted = self.wanted_model
 
         def loaded(result: dict[str, Any]) -> None:
@@ -233,10 +166,14 @@ class Analysis:
             then()
 
         model, device = wanted
-        self._request = self.client.submit(Request(
-            "load_model", {"model": model, "device": device},
-            on_result=loaded, on_failure=on_failure,
-        ))
+        self._request = self.client.submit(
+            Request(
+                "load_model",
+                {"model": model, "device": device},
+                on_result=loaded,
+                on_failure=on_failure,
+            )
+        )
 
     def _open_case(self) -> None:
         job = self._running()
@@ -245,8 +182,12 @@ class Analysis:
             raise NodeGone(_("The CT was removed from the scene."))
         model = {key: self.model.get(key) for key in ("name", "hash", "device")}
         job.case = scene.begin_run(
-            inputs.ct, inputs.vertebrae, model=model, options=dict(job.options),
-            levels=job.levels if job.kind == "segment" else (), body_node=inputs.bodies,
+            inputs.ct,
+            inputs.vertebrae,
+            model=model,
+            options=dict(job.options),
+            levels=job.levels if job.kind == "segment" else (),
+            body_node=inputs.bodies,
             overrides=dict(inputs.overrides),
         )
         self._next_batch()
@@ -267,11 +208,22 @@ class Analysis:
     def _blocks(job: Job, levels: tuple[str, ...]) -> Iterator[Any]:
         inputs = job.inputs
         if job.body is not None:
-            return iter([scene_blocks.block_from_body(
-                inputs.ct, job.body.node, job.body.segment_id, job.body.level)])
-        return iter(scene_blocks.iter_blocks(
-            inputs.ct, inputs.vertebrae, levels, body_node=inputs.bodies,
-            overrides=dict(inputs.overrides)))
+            return iter(
+                [
+                    scene_blocks.block_from_body(
+                        inputs.ct, job.body.node, job.body.segment_id, job.body.level
+                    )
+                ]
+            )
+        return iter(
+            scene_blocks.iter_blocks(
+                inputs.ct,
+                inputs.vertebrae,
+                levels,
+                body_node=inputs.bodies,
+                overrides=dict(inputs.overrides),
+            )
+        )
 
     def _cut_one(self) -> None:
         assert self._cutter is not None
@@ -303,13 +255,16 @@ class Analysis:
         job.request_share, job.request_seconds_left = 0.0, None
         self._cut, self._cut_voxels = [], 0
         job.state = "running"
-        self._request = self.client.submit(Request(
-            job.kind, params,
-            on_result=lambda result: self._guarded(lambda: self._sent_done(job, result)),
-            on_failure=self._failed,
-            on_vertebra=lambda reply: self._guarded(lambda: self._place(job, reply)),
-            on_progress=lambda message: self._show_progress(job, message),
-        ))
+        self._request = self.client.submit(
+            Request(
+                job.kind,
+                params,
+                on_result=lambda result: self._guarded(lambda: self._sent_done(job, result)),
+                on_failure=self._failed,
+                on_vertebra=lambda reply: self._guarded(lambda: self._place(job, reply)),
+                on_progress=lambda message: self._show_progress(job, message),
+            )
+        )
         self._changed()
 
     def _sent_done(self, job: Job, result: dict[str, Any]) -> None:
@@ -360,8 +315,9 @@ class Analysis:
             self._stop_running("failed", str(error), drop=True)
         except Exception as error:  # a defect must still leave the panel usable
             log.exception("A step of the analysis failed")
-            self._stop_running("failed", _("Unexpected problem: {error}").format(error=error),
-                               drop=True)
+            self._stop_running(
+                "failed", _("Unexpected problem: {error}").format(error=error), drop=True
+            )
 
     def _failed(self, failure: Failure) -> None:
         if self.job is None:
@@ -398,4 +354,3 @@ class Analysis:
         if self.on_job_end is not None:
             self.on_job_end(job)
         self._changed()
-

@@ -107,12 +107,16 @@ def missing_requirements(facts: Mapping[str, Any], copy: Path | None = None) -> 
 def checks(facts: Mapping[str, Any] | None, settings: BackendSettings) -> list[Check]:
     """Return one check per item, in the order in which they should be repaired."""
     titles = {
-        "python": _("Python"), "torch": _("PyTorch"), "backend": _("Backend"), "gpu": _("GPU"),
-        "memory": _("Memory"), "disk": _("Disk"), "model": _("Model"),
+        "python": _("Python"),
+        "torch": _("PyTorch"),
+        "backend": _("Backend"),
+        "gpu": _("GPU"),
+        "memory": _("Memory"),
+        "disk": _("Disk"),
+        "model": _("Model"),
     }
     if facts is None:
-        return [Check(key, title, "unknown", _("not checked yet"))
-                for key, title in titles.items()]
+        return [Check(key, title, "unknown", _("not checked yet")) for key, title in titles.items()]
     install = "" if settings.remote() else _("Install")
     return [
         Check("python", titles["python"], *_python(facts)),
@@ -127,8 +131,10 @@ def checks(facts: Mapping[str, Any] | None, settings: BackendSettings) -> list[C
 
 def failed_checks(reason: str) -> list[Check]:
     """Return the checks for a Python that could not be asked."""
-    return [Check("python", _("Python"), "missing", reason),
-            *(c for c in checks(None, BackendSettings()) if c.key != "python")]
+    return [
+        Check("python", _("Python"), "missing", reason),
+        *(c for c in checks(None, BackendSettings()) if c.key != "python"),
+    ]
 
 
 def _python(facts: Mapping[str, Any]) -> tuple[str, str]:
@@ -207,8 +213,14 @@ def _model(title: str, facts: Mapping[str, Any], settings: BackendSettings) -> C
     if not backend:
         return Check("model", title, "unknown", _("needs the backend"))
     if settings.model == "bundled" and not backend.get("bundled"):
-        return Check("model", title, "missing", _("the bundled model is not in this backend"),
-                     "backend" if not settings.remote() else "", _("Repair"))
+        return Check(
+            "model",
+            title,
+            "missing",
+            _("the bundled model is not in this backend"),
+            "backend" if not settings.remote() else "",
+            _("Repair"),
+        )
     return Check("model", title, "ok", settings.model + " · " + _("verified by hash when loaded"))
 
 
@@ -249,8 +261,9 @@ def copy_for_build(copy: Path) -> Path:
     pip writes beside the sources while it builds, and an installed extension may be read-only.
     """
     target = Path(tempfile.mkdtemp(prefix="hideseek-backend-")) / "hideseek_backend"
-    shutil.copytree(copy, target, ignore=shutil.ignore_patterns(
-        "__pycache__", "tests", "build", "*.egg-info"))
+    shutil.copytree(
+        copy, target, ignore=shutil.ignore_patterns("__pycache__", "tests", "build", "*.egg-info")
+    )
     return target
 
 
@@ -267,16 +280,20 @@ def backend_steps(facts: Mapping[str, Any], source: Path, *, offline: bool) -> l
         if wheels.is_dir():
             where += ["--find-links", str(wheels)]
         steps.append([*where, *missing])
-    steps.append(["--no-deps", "--no-index", "--no-build-isolation", "--force-reinstall",
-                  str(source)])
+    steps.append(
+        ["--no-deps", "--no-index", "--no-build-isolation", "--force-reinstall", str(source)]
+    )
     return steps
 
 
 def torch_arguments(install: Any) -> dict[str, Any]:
     """Return the keyword arguments that this version of installTorch takes; it changed often."""
     known = inspect.signature(install).parameters
-    wanted = {"askConfirmation": True, "confirm": True,
-              "torchVersionRequirement": TORCH_REQUIREMENT}
+    wanted = {
+        "askConfirmation": True,
+        "confirm": True,
+        "torchVersionRequirement": TORCH_REQUIREMENT,
+    }
     return {name: value for name, value in wanted.items() if name in known}
 
 

@@ -102,8 +102,11 @@ class BackendSettings:
         if not isinstance(stored, dict):
             stored = {}
         names = {f.name: f.type for f in fields(cls)}
-        known = {k: v for k, v in stored.items()
-                 if k in names and isinstance(v, bool if k == "offline" else str)}
+        known = {
+            k: v
+            for k, v in stored.items()
+            if k in names and isinstance(v, bool if k == "offline" else str)
+        }
         return cls(**known)
 
     def store(self, settings: Any) -> None:

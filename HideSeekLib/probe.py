@@ -57,7 +57,7 @@ def torch_facts():
     try:
         import torch
     except Exception as error:  # a broken library fails in many ways, and each is worth telling
-        return {"error": "%s: %s" % (type(error).__name__, error)}
+        return {"error": f"{type(error).__name__}: {error}"}
     facts = {"version": torch.__version__, "gpus": []}
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
@@ -70,7 +70,9 @@ def torch_facts():
 
 def backend_facts():
     """Return version, place and models of the backend, or why it cannot be used."""
-    if importlib.util.find_spec("hideseek_backend") is None:
+    spec = importlib.util.find_spec("hideseek_backend")
+    if spec is None or spec.origin is None:
+        # Without an origin it is only a folder of that name, such as the extension's own copy.
         return {}
     facts = {"version": version("hideseek-backend"), "models": []}
     try:
@@ -80,9 +82,10 @@ def backend_facts():
         facts["place"] = places[0] if places else None
         bundled = os.path.join(places[0], "models", "bundled") if places else ""
         facts["bundled"] = bool(bundled) and any(
-            "spec.json" in files for _, _, files in os.walk(bundled))
+            "spec.json" in files for _, _, files in os.walk(bundled)
+        )
     except Exception as error:  # the same: whatever it is, the page must show it
-        facts["error"] = "%s: %s" % (type(error).__name__, error)
+        facts["error"] = f"{type(error).__name__}: {error}"
     return facts
 
 
@@ -93,15 +96,17 @@ def main(names):
         "python": platform.python_version(),
         "executable": sys.executable,
         "packages": {name: version(name) for name in names},
-        "importable": {name: importlib.util.find_spec(name) is not None
-                       for name in ("torch", "numpy", "scipy", "SimpleITK")},
+        "importable": {
+            name: importlib.util.find_spec(name) is not None
+            for name in ("torch", "numpy", "scipy", "SimpleITK")
+        },
         "torch": torch_facts(),
         "backend": backend_facts(),
         "memory": {"total": total, "available": available},
         "disk": shutil.disk_usage(os.path.expanduser("~")).free,
         "pip": importlib.util.find_spec("pip") is not None,
     }
-    print(MARK + json.dumps(facts), flush=True)
+    sys.stdout.write(MARK + json.dumps(facts) + "\n")
 
 
 main(json.loads(NAMES))  # noqa: F821 (written above this line by the sender)

@@ -58,10 +58,15 @@ def vertebra_message(case: Any, reply: VertebraReply) -> dict[str, Any]:
         "phenotype": reply.phenotype,
         "candidates": [
             {
-                "vertebra": c.vertebra, "candidate": c.number, "polarity": c.polarity,
-                "delta": c.delta if math.isfinite(c.delta) else 0.0, "kept": review.kept(c.key),
-                "p_hide": c.p_hide if math.isfinite(c.p_hide) else 0.0, "slices": list(c.slices),
-                "area_px": c.area_px, "volume_mm3": c.volume_mm3,
+                "vertebra": c.vertebra,
+                "candidate": c.number,
+                "polarity": c.polarity,
+                "delta": c.delta if math.isfinite(c.delta) else 0.0,
+                "kept": review.kept(c.key),
+                "p_hide": c.p_hide if math.isfinite(c.p_hide) else 0.0,
+                "slices": list(c.slices),
+                "area_px": c.area_px,
+                "volume_mm3": c.volume_mm3,
                 "mean_hu": c.mean_hu if math.isfinite(c.mean_hu) else 0.0,
                 "centroid_ras": list(c.centroid_ras),
             }

@@ -15,9 +15,10 @@ import slicer
 import slicer.util
 
 from . import scene, vertebrae, views
-from .analysis import Analysis, Job, PickedBody
+from .analysis import Analysis
 from .errors import SceneError
 from .i18n import _
+from .jobs import Job, PickedBody
 from .panel.environment_page import EnvironmentPage
 from .panel.export import ExportSection
 from .panel.inputs import InputsSection
@@ -26,8 +27,9 @@ from .panel.review import ReviewSection
 from .panel.run import RunSection
 from .panel.screening import ScreeningSection
 from .parameters import HideSeekParameterNode
-from .worker_client import Transport, WorkerClient
+from .worker_client import WorkerClient
 from .worker_process import QProcessTransport
+from .worker_request import Transport
 
 log = logging.getLogger(__name__)
 
@@ -138,9 +140,12 @@ class HideSeekPanel:
         settings = self.environment.settings
         self.analysis.wanted_model = (settings.model, settings.device)
         job = Job(
-            kind, inputs, levels,
+            kind,
+            inputs,
+            levels,
             polarity={level: self.screening.polarity_of(level) for level in levels}
-            if kind == "segment" else {},
+            if kind == "segment"
+            else {},
             options={"protocol": self.parameters.protocol.value},
             body=body,
         )
@@ -179,10 +184,14 @@ class HideSeekPanel:
 
     def _new_client(self) -> None:
         self.client = WorkerClient(
-            self._make_transport(self.environment.settings), on_log=self.environment.log)
+            self._make_transport(self.environment.settings), on_log=self.environment.log
+        )
         self.analysis = Analysis(
-            self.client, on_change=self._progressed, on_job_end=self._job_ended,
-            on_vertebra=self._vertebra_done)
+            self.client,
+            on_change=self._progressed,
+            on_job_end=self._job_ended,
+            on_vertebra=self._vertebra_done,
+        )
 
     def _tick(self) -> None:
         self.guarded(self.analysis.tick)
@@ -229,9 +238,9 @@ class HideSeekPanel:
         self._node_tags = []
         node = self.parameters.vertebrae
         if node is not None:
-            for event in (slicer.vtkSegmentation.SegmentAdded, slicer.vtkSegmentation.SegmentRemoved,
-                          slicer.vtkSegmentation.SegmentModified):
-                segmentation = node.GetSegmentation()
+            segmentation = node.GetSegmentation()
+            kinds = slicer.vtkSegmentation
+            for event in (kinds.SegmentAdded, kinds.SegmentRemoved, kinds.SegmentModified):
                 tag = segmentation.AddObserver(event, lambda *_: self.later_inputs())
                 self._node_tags.append((segmentation, tag))
 

@@ -11,9 +11,8 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from .worker_protocol import (
     PROTOCOL,
@@ -23,63 +22,9 @@ from .worker_protocol import (
     encode_line,
     encode_line_steps,
 )
+from .worker_request import Failure, Limits, Message, Request, Transport
 
 log = logging.getLogger(__name__)
-
-Message = dict[str, Any]
-
-
-class Transport(Protocol):
-    """What carries the bytes: starts the worker, writes to it, ends it with all its children."""
-
-    def start(self, client: WorkerClient) -> None:
-        """Start the worker; report through `client.bytes_received`, `.log_received`, `.exited`."""
-
-    def write(self, data: bytes) -> None:
-        """Queue bytes for the worker's standard input without waiting."""
-
-    def kill(self) -> None:
-        """End the worker and every process below it, without waiting."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Seconds the client waits before it stops believing in the worker."""
-
-    hello: float = 120.0  # importing torch from a cold network disk takes a minute
-    ping_every: float = 5.0
-    silence: float = 45.0  # without any word, while pinged, the worker is hung
-    cancel: float = 1.5  # then the worker is killed: the user was promised two seconds
-    step: float = 0.02  # work done in one tick
-    shutdown: float = 1.5
-    restarts: int = 2  # automatic restarts in a row for requests still waiting
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a request ended without a result; `code` as in the protocol, or "crashed", "silent"."""
-
-    code: str
-    message: str
-    remedy: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.message} {self.remedy}".strip()
-
-
-@dataclass
-class Request:
-    """One request and what to do with its answers; `on_failure` gets a Failure."""
-
-    method: str
-    params: Mapping[str, Any]
-    on_result: Callable[[Message], None] | None = None
-    on_failure: Callable[[Failure], None] | None = None
-    on_vertebra: Callable[[Message], None] | None = None
-    on_progress: Callable[[Message], None] | None = None
-    id: str = ""
-    cancelling_since: float | None = None
-    encoder: Generator[None, None, bytes] | None = field(default=None, repr=False)
 
 
 class WorkerClient:
@@ -218,9 +163,13 @@ class WorkerClient:
         if self.state == "stopped":
             return
         words = f" Its last words: {self._last_words}" if self._last_words else ""
-        self._end("crashed", f"The backend stopped unexpectedly ({reason}).{words}", again=True,
-                  remedy="The environment section has its log and can check what is missing.",
-                  running=False)
+        self._end(
+            "crashed",
+            f"The backend stopped unexpectedly ({reason}).{words}",
+            again=True,
+            remedy="The environment section has its log and can check what is missing.",
+            running=False,
+        )
 
     def tick(self) -> None:
         """Advance: read answers, encode the next request, watch the clock; returns quickly."""
@@ -375,17 +324,24 @@ class WorkerClient:
             if kind == "result":
                 self._call(active.on_result, message.get("result") or {})
             else:
-                self._fail(active, Failure(
-                    str(message.get("code", "internal")),
-                    str(message.get("message", "The backend reported an error.")),
-                    str(message.get("remedy") or ""),
-                ))
+                self._fail(
+                    active,
+                    Failure(
+                        str(message.get("code", "internal")),
+                        str(message.get("message", "The backend reported an error.")),
+                        str(message.get("remedy") or ""),
+                    ),
+                )
 
     def _watch_clock(self) -> None:
         now = self._clock()
         if self.state == "starting" and now - self._since > self.limits.hello:
-            self._end("silent", f"The backend did not start within {self.limits.hello:.0f} s.",
-                      again=False, remedy="Check the Python executable in the environment section.")
+            self._end(
+                "silent",
+                f"The backend did not start within {self.limits.hello:.0f} s.",
+                again=False,
+                remedy="Check the Python executable in the environment section.",
+            )
         elif self.state == "stopping" and now - self._since > self.limits.shutdown:
             self._transport.kill()
             self._forget_process()
@@ -395,8 +351,12 @@ class WorkerClient:
             if since is not None and now - since > self.limits.cancel:
                 self._end("cancelled", "Cancelled by the user.", again=True)
             elif now - self._heard > self.limits.silence:
-                self._end("silent", f"The backend said nothing for {self.limits.silence:.0f} s and "
-                          "was stopped.", again=True, remedy="Run again; it starts afresh.")
+                self._end(
+                    "silent",
+                    f"The backend said nothing for {self.limits.silence:.0f} s and was stopped.",
+                    again=True,
+                    remedy="Run again; it starts afresh.",
+                )
             elif now - self._pinged > self.limits.ping_every:
                 self._pinged = now
                 self._send("ping", {})

@@ -95,10 +95,13 @@ class QProcessTransport:
         # taken for the word of its successor.
         process.connect("readyReadStandardOutput()", lambda: self._read_output(process))
         process.connect("readyReadStandardError()", lambda: self._read_errors(process))
-        process.connect("finished(int,QProcess::ExitStatus)",
-                        lambda code, status: self._finished(process, code, status))
-        process.connect("errorOccurred(QProcess::ProcessError)",
-                        lambda error: self._failed(process, error))
+        process.connect(
+            "finished(int,QProcess::ExitStatus)",
+            lambda code, status: self._finished(process, code, status),
+        )
+        process.connect(
+            "errorOccurred(QProcess::ProcessError)", lambda error: self._failed(process, error)
+        )
         client.log_started(" ".join(command))
         process.start(command[0], command[1:])
 
@@ -159,9 +162,12 @@ def kill_tree(root: int) -> None:
     if root <= 0:
         return
     if os.name == "nt":
-        subprocess.Popen(["taskkill", "/PID", str(root), "/T", "/F"],
-                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                         creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0))
+        subprocess.Popen(
+            ["taskkill", "/PID", str(root), "/T", "/F"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )
         return
     for pid in [root, *descendants(root)]:
         try:
@@ -199,8 +205,9 @@ def _process_table() -> list[tuple[int, int]]:
             table.append((int(entry.name), int(stat.rpartition(")")[2].split()[1])))
         return table
     try:
-        listing = subprocess.run(["ps", "-axo", "pid=,ppid="], capture_output=True, text=True,
-                                 timeout=2, check=False).stdout
+        listing = subprocess.run(
+            ["ps", "-axo", "pid=,ppid="], capture_output=True, text=True, timeout=2, check=False
+        ).stdout
     except (OSError, subprocess.TimeoutExpired):
         log.warning("The processes below the worker could not be listed")
         return []

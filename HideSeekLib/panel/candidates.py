@@ -65,8 +65,7 @@ class CandidateTable:
 
     def selected(self) -> list[str]:
         """Return the keys of the selected rows, from top to bottom."""
-        return [tables.key_of(self.table.item(row, 0))
-                for row in tables.selected_rows(self.table)]
+        return [tables.key_of(self.table.item(row, 0)) for row in tables.selected_rows(self.table)]
 
     def current(self) -> str:
         """Return the key of the row with the focus, or of the first selected one."""
@@ -169,7 +168,7 @@ class CandidateTable:
             return
         here = self.current()
         start = shown.index(here) if here in shown else -1
-        order = shown[start + 1:] if forward else list(reversed(shown[:max(0, start)]))
+        order = shown[start + 1 :] if forward else list(reversed(shown[: max(0, start)]))
         for key in order:
             row = self._rows.get(key)
             if not undecided_only or (row is not None and not row.decision):
@@ -194,16 +193,28 @@ class CandidateTable:
     def _fill_filters(self) -> None:
         ui = self.ui
         tables.fill_combo(ui.filterVertebraCombo, [(_("All levels"), "")], "")
-        tables.fill_combo(ui.filterPolarityCombo, [
-            (_("All types"), ""), (_("Lytic"), "lytic"), (_("Blastic"), "blastic")], "")
-        tables.fill_combo(ui.filterStateCombo, [
-            (_("All"), ""), (_("Kept"), "kept"), (_("Dropped"), "dropped"),
-            (_("Undecided"), "undecided"), (_("Accepted"), "accepted"),
-            (_("Rejected"), "rejected")], "")
+        tables.fill_combo(
+            ui.filterPolarityCombo,
+            [(_("All types"), ""), (_("Lytic"), "lytic"), (_("Blastic"), "blastic")],
+            "",
+        )
+        tables.fill_combo(
+            ui.filterStateCombo,
+            [
+                (_("All"), ""),
+                (_("Kept"), "kept"),
+                (_("Dropped"), "dropped"),
+                (_("Undecided"), "undecided"),
+                (_("Accepted"), "accepted"),
+                (_("Rejected"), "rejected"),
+            ],
+            "",
+        )
 
     def _refresh_vertebra_filter(self) -> None:
-        present = [level for level in LEVELS
-                   if any(row.vertebra == level for row in self._rows.values())]
+        present = [
+            level for level in LEVELS if any(row.vertebra == level for row in self._rows.values())
+        ]
         combo = self.ui.filterVertebraCombo
         if [combo.itemData(i) for i in range(1, combo.count)] != present:
             entries = [(_("All levels"), ""), *((level, level) for level in present)]
@@ -216,18 +227,27 @@ class CandidateTable:
         self._plain = qt.QBrush(text)
         self._faint = qt.QBrush(tables.blend(table, text, 0.6))
         self._tints = {
-            (lytic, kept): qt.QBrush(tables.blend(
-                table, tables.RED if lytic else tables.BLUE, 0.35 if kept else 0.12))
-            for lytic in (True, False) for kept in (True, False)
+            (lytic, kept): qt.QBrush(
+                tables.blend(table, tables.RED if lytic else tables.BLUE, 0.35 if kept else 0.12)
+            )
+            for lytic in (True, False)
+            for kept in (True, False)
         }
 
     def _write(self, index: int, row: Any) -> None:
         table = self.table
         mark, colour = MARKS.get(row.decision, ("", ""))
         brush = self._faint if not row.kept else self._plain
-        texts = (mark, f"{row.vertebra} · {row.number}", polarity_text(row.polarity),
-                 f"{row.delta:.2f}", _("yes") if row.kept else _("no"),
-                 f"{row.volume_mm3:.0f}", f"{row.mean_hu:.0f}", row.reason)
+        texts = (
+            mark,
+            f"{row.vertebra} · {row.number}",
+            polarity_text(row.polarity),
+            f"{row.delta:.2f}",
+            _("yes") if row.kept else _("no"),
+            f"{row.volume_mm3:.0f}",
+            f"{row.mean_hu:.0f}",
+            row.reason,
+        )
         for column, text in enumerate(texts):
             item = table.item(index, column)
             if item is None:

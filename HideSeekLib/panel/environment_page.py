@@ -27,8 +27,12 @@ from . import tables
 if TYPE_CHECKING:
     from ..widget import HideSeekPanel
 
-MARKS = {"ok": ("✓", tables.GREEN), "warning": ("!", tables.AMBER), "missing": ("✗", tables.RED),
-         "unknown": ("?", tables.GREY)}
+MARKS = {
+    "ok": ("✓", tables.GREEN),
+    "warning": ("!", tables.AMBER),
+    "missing": ("✗", tables.RED),
+    "unknown": ("?", tables.GREY),
+}
 PROBE_TIMEOUT_MS = 120_000
 
 
@@ -129,9 +133,11 @@ class EnvironmentPage:
         self.facts = environment.parse_probe(output)
         if self.facts is None:
             last = problem or next(
-                (line for line in reversed(output.splitlines()) if line.strip()), "")
+                (line for line in reversed(output.splitlines()) if line.strip()), ""
+            )
             text = _("This Python cannot be used: {reason}").format(
-                reason=last or _("exit code {code}").format(code=code))
+                reason=last or _("exit code {code}").format(code=code)
+            )
             self.show(environment.failed_checks(text))
         else:
             self.show(environment.checks(self.facts, self.settings))
@@ -162,8 +168,11 @@ class EnvironmentPage:
             import PyTorchUtils
         except ModuleNotFoundError:
             slicer.util.infoDisplay(
-                _("PyTorch comes through the PyTorch extension. Install it in the Extensions "
-                  "Manager, restart Slicer, then press this button again."))
+                _(
+                    "PyTorch comes through the PyTorch extension. Install it in the Extensions "
+                    "Manager, restart Slicer, then press this button again."
+                )
+            )
             return
         install = PyTorchUtils.PyTorchUtilsLogic().installTorch
         self.say(_("Installing PyTorch …"))
@@ -184,13 +193,15 @@ class EnvironmentPage:
             self.say("⚠ " + str(error))
             return
         self._folders.append(source.parent)
-        self._pip(environment.backend_steps(
-            self.facts or {}, source, offline=self.settings.offline))
+        self._pip(
+            environment.backend_steps(self.facts or {}, source, offline=self.settings.offline)
+        )
 
     def _pip(self, steps: list[list[str]]) -> None:
         if not slicer.util.confirmOkCancelDisplay(
             _("This installs Python packages: {names}. Continue?").format(
-                names=", ".join(Path(step[-1]).name for step in steps))
+                names=", ".join(Path(step[-1]).name for step in steps)
+            )
         ):
             return
         self._set_busy(_("Installing …"))
@@ -265,8 +276,12 @@ class EnvironmentPage:
             self.say(_("Model imported and verified: {name}").format(name=name or last))
             self.check()
         else:
-            self.say("⚠ " + _("The model was not imported: {reason}").format(
-                reason=last or _("exit code {code}").format(code=code)))
+            self.say(
+                "⚠ "
+                + _("The model was not imported: {reason}").format(
+                    reason=last or _("exit code {code}").format(code=code)
+                )
+            )
 
     # --- inside ------------------------------------------------------------------------------
 
@@ -283,13 +298,14 @@ class EnvironmentPage:
     def _set_busy(self, text: str) -> None:
         self._busy = text
         self.ui.checkEnvironmentButton.text = text or _("Check now")
-        for button in (self.ui.checkEnvironmentButton, self.ui.importFolderButton,
-                       self.ui.importFileButton):
+        for button in (
+            self.ui.checkEnvironmentButton,
+            self.ui.importFolderButton,
+            self.ui.importFileButton,
+        ):
             button.enabled = not text
 
-    def _run(
-        self, arguments: list[str], given: str, done: Callable[[int, str, str], None]
-    ) -> None:
+    def _run(self, arguments: list[str], given: str, done: Callable[[int, str, str], None]) -> None:
         """Run the chosen Python with `arguments`; `done(code, output, problem)` comes once."""
         try:
             command = python_command(self.settings, arguments)
@@ -307,8 +323,11 @@ class EnvironmentPage:
             ended.append(True)
             timer.stop()
             text = b"".join(output).decode("utf-8", "replace")
-            self.log("\n".join(line for line in text.splitlines()
-                               if not line.startswith("hideseek-probe:")))
+            self.log(
+                "\n".join(
+                    line for line in text.splitlines() if not line.startswith("hideseek-probe:")
+                )
+            )
             # The slot of the process is still running: let go of it afterwards.
             qt.QTimer.singleShot(0, lambda: self._processes.remove(process))
             done(code, text, problem)
@@ -322,11 +341,17 @@ class EnvironmentPage:
         timer.setSingleShot(True)
         timer.connect("timeout()", too_long)
         process.connect("readyRead()", lambda: output.append(read_bytes(process.readAll())))
-        process.connect("finished(int,QProcess::ExitStatus)",
-                        lambda code, status: finish(int(code), ""))
-        process.connect("errorOccurred(QProcess::ProcessError)",
-                        lambda error: finish(1, _("the command was not found or may not be run"))
-                        if error == qt.QProcess.FailedToStart else None)
+        process.connect(
+            "finished(int,QProcess::ExitStatus)", lambda code, status: finish(int(code), "")
+        )
+        process.connect(
+            "errorOccurred(QProcess::ProcessError)",
+            lambda error: (
+                finish(1, _("the command was not found or may not be run"))
+                if error == qt.QProcess.FailedToStart
+                else None
+            ),
+        )
         self._processes.append(process)
         self.log("$ " + " ".join(command))
         process.start(command[0], command[1:])

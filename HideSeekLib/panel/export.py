@@ -12,7 +12,7 @@ import slicer
 from .. import export, report_message
 from ..errors import SceneError
 from ..i18n import _
-from ..worker_client import Failure
+from ..worker_request import Failure
 from . import tables
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ class ExportSection:
         self._written: list[str] = []
         self._problems: list[str] = []
         self._reporting = False
-        ui.exportFolder.currentPath = str(
-            slicer.app.userSettings().value(FOLDER_KEY, "") or "")
+        ui.exportFolder.currentPath = str(slicer.app.userSettings().value(FOLDER_KEY, "") or "")
         ui.exportFolder.connect("currentPathChanged(QString)", lambda path: self.refresh())
         for check in self._checks():
             check.connect("toggled(bool)", lambda on: self.refresh())
@@ -41,8 +40,7 @@ class ExportSection:
 
     def _checks(self) -> tuple[Any, ...]:
         ui = self.ui
-        return (ui.exportNrrdCheck, ui.exportNiftiCheck, ui.exportTablesCheck,
-                ui.exportReportCheck)
+        return (ui.exportNrrdCheck, ui.exportNiftiCheck, ui.exportTablesCheck, ui.exportReportCheck)
 
     def busy(self) -> bool:
         """Return whether files are being written."""
@@ -69,11 +67,15 @@ class ExportSection:
             return
         ui = self.ui
         self._written, self._problems, self._todo = [], [], []
-        formats = [name for check, name in ((ui.exportNrrdCheck, "seg.nrrd"),
-                                            (ui.exportNiftiCheck, "nii.gz")) if check.checked]
+        formats = [
+            name
+            for check, name in ((ui.exportNrrdCheck, "seg.nrrd"), (ui.exportNiftiCheck, "nii.gz"))
+            if check.checked
+        ]
         for name in formats:
             self._todo.append(
-                lambda name=name: export.export_lesions(case, folder, formats=(name,)))
+                lambda name=name: export.export_lesions(case, folder, formats=(name,))
+            )
         if ui.exportTablesCheck.checked:
             self._todo.append(lambda: export.export_tables(case, folder))
         if ui.exportReportCheck.checked:
@@ -120,8 +122,11 @@ class ExportSection:
             return
         lines = []
         if self._written:
-            lines.append(_("Written: {names}").format(
-                names=", ".join(Path(path).name for path in self._written)))
+            lines.append(
+                _("Written: {names}").format(
+                    names=", ".join(Path(path).name for path in self._written)
+                )
+            )
         lines += ["⚠ " + problem for problem in self._problems]
         self._say("\n".join(lines))
         self.refresh()

@@ -69,7 +69,8 @@ class FadingSection:
         there = case is not None and case.healthy(self._level) is not None
         self.ui.fadeSlider.enabled = self.ui.flickerButton.enabled = there
         self.ui.differenceCheck.enabled = (
-            case is not None and case.difference(self._level) is not None)
+            case is not None and case.difference(self._level) is not None
+        )
 
     def _fade(self, opacity: float) -> None:
         case = self._case()

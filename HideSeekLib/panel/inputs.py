@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .. import blocks, vertebrae
-from ..analysis import Inputs
 from ..errors import SceneError
 from ..i18n import _
+from ..jobs import Inputs
 from ..levels import LEVELS
 from . import tables
 
@@ -103,7 +103,8 @@ class InputsSection:
                 text = "⚠ " + _("No segment is known as a vertebra. Give the levels below.")
             else:
                 text = _("{n} vertebrae, {first} to {last}.").format(
-                    n=len(levels), first=levels[0], last=levels[-1])
+                    n=len(levels), first=levels[0], last=levels[-1]
+                )
                 doubtful = [m.name for m in self.matches if m.note and m.level]
                 if doubtful:
                     text += " ⚠ " + _("Check: {names}").format(names=", ".join(doubtful[:4]))
@@ -125,7 +126,8 @@ class InputsSection:
         overrides = dict(self.panel.parameters.levelOverrides)
         for row in tables.selected_rows(table):
             overrides[tables.key_of(table.item(row, 0))] = (
-                "" if chosen == NOT_A_VERTEBRA else chosen)
+                "" if chosen == NOT_A_VERTEBRA else chosen
+            )
         self._store(overrides)
 
     def _use_scheme(self) -> None:

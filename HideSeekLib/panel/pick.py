@@ -9,9 +9,9 @@ import qt
 import slicer
 
 from .. import pick
-from ..analysis import PickedBody
 from ..errors import SceneError
 from ..i18n import _
+from ..jobs import PickedBody
 from ..levels import LEVELS
 from . import tables
 
@@ -36,7 +36,8 @@ class PickSection:
         self._timer.setInterval(0)
         self._timer.connect("timeout()", lambda: panel.guarded(self._grow_step))
         tables.fill_combo(
-            ui.pickLevelCombo, [(_("choose"), ""), *((level, level) for level in LEVELS)], "")
+            ui.pickLevelCombo, [(_("choose"), ""), *((level, level) for level in LEVELS)], ""
+        )
         ui.pickButton.connect("toggled(bool)", self._toggled)
         ui.pickLevelCombo.connect("activated(int)", lambda index: self.refresh())
         ui.editBodyButton.connect("clicked()", self._edit_body)
@@ -66,8 +67,10 @@ class PickSection:
         if self._growing:
             text = _("Growing the body of {level} …").format(level=self._growing)
         elif body and self.body is not None:
-            text = _("{level}: check the outline in the slice views, correct it where needed, "
-                     "then analyse.").format(level=self.body.level)
+            text = _(
+                "{level}: check the outline in the slice views, correct it where needed, "
+                "then analyse."
+            ).format(level=self.body.level)
         elif level:
             text = _("Click the middle of the vertebral body of {level}.").format(level=level)
         else:

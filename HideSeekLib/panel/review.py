@@ -42,17 +42,20 @@ class ReviewSection:
         ui.reasonEdit.connect("returnPressed()", self._set_reason)
         ui.caseCombo.connect("activated(int)", lambda index: self._choose_case())
         ui.lesionSegmentsCheck.connect("toggled(bool)", self._lesion_segments)
-        self._shortcuts = [self._shortcut(keys, action) for keys, action in (
-            ("A", lambda: self.decide("accept")),
-            ("X", lambda: self.decide("reject")),
-            ("U", lambda: self.decide(None)),
-            ("N", lambda: self.table.step(True)),
-            ("P", lambda: self.table.step(False)),
-            ("F", self.fading.toggle_flicker),
-            ("R", self._edit_reason),
-            ("Ctrl+Z", self.undo),
-            ("Ctrl+Shift+Z", self.redo),
-        )]
+        self._shortcuts = [
+            self._shortcut(keys, action)
+            for keys, action in (
+                ("A", lambda: self.decide("accept")),
+                ("X", lambda: self.decide("reject")),
+                ("U", lambda: self.decide(None)),
+                ("N", lambda: self.table.step(True)),
+                ("P", lambda: self.table.step(False)),
+                ("F", self.fading.toggle_flicker),
+                ("R", self._edit_reason),
+                ("Ctrl+Z", self.undo),
+                ("Ctrl+Shift+Z", self.redo),
+            )
+        ]
 
     def rows(self) -> list[Any]:
         """Return the rows of all candidates of the case, filtered or not."""
@@ -86,8 +89,11 @@ class ReviewSection:
             return
         reason = self.ui.reasonEdit.text.strip() or None
         alone = len(keys) == 1
-        done = self._apply(lambda case: case.decide(
-            keys, verdict, **({"reason": reason} if reason and verdict else {})))
+        done = self._apply(
+            lambda case: case.decide(
+                keys, verdict, **({"reason": reason} if reason and verdict else {})
+            )
+        )
         if done and alone and verdict and self.ui.advanceCheck.checked:
             self.table.step(True, undecided_only=True)
 
@@ -143,8 +149,12 @@ class ReviewSection:
             self.table.update({*report.changed, *self.table.selected()})
         self._refresh_text()
         if report.edited_by_hand:
-            self.panel.run.say("⚠ " + _("Edited by hand and left as they are: {names}").format(
-                names=", ".join(report.edited_by_hand)))
+            self.panel.run.say(
+                "⚠ "
+                + _("Edited by hand and left as they are: {names}").format(
+                    names=", ".join(report.edited_by_hand)
+                )
+            )
         self.panel.later_tables()
         return True
 
@@ -168,9 +178,12 @@ class ReviewSection:
             ui.countsLabel.text = _(
                 "{shown} of {n} shown · {kept} kept · {accepted} accepted · {rejected} rejected"
             ).format(
-                shown=shown, n=len(rows), kept=sum(r.kept for r in rows),
+                shown=shown,
+                n=len(rows),
+                kept=sum(r.kept for r in rows),
                 accepted=sum(r.decision == "accept" for r in rows),
-                rejected=sum(r.decision == "reject" for r in rows))
+                rejected=sum(r.decision == "reject" for r in rows),
+            )
         chosen = bool(self.table.selected()) and alive
         for button in (ui.acceptButton, ui.rejectButton, ui.resetButton, ui.reasonEdit):
             button.enabled = chosen
@@ -183,8 +196,10 @@ class ReviewSection:
         row = self.table.row(key) if key else None
         self.ui.reasonEdit.text = row.reason if row is not None else ""
         self.ui.vertebraLabel.text = (
-            self._vertebra_text(row.vertebra) if row is not None
-            else _("Select a candidate to see it in the views."))
+            self._vertebra_text(row.vertebra)
+            if row is not None
+            else _("Select a candidate to see it in the views.")
+        )
         self._refresh_text()
         case = self.panel.case
         if case is not None and case.alive:
@@ -198,8 +213,11 @@ class ReviewSection:
             parts = [level]
             p, healthy = number(row.p_malignant), number(row.p_healthy_image)
             if p is not None:
-                after = "" if healthy is None else _(" → {p:.2f} after the healthy edit").format(
-                    p=healthy)
+                after = (
+                    ""
+                    if healthy is None
+                    else _(" → {p:.2f} after the healthy edit").format(p=healthy)
+                )
                 parts.append(f"P {p:.2f}{after}")
             for name, volume, share in (
                 (_("lytic"), row.lytic_volume_mm3, row.lytic_fraction),
@@ -214,8 +232,9 @@ class ReviewSection:
     def _fill_cases(self) -> None:
         current = self.panel.case.node.GetID() if self.panel.case and self.panel.case.alive else ""
         cases = scene.cases_in_scene()
-        tables.fill_combo(self.ui.caseCombo,
-                          [(case.name, case.node.GetID()) for case in cases], current)
+        tables.fill_combo(
+            self.ui.caseCombo, [(case.name, case.node.GetID()) for case in cases], current
+        )
         self.ui.caseCombo.visible = self.ui.caseLabel.visible = len(cases) > 1
 
     def _choose_case(self) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from ..analysis import Job
 from ..i18n import _
+from ..jobs import Job
 from . import tables
 
 if TYPE_CHECKING:
@@ -87,8 +87,9 @@ class RunSection:
             doing = stage() if stage else job.stage
             parts.append(f"{job.vertebra}: {doing}" if job.vertebra else _("Analysing"))
             if len(job.levels) > 1:
-                parts.append(_("{done} of {n} done").format(
-                    done=len(job.finished), n=len(job.levels)))
+                parts.append(
+                    _("{done} of {n} done").format(done=len(job.finished), n=len(job.levels))
+                )
         left = job.seconds_left(time.monotonic())
         if left is not None:
             parts.append(_("about {time} left").format(time=duration(left)))
@@ -111,7 +112,8 @@ class RunSection:
         elif job.kind == "screen":
             flagged = sum(p >= 0.5 for p in self.panel.screening.probabilities().values())
             text = _("Screened {n} vertebrae; {flagged} with P ≥ 0.5.").format(
-                n=kept, flagged=flagged)
+                n=kept, flagged=flagged
+            )
         else:
             text = _("Done: {names}. Review the candidates below.").format(names=names)
         self.say(text)

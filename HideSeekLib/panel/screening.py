@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import qt
 
-from ..analysis import Job
 from ..i18n import _
+from ..jobs import Job
 from ..parameters import Polarity
 from . import tables
 
@@ -55,14 +55,16 @@ class ScreeningSection:
     def polarity_of(self, level: str) -> str:
         """Return what to look for in one vertebra."""
         return self.panel.parameters.polarityByLevel.get(
-            level, self.panel.parameters.polarity.value)
+            level, self.panel.parameters.polarity.value
+        )
 
     def refresh(self) -> None:
         """Show the levels of the segmentation and whatever is known about them."""
         case = self.panel.case
         rows = {row.level: row for row in case.vertebra_rows()} if case and case.alive else {}
         levels = self.panel.inputs.levels()
-        if levels != self._levels:
+        anew = levels != self._levels
+        if anew:
             self._levels = levels
             self._ticked &= set(levels)
             self._build_rows()
@@ -79,6 +81,8 @@ class ScreeningSection:
             ticked = level in self._ticked
             table.item(index, 0).setCheckState(qt.Qt.Checked if ticked else qt.Qt.Unchecked)
         table.blockSignals(before)
+        if anew:
+            tables.fit_columns(table, 3)  # only now do the check boxes take their room
         self.refresh_buttons()
 
     def refresh_buttons(self) -> None:
@@ -89,9 +93,12 @@ class ScreeningSection:
         ui.screenButton.enabled = ready
         ui.analyseButton.enabled = ready and bool(ticked)
         ui.analyseButton.text = (
-            _("Analyse {level}").format(level=ticked[0]) if len(ticked) == 1
-            else _("Analyse {n} vertebrae").format(n=len(ticked)) if ticked
-            else _("Analyse ticked vertebrae"))
+            _("Analyse {level}").format(level=ticked[0])
+            if len(ticked) == 1
+            else _("Analyse {n} vertebrae").format(n=len(ticked))
+            if ticked
+            else _("Analyse ticked vertebrae")
+        )
         ui.selectFlaggedButton.enabled = any(p >= FLAGGED for p in self.probabilities().values())
         ui.selectAllButton.enabled = ui.selectNoneButton.enabled = bool(levels)
 
@@ -137,14 +144,12 @@ class ScreeningSection:
             table.setCellWidget(index, 2, combo)
         table.blockSignals(before)
         self._fill_polarity()
-        tables.fit_columns(table, 3)
 
     def _fill_polarity(self) -> None:
         for level, combo in self._combos.items():
             entries = [(_("as patient"), "")]
             entries += [(choice.label(), choice.value) for choice in Polarity]
-            tables.fill_combo(
-                combo, entries, self.panel.parameters.polarityByLevel.get(level, ""))
+            tables.fill_combo(combo, entries, self.panel.parameters.polarityByLevel.get(level, ""))
 
     def _set_polarity(self, level: str) -> None:
         chosen = tables.combo_key(self._combos[level])
@@ -164,9 +169,13 @@ class ScreeningSection:
             return row.reason or ""
         rows = [r for r in self.panel.review.rows() if r.vertebra == level]
         kept = sum(r.kept for r in rows)
-        text = (_("no candidate") if not rows
-                else _("1 candidate, {kept} kept").format(kept=kept) if len(rows) == 1
-                else _("{n} candidates, {kept} kept").format(n=len(rows), kept=kept))
+        text = (
+            _("no candidate")
+            if not rows
+            else _("1 candidate, {kept} kept").format(kept=kept)
+            if len(rows) == 1
+            else _("{n} candidates, {kept} kept").format(n=len(rows), kept=kept)
+        )
         return text + (" ⚠" if row.warnings else "")
 
     @staticmethod

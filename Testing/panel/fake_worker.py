@@ -42,22 +42,43 @@ def vertebra(block: dict[str, Any]) -> dict[str, Any]:
     for dk in range(2):
         raw[2 * ((i * shape[1] + j) * shape[2] + k + dk)] = 1
     affine = block["affine"]
-    centre = [sum(a * b for a, b in zip(row[:3], (i, j, k), strict=True)) + row[3]
-              for row in affine[:3]]
+    centre = [
+        sum(a * b for a, b in zip(row[:3], (i, j, k), strict=True)) + row[3] for row in affine[:3]
+    ]
     number = int(block["level"][1:])
     count = {"many": 2 + number % 4, "crowd": 70}.get(BEHAVIOUR, 1)
-    candidates = [{
-        "vertebra": block["level"], "candidate": n + 1, "polarity": "blastic" if n % 3 == 2
-        else "lytic", "delta": (0.8 - 0.23 * n) % 1.0, "kept": n < 2, "p_hide": 0.2,
-        "slices": [32], "area_px": 6 + n, "volume_mm3": 12.0 if not n else 90.0 / n,
-        "mean_hu": 40.0 + 300 * (n % 3 == 2), "centroid_ras": centre,
-    } for n in range(count)]
+    candidates = [
+        {
+            "vertebra": block["level"],
+            "candidate": n + 1,
+            "polarity": "blastic" if n % 3 == 2 else "lytic",
+            "delta": (0.8 - 0.23 * n) % 1.0,
+            "kept": n < 2,
+            "p_hide": 0.2,
+            "slices": [32],
+            "area_px": 6 + n,
+            "volume_mm3": 12.0 if not n else 90.0 / n,
+            "mean_hu": 40.0 + 300 * (n % 3 == 2),
+            "centroid_ras": centre,
+        }
+        for n in range(count)
+    ]
     return {
-        "level": block["level"], "p_malignant": 0.9, "p_healthy_image": 0.1, "analysed": True,
-        "reason": "", "phenotype": "lytic", "candidates": candidates, "evidence": None,
+        "level": block["level"],
+        "p_malignant": 0.9,
+        "p_healthy_image": 0.1,
+        "analysed": True,
+        "reason": "",
+        "phenotype": "lytic",
+        "candidates": candidates,
+        "evidence": None,
         "block_labels": array("uint16", shape, bytes(raw)),
-        "block_origin_ijk": block["origin_ijk"], "body_volume_mm3": 20000.0,
-        "lytic_volume_mm3": 12.0, "blastic_volume_mm3": 0.0, "warnings": [], "seconds": 0.1,
+        "block_origin_ijk": block["origin_ijk"],
+        "body_volume_mm3": 20000.0,
+        "lytic_volume_mm3": 12.0,
+        "blastic_volume_mm3": 0.0,
+        "warnings": [],
+        "seconds": 0.1,
     }
 
 
@@ -87,19 +108,29 @@ def work(message: dict[str, Any]) -> None:
     if f"hangs in {name}" == BEHAVIOUR:
         time.sleep(600)
     if BEHAVIOUR == "garbage":
-        OUT.write("Traceback: not a message\n{broken json\n\x00\xff{}\n[1, 2]\n" + "x" * 5000 + "\n")
+        OUT.write("Traceback: not a message\n{broken json\n\x00\xff{}\n[1, 2]\n")
+        OUT.write("x" * 5000 + "\n")
         OUT.flush()
     if name == "load_model":
         if BEHAVIOUR == "bad model":
-            say(type="error", id=request, code="model", message="The weights were altered.",
-                remedy="Install the model again.")
+            say(
+                type="error",
+                id=request,
+                code="model",
+                message="The weights were altered.",
+                remedy="Install the model again.",
+            )
         else:
-            say(type="result", id=request, result={"name": "fake", "hash": "0" * 64,
-                                                   "device": "cpu"})
+            say(
+                type="result",
+                id=request,
+                result={"name": "fake", "hash": "0" * 64, "device": "cpu"},
+            )
     elif name == "screen":
-        found = [{"level": b["level"], "p_malignant": 0.95 - 0.05 * n if n % 2 else 0.1,
-                  "reason": ""}
-                 for n, b in enumerate(message["params"]["blocks"])]
+        found = [
+            {"level": b["level"], "p_malignant": 0.95 - 0.05 * n if n % 2 else 0.1, "reason": ""}
+            for n, b in enumerate(message["params"]["blocks"])
+        ]
         say(type="result", id=request, result={"vertebrae": found})
     elif name == "segment":
         segment(request, message["params"]["blocks"])
@@ -116,8 +147,15 @@ def segment(request: str, blocks: list[dict[str, Any]]) -> None:
             if request in cancelled:
                 say(type="error", id=request, code="cancelled", message="Cancelled.", remedy="")
                 return
-            say(type="progress", id=request, stage="edit", vertebra=block["level"],
-                done=4 * n + step, total=4 * len(blocks), seconds_left=None)
+            say(
+                type="progress",
+                id=request,
+                stage="edit",
+                vertebra=block["level"],
+                done=4 * n + step,
+                total=4 * len(blocks),
+                seconds_left=None,
+            )
             time.sleep(0.12 if BEHAVIOUR in SLOW else 0.01)
         say(type="vertebra", id=request, vertebra=vertebra(block))
         if BEHAVIOUR == "dies after one":
@@ -137,8 +175,15 @@ def main() -> None:
     if BEHAVIOUR == "launcher":
         # PythonSlicer is a launcher: the real Python is its child.
         sys.exit(subprocess.call([sys.executable, __file__, "slow"]))
-    say(type="hello", protocol=99 if BEHAVIOUR == "old" else 1, backend="0.1.0", python="3.11",
-        torch="0", devices=["cpu"], pid=os.getpid())
+    say(
+        type="hello",
+        protocol=99 if BEHAVIOUR == "old" else 1,
+        backend="0.1.0",
+        python="3.11",
+        torch="0",
+        devices=["cpu"],
+        pid=os.getpid(),
+    )
     threading.Thread(target=read, daemon=True).start()
     while True:
         work(requests.get())

@@ -59,8 +59,8 @@ def add_spine(names: tuple[str, ...] = LEVELS, title: str = "CT") -> tuple[Any, 
     for n in range(len(names)):
         mask = np.zeros_like(hu)
         top = size - 34 * n - 8
-        mask[top - 14:top, 20:34, 18:38] = 1  # the body
-        mask[top - 10:top - 4, 12:20, 25:31] = 1  # something behind it
+        mask[top - 14 : top, 20:34, 18:38] = 1  # the body
+        mask[top - 10 : top - 4, 12:20, 25:31] = 1  # something behind it
         hu[mask > 0] = 250
         masks.append(mask)
     slicer.util.updateVolumeFromArray(ct, hu)

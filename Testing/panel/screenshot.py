@@ -13,7 +13,6 @@ from typing import Any
 
 from conftest import ROOT  # sets the path and the stand-ins up
 from harness import PanelBench, add_spine, spin, wait
-from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QPalette
 from PySide6.QtWidgets import QApplication
 from slicer_core_app import CoreApp
@@ -28,11 +27,19 @@ def dark_palette() -> QPalette:
     palette = QPalette()
     roles = QPalette.ColorRole
     for role, colour in (
-        (roles.Window, "#2d2d2f"), (roles.WindowText, "#e6e6e6"), (roles.Base, "#1e1e20"),
-        (roles.AlternateBase, "#272729"), (roles.Text, "#e6e6e6"), (roles.Button, "#3a3a3d"),
-        (roles.ButtonText, "#e6e6e6"), (roles.Highlight, "#2f6fb5"), (roles.ToolTipBase, "#3a3a3d"),
-        (roles.ToolTipText, "#e6e6e6"), (roles.HighlightedText, "#ffffff"),
-        (roles.PlaceholderText, "#909094"), (roles.Link, "#6fb1ff"),
+        (roles.Window, "#2d2d2f"),
+        (roles.WindowText, "#e6e6e6"),
+        (roles.Base, "#1e1e20"),
+        (roles.AlternateBase, "#272729"),
+        (roles.Text, "#e6e6e6"),
+        (roles.Button, "#3a3a3d"),
+        (roles.ButtonText, "#e6e6e6"),
+        (roles.Highlight, "#2f6fb5"),
+        (roles.ToolTipBase, "#3a3a3d"),
+        (roles.ToolTipText, "#e6e6e6"),
+        (roles.HighlightedText, "#ffffff"),
+        (roles.PlaceholderText, "#909094"),
+        (roles.Link, "#6fb1ff"),
     ):
         palette.setColor(role, QColor(colour))
     for role in (roles.Text, roles.WindowText, roles.ButtonText):
@@ -45,7 +52,8 @@ def draw(bench: PanelBench, path: Path) -> None:
     widget = bench.panel.widget._cpp
     widget.resize(WIDTH, 400)
     spin(0.1)
-    widget.resize(WIDTH, max(400, widget.layout().minimumSize().height() + 20))
+    needed = widget.layout().totalHeightForWidth(WIDTH)  # labels wrap, so the width decides
+    widget.resize(WIDTH, max(400, needed + 10))
     spin(0.2)
     path.parent.mkdir(parents=True, exist_ok=True)
     if not widget.grab().save(str(path)):

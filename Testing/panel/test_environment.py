@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,15 @@ from HideSeekLib.parameters import BackendSettings
 from HideSeekLib.worker_process import process_environment, python_command
 
 GOOD: dict[str, Any] = {
-    "python": "3.12.9", "executable": "/opt/python", "disk": 50 * environment.GIB,
+    "python": "3.12.9",
+    "executable": "/opt/python",
+    "disk": 50 * environment.GIB,
     "packages": {environment.requirement_name(r): "1" for r in environment.requirements()},
     "importable": {"SimpleITK": True, "numpy": True, "scipy": True, "torch": True},
     "torch": {"version": "2.8.0", "gpus": [{"name": "H200", "memory": 140 * environment.GIB}]},
     "backend": {"version": environment.BACKEND_VERSION, "bundled": True},
-    "memory": {"total": 64 * environment.GIB, "available": 40 * environment.GIB}, "pip": True,
+    "memory": {"total": 64 * environment.GIB, "available": 40 * environment.GIB},
+    "pip": True,
 }
 
 
@@ -35,20 +39,27 @@ def test_all_is_well() -> None:
     assert not any(c.action for c in found.values())
 
 
-@pytest.mark.parametrize(("change", "key", "wanted", "action"), [
-    ({"python": "3.9.1"}, "python", "missing", ""),
-    ({"torch": {}}, "torch", "missing", "torch"),
-    ({"torch": {"error": "OSError: libcudart"}}, "torch", "missing", "torch"),
-    ({"backend": {}}, "backend", "missing", "backend"),
-    ({"backend": {"version": "0.0.1", "bundled": True}}, "backend", "warning", "backend"),
-    ({"packages": {}}, "backend", "missing", "backend"),
-    ({"torch": {"version": "2.8.0", "gpus": []}}, "gpu", "warning", ""),
-    ({"memory": {"total": 8 << 30, "available": 1 << 29}}, "memory", "warning", ""),
-    ({"memory": {}}, "memory", "unknown", ""),
-    ({"disk": 1 << 20}, "disk", "warning", ""),
-    ({"backend": {"version": environment.BACKEND_VERSION, "bundled": False}}, "model", "missing",
-     "backend"),
-])
+@pytest.mark.parametrize(
+    ("change", "key", "wanted", "action"),
+    [
+        ({"python": "3.9.1"}, "python", "missing", ""),
+        ({"torch": {}}, "torch", "missing", "torch"),
+        ({"torch": {"error": "OSError: libcudart"}}, "torch", "missing", "torch"),
+        ({"backend": {}}, "backend", "missing", "backend"),
+        ({"backend": {"version": "0.0.1", "bundled": True}}, "backend", "warning", "backend"),
+        ({"packages": {}}, "backend", "missing", "backend"),
+        ({"torch": {"version": "2.8.0", "gpus": []}}, "gpu", "warning", ""),
+        ({"memory": {"total": 8 << 30, "available": 1 << 29}}, "memory", "warning", ""),
+        ({"memory": {}}, "memory", "unknown", ""),
+        ({"disk": 1 << 20}, "disk", "warning", ""),
+        (
+            {"backend": {"version": environment.BACKEND_VERSION, "bundled": False}},
+            "model",
+            "missing",
+            "backend",
+        ),
+    ],
+)
 def test_each_item_has_its_state_and_remedy(
     change: dict[str, Any], key: str, wanted: str, action: str
 ) -> None:
@@ -93,32 +104,46 @@ def test_the_copy_for_building_leaves_the_extension_alone() -> None:
 
 
 def test_old_and_new_pip_install_are_told_apart(tmp_path: Path) -> None:
-    def new(requirements: Any, constraints: Any = None, blocking: bool = True,
-            requester: Any = None, completedCallback: Any = None) -> None: ...
+    def new(
+        requirements: Any,
+        constraints: Any = None,
+        blocking: bool = True,
+        requester: Any = None,
+        completedCallback: Any = None,
+    ) -> None: ...
 
     def old(requirements: Any) -> None: ...
 
     words, keywords = environment.pip_arguments(new, tmp_path)
     assert words == [] and keywords == {
-        "constraints": str(tmp_path), "blocking": False, "requester": "HideSeek"}
+        "constraints": str(tmp_path),
+        "blocking": False,
+        "requester": "HideSeek",
+    }
     assert environment.pip_arguments(old, tmp_path) == (["--constraint", str(tmp_path)], {})
 
 
 def test_install_torch_gets_what_its_version_takes() -> None:
     def first(self_confirm: bool = True) -> None: ...
 
-    def later(askConfirmation: bool = False, forceComputationBackend: Any = None,
-              torchVersionRequirement: Any = None) -> None: ...
+    def later(
+        askConfirmation: bool = False,
+        forceComputationBackend: Any = None,
+        torchVersionRequirement: Any = None,
+    ) -> None: ...
 
     assert environment.torch_arguments(first) == {}
     assert environment.torch_arguments(later) == {
-        "askConfirmation": True, "torchVersionRequirement": environment.TORCH_REQUIREMENT}
+        "askConfirmation": True,
+        "torchVersionRequirement": environment.TORCH_REQUIREMENT,
+    }
 
 
 def test_commands(core: Any) -> None:
     own = python_command(BackendSettings(), ["-m", "x"])
     assert own == [sys.executable, "-m", "x"]
-    remote = python_command(BackendSettings(python="/o p/python", prefix="ssh me@host"), ["-c", "1;2"])
+    there = BackendSettings(python="/o p/python", prefix="ssh me@host")
+    remote = python_command(there, ["-c", "1;2"])
     assert remote == ["ssh", "me@host", "'/o p/python'", "-c", "'1;2'"]
     local = python_command(BackendSettings(python="/o p/python", prefix="nice -n 5"), ["-c", "1;2"])
     assert local == ["nice", "-n", "5", "/o p/python", "-c", "1;2"]
@@ -211,3 +236,18 @@ def test_importing_a_model_reports_what_the_backend_says(core: Any, tmp_path: Pa
     wait(lambda: bench.ui.checkEnvironmentButton.enabled, 30)
     assert "not imported" in bench.status() and "got def" in bench.status()
     bench.close()
+
+
+def test_a_folder_named_like_the_backend_is_not_the_backend(tmp_path: Path) -> None:
+    """The extension's own copy of the sources lies on Slicer's path without being installed."""
+    (tmp_path / "hideseek_backend" / "src").mkdir(parents=True)
+    source = environment.probe_source(["numpy"])
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-"],
+        input=f"import sys; sys.path.append({str(tmp_path)!r})\n{source}",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    facts = environment.parse_probe("banner\n" + done.stdout)
+    assert facts is not None and facts["backend"] == {} and facts["torch"] == {}

@@ -37,14 +37,21 @@ def test_the_scene_is_closed_mid_run(make: Callable[..., PanelBench]) -> None:
     usable(bench)
 
 
-@pytest.mark.parametrize("victim", ["ct", "vertebrae", "lesions", "candidates", "vertebra table",
-                                    "healthy", "hub"])
+@pytest.mark.parametrize(
+    "victim", ["ct", "vertebrae", "lesions", "candidates", "vertebra table", "healthy", "hub"]
+)
 def test_a_node_is_deleted_mid_run(make: Callable[..., PanelBench], victim: str) -> None:
     bench = reviewed_then_running(make)
     case = bench.panel.case
-    node = {"ct": bench.ct, "vertebrae": bench.vertebrae, "lesions": case.lesions,
-            "candidates": case.candidates_table, "vertebra table": case.vertebra_table,
-            "healthy": case.healthy("T12"), "hub": case.node}[victim]
+    node = {
+        "ct": bench.ct,
+        "vertebrae": bench.vertebrae,
+        "lesions": case.lesions,
+        "candidates": case.candidates_table,
+        "vertebra table": case.vertebra_table,
+        "healthy": case.healthy("T12"),
+        "hub": case.node,
+    }[victim]
     if node is None:
         pytest.skip("the scripted worker sends no evidence")
     slicer.mrmlScene.RemoveNode(node)
@@ -146,9 +153,9 @@ def test_clicking_everything_in_an_empty_scene(core: Any) -> None:
     slicer.mrmlScene.Clear(False)
     spin()
     for name, widget in vars(bench.ui).items():
-        if hasattr(widget, "className") and widget.className() == "QPushButton":
-            if name not in ("importFolderButton", "importFileButton", "checkEnvironmentButton"):
-                widget.click()
+        asks = name in ("importFolderButton", "importFileButton", "checkEnvironmentButton")
+        if hasattr(widget, "className") and widget.className() == "QPushButton" and not asks:
+            widget.click()
     spin(0.1)
     bench.panel.review.decide("accept")
     bench.panel.screening.analyse(LEVELS)

@@ -15,8 +15,9 @@ from harness import PanelBench, runs, spin, usable, wait
 from HideSeekLib.worker_process import descendants
 
 
-@pytest.mark.parametrize("behaviour", [
-    "dies at once", "dies in load_model", "dies in segment", "dies after one"])
+@pytest.mark.parametrize(
+    "behaviour", ["dies at once", "dies in load_model", "dies in segment", "dies after one"]
+)
 def test_a_worker_that_dies(make: Callable[..., PanelBench], behaviour: str) -> None:
     bench = make(behaviour)
     bench.analyse_all()
@@ -28,15 +29,24 @@ def test_a_worker_that_dies(make: Callable[..., PanelBench], behaviour: str) -> 
     usable(bench)
 
 
-@pytest.mark.parametrize("behaviour", ["hangs in load_model", "hangs in segment", "hangs after one"])
+@pytest.mark.parametrize(
+    "behaviour", ["hangs in load_model", "hangs in segment", "hangs after one"]
+)
 def test_cancel_stops_within_two_seconds(make: Callable[..., PanelBench], behaviour: str) -> None:
     bench = make(behaviour)
     bench.analyse_all()
     analysis = bench.panel.analysis
-    wait(lambda: analysis.job is not None and bench.panel.client.state == "busy" and {
-        "hangs in load_model": analysis.job.state == "model",
-        "hangs in segment": analysis.job.state == "running",
-        "hangs after one": bool(analysis.job.finished)}[behaviour])
+    wait(
+        lambda: (
+            analysis.job is not None
+            and bench.panel.client.state == "busy"
+            and {
+                "hangs in load_model": analysis.job.state == "model",
+                "hangs in segment": analysis.job.state == "running",
+                "hangs after one": bool(analysis.job.finished),
+            }[behaviour]
+        )
+    )
     pid = bench.transports[-1].process_id()
     bench.click("cancelButton")
     assert bench.finish(2.5) < 2.2

@@ -10,9 +10,17 @@ import pytest
 from harness import ROOT, UI
 
 LIBRARY = [ROOT / "HideSeekLib" / "widget.py", *sorted((ROOT / "HideSeekLib/panel").glob("*.py"))]
+TEXT_PROPERTIES = ("text", "toolTip", "title")
+TEXT_SETTERS = ("say", "setText", "setToolTip", "appendPlainText")
 PASSIVE = {"QLabel", "qMRMLWidget"}  # shown as they are; Python names only some of them
-CONTAINERS = {"inputsCollapsible", "analysisCollapsible", "reviewCollapsible", "exportCollapsible",
-              "filtersGroup", "logGroup"}  # opened and closed by the user alone
+CONTAINERS = {
+    "inputsCollapsible",
+    "analysisCollapsible",
+    "reviewCollapsible",
+    "exportCollapsible",
+    "filtersGroup",
+    "logGroup",
+}  # opened and closed by the user alone
 
 
 def ui_widgets() -> dict[str, ET.Element]:
@@ -27,8 +35,10 @@ def python_names() -> set[str]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute):
                 owner = node.value
-                if isinstance(owner, ast.Name) and owner.id == "ui" or (
-                    isinstance(owner, ast.Attribute) and owner.attr == "ui"
+                if (
+                    isinstance(owner, ast.Name)
+                    and owner.id == "ui"
+                    or (isinstance(owner, ast.Attribute) and owner.attr == "ui")
                 ):
                     names.add(node.attr)
     return names
@@ -40,8 +50,10 @@ def test_every_widget_that_python_names_is_in_the_ui_file() -> None:
 
 def test_every_widget_of_the_ui_file_is_used() -> None:
     unused = {
-        name for name, widget in ui_widgets().items()
-        if widget.get("class") not in PASSIVE and name not in CONTAINERS
+        name
+        for name, widget in ui_widgets().items()
+        if widget.get("class") not in PASSIVE
+        and name not in CONTAINERS
         and not any(p.get("name") == "SlicerParameterName" for p in widget)
     } - python_names()
     assert unused == set()
@@ -50,8 +62,12 @@ def test_every_widget_of_the_ui_file_is_used() -> None:
 def test_bound_parameters_exist(core: object) -> None:
     from HideSeekLib.parameters import HideSeekParameterNode
 
-    bound = {p.findtext("string") for w in ui_widgets().values() for p in w
-             if p.get("name") == "SlicerParameterName"}
+    bound = {
+        p.findtext("string")
+        for w in ui_widgets().values()
+        for p in w
+        if p.get("name") == "SlicerParameterName"
+    }
     assert bound == {"ct", "vertebrae", "bodies", "polarity", "protocol"}
     assert all(hasattr(HideSeekParameterNode, str(name)) for name in bound)
 
@@ -84,15 +100,14 @@ def test_texts_given_to_widgets_are_translated(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
             for target in node.targets:
-                if isinstance(target, ast.Attribute) and target.attr in ("text", "toolTip", "title"):
+                if isinstance(target, ast.Attribute) and target.attr in TEXT_PROPERTIES:
                     text = node.value.value
                     assert not (isinstance(text, str) and any(c.isalpha() for c in text)), text
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            if node.func.attr in ("say", "setText", "setToolTip", "appendPlainText"):
-                for argument in node.args:
-                    literal = getattr(argument, "value", None)
-                    assert not (isinstance(literal, str) and any(c.isalpha() for c in literal)), (
-                        literal)
+        called = getattr(getattr(node, "func", None), "attr", "")
+        if isinstance(node, ast.Call) and called in TEXT_SETTERS:
+            for argument in node.args:
+                literal = getattr(argument, "value", None)
+                assert not (isinstance(literal, str) and any(c.isalpha() for c in literal)), literal
 
 
 @pytest.mark.parametrize("path", LIBRARY, ids=lambda p: p.name)

@@ -80,8 +80,10 @@ def test_analysis_fills_the_candidates(bench: PanelBench) -> None:
     assert "Done: T11, T12, L1" in bench.status()
     assert bench.panel.parameters.case is bench.panel.case.node
     assert bench.ui.progressBar.visible is False
-    names = {bench.panel.case.lesions.GetSegmentation().GetNthSegment(n).GetName()
-             for n in range(bench.panel.case.lesions.GetSegmentation().GetNumberOfSegments())}
+    names = {
+        bench.panel.case.lesions.GetSegmentation().GetNthSegment(n).GetName()
+        for n in range(bench.panel.case.lesions.GetSegmentation().GetNumberOfSegments())
+    }
     assert {"T11 lytic", "T12 lytic", "L1 lytic"} <= names
 
 
@@ -95,7 +97,9 @@ def test_polarity_is_patient_wide_with_overrides(bench: PanelBench) -> None:
     assert polarity == {"T11": "lytic", "T12": "blastic", "L1": "lytic"}
     job = bench.panel.start_job("segment", LEVELS)
     assert sorted(bench.panel.analysis._make_batches(job)) == [
-        ("blastic", ("T12",)), ("lytic", ("T11", "L1"))]
+        ("blastic", ("T12",)),
+        ("lytic", ("T11", "L1")),
+    ]
     bench.finish()
     assert bench.ui.candidatesTable.rowCount == 3
 
@@ -110,8 +114,9 @@ def test_keys_decide_and_undo(bench: PanelBench) -> None:
     assert decisions(bench) == {"T11:1": "accept", "T12:1": "reject"}
     press(bench, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert decisions(bench) == {"T11:1": "accept"}
-    press(bench, Qt.Key.Key_Z,
-          Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+    press(
+        bench, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+    )
     assert decisions(bench) == {"T11:1": "accept", "T12:1": "reject"}
     bench.ui.candidatesTable.selectRow(1)
     press(bench, Qt.Key.Key_U)

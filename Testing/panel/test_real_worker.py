@@ -71,8 +71,10 @@ def test_screen_analyse_review_and_report(bench: PanelBench, tmp_path: Path) -> 
 def test_evidence_in_the_report_is_what_the_worker_sent(bench: PanelBench) -> None:
     sent: dict[str, Any] = {}
     place = bench.panel.analysis._place
-    bench.panel.analysis._place = lambda job, reply: (sent.update({reply["level"]: reply}),
-                                                      place(job, reply))
+    bench.panel.analysis._place = lambda job, reply: (
+        sent.update({reply["level"]: reply}),
+        place(job, reply),
+    )
     bench.panel.start_job("segment", ("T12",))
     bench.finish(120)
     from HideSeekLib.arrays import decode
@@ -136,5 +138,3 @@ def test_worker_killed_and_usable_again(bench: PanelBench) -> None:
     bench.panel.start_job("segment", ("L1",))
     bench.finish(120)
     assert {"T11", "L1"} <= set(bench.panel.case.record.replies)
-
-

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from HideSeekLib.arrays import decode
-from HideSeekLib.worker_client import Failure, Limits, Request, WorkerClient
+from HideSeekLib.worker_client import WorkerClient
 from HideSeekLib.worker_protocol import (
     CHUNK_BYTES,
     LineBuffer,
@@ -17,6 +17,7 @@ from HideSeekLib.worker_protocol import (
     encode_line,
     encode_line_steps,
 )
+from HideSeekLib.worker_request import Failure, Limits, Request
 
 
 class Wire:
@@ -53,10 +54,15 @@ class Bench:
         self.client.tick()
 
     def ask(self, method: str = "segment", **params: Any) -> str:
-        return self.client.submit(Request(
-            method, params, on_result=lambda r: self.ends.append(("result", r)),
-            on_failure=lambda f: self.ends.append((f.code, str(f))),
-            on_vertebra=lambda v: self.ends.append(("vertebra", v["level"]))))
+        return self.client.submit(
+            Request(
+                method,
+                params,
+                on_result=lambda r: self.ends.append(("result", r)),
+                on_failure=lambda f: self.ends.append((f.code, str(f))),
+                on_vertebra=lambda v: self.ends.append(("vertebra", v["level"])),
+            )
+        )
 
     def ticks(self, n: int = 10) -> None:
         for _ in range(n):
@@ -196,7 +202,7 @@ def test_garbage_changes_nothing() -> None:
     notes: list[str] = []
     bench.client.on_log = notes.append
     request = bench.ask()
-    bench.client.bytes_received(b"Last login: today\n{not json\n[1]\n\xff\xfe\n{\"a\": 1}\n\n")
+    bench.client.bytes_received(b'Last login: today\n{not json\n[1]\n\xff\xfe\n{"a": 1}\n\n')
     bench.hello()
     bench.ticks()
     bench.client.bytes_received(b"half a line without end ")

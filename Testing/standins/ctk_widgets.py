@@ -30,7 +30,6 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-
 from shiboken6 import isValid
 
 from . import pythonqt
@@ -338,8 +337,9 @@ class qMRMLNodeComboBox(QWidget):
         return self._ids[index] if 0 <= index < len(self._ids) else ""
 
     def _set_id(self, node_id: str) -> None:
-        self._combo.setCurrentIndex(self._ids.index(node_id) if node_id in self._ids else
-                                    (0 if "" in self._ids else -1))
+        self._combo.setCurrentIndex(
+            self._ids.index(node_id) if node_id in self._ids else (0 if "" in self._ids else -1)
+        )
 
     def _option(name: str, kind: Any) -> Any:
         def write(self: Any, value: Any) -> None:
@@ -361,8 +361,13 @@ class qMRMLNodeComboBox(QWidget):
     noneDisplay = _option("noneDisplay", str)
 
 
-CTK = (ctkCollapsibleButton, ctkCollapsibleGroupBox, ctkSliderWidget, ctkRangeWidget,
-       ctkPathLineEdit)
+CTK = (
+    ctkCollapsibleButton,
+    ctkCollapsibleGroupBox,
+    ctkSliderWidget,
+    ctkRangeWidget,
+    ctkPathLineEdit,
+)
 QMRML = (qMRMLWidget, qMRMLNodeComboBox)
 pythonqt.custom_widgets.extend([*CTK, *QMRML])
 

@@ -144,8 +144,12 @@ class WrappedClass:
             return attribute
 
         def static(*arguments: Any, **named: Any) -> Any:
-            values = [guarded(a) if callable(a) and not isinstance(a, (Wrapped, WrappedClass))
-                      else unwrap(a) for a in arguments]
+            values = [
+                guarded(a)
+                if callable(a) and not isinstance(a, (Wrapped, WrappedClass))
+                else unwrap(a)
+                for a in arguments
+            ]
             return wrap(attribute(*values, **named))
 
         return static

@@ -295,8 +295,12 @@ def install_modules() -> None:
     i18n.tr = lambda text: text  # type: ignore[attr-defined]
     i18n.translate = lambda context, text: text  # type: ignore[attr-defined]
     scripted = ModuleType("slicer.ScriptedLoadableModule", __doc__)
-    for cls in (ScriptedLoadableModule, ScriptedLoadableModuleWidget, ScriptedLoadableModuleLogic,
-                ScriptedLoadableModuleTest):
+    for cls in (
+        ScriptedLoadableModule,
+        ScriptedLoadableModuleWidget,
+        ScriptedLoadableModuleLogic,
+        ScriptedLoadableModuleTest,
+    ):
         setattr(scripted, cls.__name__, cls)
     wrapper = ModuleType("slicer.parameterNodeWrapper", __doc__)
     wrapper.parameterNodeWrapper = parameterNodeWrapper  # type: ignore[attr-defined]

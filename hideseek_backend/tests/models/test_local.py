@@ -34,7 +34,10 @@ def test_a_zip_is_taken_and_may_not_write_elsewhere(tiny: Path, tmp_path: Path) 
         archive.writestr("../evil.py", "1")
     name, _, folder = add_model(packed)
     assert name == "tiny" and {p.name for p in folder.iterdir()} <= {
-        "spec.json", "weights.safetensors", "MODEL_CARD.md"}
+        "spec.json",
+        "weights.safetensors",
+        "MODEL_CARD.md",
+    }
     assert not (tmp_path / "outside").exists() and not list(tmp_path.rglob("evil.py"))
 
 

@@ -34,7 +34,9 @@ def add_model(source: Path, *, replace: bool = False) -> tuple[str, str, Path]:
         target_root.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=".adding-", dir=target_root))
     except OSError as error:
-        raise OutputError(f"{target_root} cannot be written: {error}.", "Free some room.") from error
+        raise OutputError(
+            f"{target_root} cannot be written: {error}.", "Free some room."
+        ) from error
     try:
         _fill(part, source)
         spec, digest = verify_folder(part)
@@ -51,7 +53,9 @@ def add_model(source: Path, *, replace: bool = False) -> tuple[str, str, Path]:
         part.rename(target)
         return spec.name, digest, target
     except OSError as error:
-        raise OutputError(f"{target_root} cannot be written: {error}.", "Free some room.") from error
+        raise OutputError(
+            f"{target_root} cannot be written: {error}.", "Free some room."
+        ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -82,9 +86,10 @@ def _unpack(part: Path, source: Path) -> None:
             if sum(member.file_size for member in found) > MAX_BYTES:
                 raise ModelError(f"{source} unpacks to more than any model.", "Check the file.")
             for member in found:
-                with archive.open(member) as stream, (part / Path(member.filename).name).open(
-                    "wb"
-                ) as out:
+                with (
+                    archive.open(member) as stream,
+                    (part / Path(member.filename).name).open("wb") as out,
+                ):
                     shutil.copyfileobj(stream, out, 1 << 20)
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
         raise ModelError(f"{source} cannot be unpacked: {error}.", "Get the file again.") from error
