@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hideseek_backend.attribution.options import Options, SolverName
+from hideseek_backend.dae.precision import faster_precision, lowered
 from hideseek_backend.progress import Meter
 
 
@@ -58,6 +59,7 @@ class Network:
     ) -> None:
         self._dae = dae
         self._device = torch.device(device)
+        self._half = faster_precision(self._device) if options.precision == "auto" else None
         self._options = options
         self._meter = meter
         self._batch = options.max_batch
@@ -120,6 +122,6 @@ class Network:
             stop = start + self._batch
             chunk = [a[start:stop].to(self._device, torch.float32) for a in arrays]
             self._meter.check()
-            with torch.inference_mode():
+            with lowered(self._dae, self._half), torch.inference_mode():
                 results.append(operation(*chunk).float().cpu())
         return torch.cat(results)

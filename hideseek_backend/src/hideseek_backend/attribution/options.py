@@ -17,6 +17,7 @@ SliceChoice = Literal["central", "all"]
 Projection = Literal["none", "same-noise", "original-noise", "partial"]
 Delta = Literal["probability", "logit", "floor", "logit-floor", "pair", "shapley"]
 SolverName = Literal["ddim", "multistep"]
+Precision = Literal["auto", "float32"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class Options:
     solver: SolverName = "multistep"
     invert_steps: int = 16
     render_steps: int = 16
+    precision: Precision = "auto"
     max_batch: int = 32
     seed: int = 0
 
@@ -186,6 +188,7 @@ _REFERENCE: dict[str, Any] = {
     "solver": "ddim",
     "invert_steps": 250,
     "render_steps": 100,
+    "precision": "float32",
     # One slice at a time, as the authors run it: batches round otherwise, and then Δ of a badly
     # conditioned network is no longer the reference's.
     "max_batch": 1,
@@ -225,6 +228,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "polarity": get_args(PolarityChoice),
     "slices": get_args(SliceChoice),
     "projection": get_args(Projection),
+    "precision": get_args(Precision),
     "delta": get_args(Delta),
 }
 
