@@ -15,9 +15,11 @@ from hideseek_backend.cli.progress import ProgressBar, clock_text
 def test_levels_and_ranges() -> None:
     assert values.levels("T12, l1") == ("T12", "L1")
     assert values.levels("T10-T12,L1,T12") == ("T10", "T11", "T12", "L1")
+    assert values.levels("T11-L2") == ("T11", "T12", "L1", "L2")
+    assert values.levels("T12-T13, L5-L6") == ("T12", "T13", "L5", "L6")
 
 
-@pytest.mark.parametrize("text", ["T14", "L0", "S1", "T12;L1", "T12-L1", "T12-T10", "", ",", "12"])
+@pytest.mark.parametrize("text", ["T14", "L0", "S1", "T12;L1", "L1-T12", "T12-T10", "", ",", "12"])
 def test_unknown_levels_are_refused(text: str) -> None:
     with pytest.raises(ArgumentTypeError, match="T12"):
         values.levels(text)

@@ -37,7 +37,7 @@ def add_case(parser: argparse.ArgumentParser) -> None:
         "--levels",
         type=values.levels,
         metavar="T12,L1",
-        help="only these levels; or T10-T12",
+        help="only these levels; or T10-L2",
     )
     parser.add_argument(
         "--overwrite",

@@ -8,7 +8,10 @@ from argparse import ArgumentTypeError
 from collections.abc import Callable
 from typing import Any
 
-_LEVEL = re.compile(r"(C[1-7]|T([1-9]|1[0-3])|L[1-6])")
+_REGIONS = {"C": 7, "T": 13, "L": 6}
+_ORDER = [f"{region}{n}" for region, last in _REGIONS.items() for n in range(1, last + 1)]
+# Few people have them: a range runs past them unless it names them.
+_VARIANTS = ("T13", "L6")
 
 
 def number(
@@ -42,7 +45,7 @@ def whole(low: int, high: int) -> Callable[[str], int]:
 
 
 def levels(text: str) -> tuple[str, ...]:
-    """Parse "T12,L1" or "T10-T12,L1" into level names; ranges are not understood across regions.
+    """Parse "T12,L1" or "T10-L2,L4" into level names.
 
     Raises ArgumentTypeError naming the first unknown level.
     """
@@ -50,7 +53,7 @@ def levels(text: str) -> tuple[str, ...]:
     for item in filter(None, (part.strip().upper() for part in text.split(","))):
         first, dash, last = item.partition("-")
         for name in (first, last) if dash else (first,):
-            if _LEVEL.fullmatch(name) is None:
+            if name not in _ORDER:
                 raise ArgumentTypeError(
                     f"unknown level '{name}': expected C1 to C7, T1 to T13 or L1 to L6, "
                     "separated by commas, as T12,L1"
@@ -58,9 +61,11 @@ def levels(text: str) -> tuple[str, ...]:
         if not dash:
             found.append(first)
             continue
-        if first[0] != last[0] or int(first[1:]) > int(last[1:]):
-            raise ArgumentTypeError(f"expected a range within one region, as T10-T12, got '{item}'")
-        found.extend(f"{first[0]}{n}" for n in range(int(first[1:]), int(last[1:]) + 1))
+        start, end = _ORDER.index(first), _ORDER.index(last)
+        if start > end:
+            raise ArgumentTypeError(f"expected a range from cranial to caudal, got '{item}'")
+        between = _ORDER[start : end + 1]
+        found.extend(n for n in between if n not in _VARIANTS or n in (first, last))
     if not found:
         raise ArgumentTypeError("expected at least one level, as T12,L1")
     return tuple(dict.fromkeys(found))
