@@ -99,7 +99,8 @@ def _smoothed(box: np.ndarray) -> np.ndarray:
     for axis in range(3):
         padded = np.pad(box, [(1, 1) if a == axis else (0, 0) for a in range(3)], mode="edge")
         n = box.shape[axis]
-        box = sum(np.take(padded, range(s, s + n), axis) for s in range(3)) / np.float32(3)
+        parts = [np.take(padded, range(s, s + n), axis) for s in range(3)]
+        box = (parts[0] + parts[1] + parts[2]) / np.float32(3)
     return box
 
 

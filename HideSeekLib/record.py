@@ -46,6 +46,16 @@ class Record:
         ordered = sorted(self.replies, key=levels.order)
         return [c for level in ordered for c in self.replies[level].candidates]
 
+    def check_inside(self, reply: VertebraReply) -> None:
+        """Raise SceneError when a candidate has voxels outside the grid that was analysed."""
+        for number, index in reply.voxels.items():
+            if len(index) and (index.min() < 0 or (index.max(0) >= self.grid.shape).any()):
+                raise SceneError(
+                    _("Candidate {number} of {level} lies outside the CT analysed.").format(
+                        number=number, level=reply.level
+                    )
+                )
+
     def dumps(self) -> str:
         """The record as JSON text."""
         return json.dumps(

@@ -25,6 +25,7 @@ from . import (
     lesions_view,
     levels,
     tables,
+    terminology,
 )
 from .case_nodes import CaseNodes
 from .errors import SceneError
@@ -164,6 +165,7 @@ class Case(CaseNodes):
     @classmethod
     def create(cls, record: Record, ct: Any, vertebrae: Any, bodies: Any) -> Case:
         """Make the nodes of a new case; `begin_run` decides when."""
+        terminology.register_in_slicer()
         scene = ct.GetScene()
         hub = scene.AddNewNodeByClass("vtkMRMLTextNode", record.name)
         hub.SetAttribute(HUB_ATTRIBUTE, "1")
@@ -227,7 +229,7 @@ class Case(CaseNodes):
         need(self.node, _("The HideSeek case"))
         options = dict(self.record.options if options is None else options)
         reply = parse_vertebra(message, options, self._evidence_unit())
-        self._check_inside(reply)
+        self.record.check_inside(reply)
         if self.review.reviewed(reply.level):
             newer = begin_run(
                 need(self.ct, _("The CT")),
@@ -268,16 +270,6 @@ class Case(CaseNodes):
         """Unit of evidence arrays: HU where the model's intensity map can be undone."""
         intensity = self.record.model.get("intensity") or {}
         return "HU" if intensity.get("kind", "window") == "window" else "model intensity"
-
-    def _check_inside(self, reply: VertebraReply) -> None:
-        shape = self.record.grid.shape
-        for number, index in reply.voxels.items():
-            if len(index) and (index.min() < 0 or (index.max(0) >= shape).any()):
-                raise SceneError(
-                    _(
-                        "Candidate {number} of {level} lies outside the CT that was analysed."
-                    ).format(number=number, level=reply.level)
-                )
 
     def _put_candidates(self, reply: VertebraReply) -> None:
         tau = reply.options.get("tau")

@@ -8,6 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import slicer
+
 RESOURCES = Path(__file__).resolve().parent / "Resources"
 LESION_CONTEXT = "HideSeek vertebral lesions"
 REGION_CONTEXT = "HideSeek vertebrae"
@@ -139,3 +141,12 @@ def register(logic: Any) -> bool:
     lesions = logic.LoadTerminologyFromFile(str(RESOURCES / "HideSeekLesions.term.json"))
     regions = load_regions(str(RESOURCES / "HideSeekVertebrae.region.json"))
     return bool(lesions) and bool(regions)
+
+
+def register_in_slicer() -> bool:
+    """Load our contexts into this Slicer's terminologies once; False where it has no such module."""
+    module = getattr(getattr(slicer, "modules", None), "terminologies", None)
+    if module is None:
+        return False
+    logic = module.logic()
+    return bool(logic.IsTerminologyContextLoaded(LESION_CONTEXT)) or register(logic)
