@@ -105,7 +105,7 @@ class ResBlock(nn.Module):
         self, x: Tensor, time_modulation: Tensor | None = None, z_modulation: Tensor | None = None
     ) -> Tensor:
         """x: (B, C, H, W); modulations from the UNet: (B or 1, 2·out) and (B or 1, out)."""
-        norm, act, conv = self.in_layers
+        norm, act, conv = self.in_layers.children()
         h = conv(resample(act(norm(x)), self.mode))
         if self.conditioned:
             if time_modulation is None or z_modulation is None:

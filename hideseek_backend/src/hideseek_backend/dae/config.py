@@ -71,7 +71,10 @@ class DaeConfig:
                 f"The model's architecture has unknown entries: {', '.join(unknown)}.",
                 "Update hideseek_backend, or fetch the model again.",
             )
-        config = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        given: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        config = cls(**given)
         if config.parametrization not in ("eps", "edm"):
             raise ModelError(
                 f"Unknown parametrisation {config.parametrization!r}: expected 'eps' or 'edm'.",

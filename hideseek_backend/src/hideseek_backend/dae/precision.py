@@ -35,7 +35,8 @@ def lowered(dae: Any, dtype: torch.dtype | None) -> Iterator[None]:
     """
     before = getattr(dae, "autocast_dtype", None)
     if isinstance(dae, nn.Module):
-        dae.to(memory_format=torch.contiguous_format if dtype is None else torch.channels_last)
+        layout = torch.contiguous_format if dtype is None else torch.channels_last
+        dae.to(memory_format=layout)  # type: ignore[call-overload]
     dae.autocast_dtype = dtype
     try:
         yield

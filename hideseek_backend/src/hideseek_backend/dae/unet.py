@@ -32,7 +32,7 @@ class TimeEmbedding(nn.Module):
 
     def forward(self, t: Tensor) -> Tensor:
         embedding = sinusoidal_embedding(t, self.channels)
-        return self.time_embed(embedding.to(self.time_embed[0].weight.dtype))
+        return self.time_embed(embedding.to(next(self.time_embed.parameters()).dtype))
 
 
 class UNet(nn.Module):
@@ -121,8 +121,8 @@ class UNet(nn.Module):
         """Predict from x: (B, C·patch², H, W) and the modulations of the two methods above."""
         conditions = iter(zip(time, z, strict=True))
 
-        def run(layers: nn.ModuleList, h: Tensor) -> Tensor:
-            for layer in layers:
+        def run(layers: nn.Module, h: Tensor) -> Tensor:
+            for layer in layers.children():
                 h = layer(h, *next(conditions)) if isinstance(layer, ResBlock) else layer(h)
             return h
 

@@ -46,7 +46,7 @@ def import_reference(
     Raises ModelError for files of another kind, damaged ones, and parts that do not fit together.
     """
     check_name(name)
-    checkpoint = read_checkpoint(dae)
+    checkpoint = read_checkpoint(Path(dae))
     config = architecture_of(
         {k: tuple(v.shape) for k, v in checkpoint.weights.items()},
         image_size=checkpoint.image_size,
