@@ -126,6 +126,17 @@ def test_delta_of_candidates_becomes_the_confidence(study: Path) -> None:
     np.testing.assert_allclose(curve.false_positives, [0, 0, 0.5])
 
 
+def test_volume_error_of_large_lesions(tmp_path: Path) -> None:
+    truth = np.zeros((24, 24, 24), dtype=np.uint8)
+    truth[2:12, 2:12, 2:12], truth[16:19, 16:19, 16:19] = 1, 2
+    prediction = truth.copy()
+    prediction[2:12, 2:12, 11] = 0  # a tenth of 1 mL
+    prediction[16:19, 16:19, 18] = 0  # a third of a lesion that is too small to count
+    files = [write(tmp_path / f"{n}.nii.gz", a) for n, a in (("p", prediction), ("t", truth))]
+    error = evaluate_cases(find_cases(*files)).volume_error
+    assert (error.lesions, error.median_absolute) == (1, pytest.approx(0.1))
+
+
 def test_slices_and_single_files(tmp_path: Path) -> None:
     truth = np.zeros((16, 16), dtype=np.uint8)
     truth[3:8, 3:8] = 2

@@ -93,8 +93,8 @@ def test_benchmark_runs_every_method_and_resumes(tmp_path: Path) -> None:
     assert forced.false is not None
     assert forced.false.median_mm3 == 0.0
     files = quality_files(result)
-    assert set(files) >= {"quality.html", "quality.json", "quality.md", "examples.png"}
-    details = json.loads(str(files["quality.json"]))
+    assert set(files) >= {"quality.html", "details.json", "quality.md", "examples.png"}
+    details = json.loads(str(files["details.json"]))
     assert details["vertebrae"]["excluded_malignant_not_crossing"] == 1
     assert {check["what"] for check in details["checks"]} >= {"Classifier AUC", "RQ blastic"}
     # a second run takes everything from the cache

@@ -10,7 +10,11 @@ from pathlib import Path
 from hideseek_backend.cli.progress import ProgressBar
 from hideseek_backend.evaluation.cases import find_cases
 from hideseek_backend.evaluation.evaluate import Evaluation, ScoringOptions, evaluate_cases
-from hideseek_backend.evaluation.evaluation_report import evaluation_files, table_text
+from hideseek_backend.evaluation.evaluation_report import (
+    evaluation_files,
+    table_text,
+    volume_sentence,
+)
 from hideseek_backend.evaluation.output import write_into
 from hideseek_backend.report.output import OutputFolder
 
@@ -95,6 +99,8 @@ def _print(evaluation: Evaluation, folder: Path) -> None:
         )
     if math.isfinite(evaluation.icc):
         lines.append(f"ICC(2,1) of total volume: {evaluation.icc:.3f}")
+    if evaluation.dimensions == 3:
+        lines.append(volume_sentence(evaluation))
     lines.append(f"Page: {folder / 'evaluation.html'}")
     sys.stdout.write("\n".join(lines) + "\n")
 

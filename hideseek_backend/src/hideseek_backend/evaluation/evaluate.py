@@ -64,6 +64,18 @@ class CaseTotals:
 
 
 @dataclass(frozen=True)
+class VolumeError:
+    """Relative volume difference of matched lesions of at least `least_mm3` (NaN without any).
+
+    median_absolute: median of |predicted − reference| / reference over `lesions` lesions.
+    """
+
+    least_mm3: float
+    lesions: int
+    median_absolute: float
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Everything the tables and plots are made from."""
 
@@ -77,6 +89,7 @@ class Evaluation:
     froc: dict[str, FrocCurve]
     icc: float
     counts: dict[str, RaterCounts]
+    volume_error: VolumeError
     options: ScoringOptions
 
 
@@ -132,6 +145,17 @@ def combine_froc(units: Sequence[Unit], polarity: str | None = None) -> FrocCase
     )
 
 
+def volume_error(units: Sequence[Unit], least_mm3: float = 500.0) -> VolumeError:
+    """How far the volumes of the larger lesions that were found are off."""
+    errors = [
+        abs(lesion.rvd)
+        for unit in units
+        for lesion in unit.scores.lesions
+        if lesion.matched and lesion.volume_mm3 >= least_mm3
+    ]
+    return VolumeError(least_mm3, len(errors), float(np.median(errors)) if errors else float("nan"))
+
+
 def _collect(
     units: list[Unit],
     totals: list[CaseTotals],
@@ -158,6 +182,7 @@ def _collect(
         froc=curves,
         icc=icc_2_1(volumes) if len(volumes) > 1 else float("nan"),
         counts={name: count_lesions([unit.scores for unit in units], name) for name in names},
+        volume_error=volume_error(units),
         options=options,
     )
 

@@ -64,6 +64,7 @@ def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
             for name, curve in evaluation.froc.items()
         },
         "icc_2_1_total_volume": evaluation.icc,
+        "volume_error_of_large_lesions": vars(evaluation.volume_error),
         "counts": {name: _counts(counts) for name, counts in evaluation.counts.items()},
         "case_totals": [vars(total) for total in evaluation.totals],
         "unit_scores": _unit_rows(evaluation),
@@ -82,6 +83,17 @@ def table_text(summary: Mapping[str, Mapping[str, Stat]]) -> str:
     widths = [max(len(row[i]) for row in table) for i in range(len(head))]
     lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in table]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def volume_sentence(evaluation: Evaluation) -> str:
+    """The volume error of the larger lesions, as text."""
+    error = evaluation.volume_error
+    if not error.lesions:
+        return f"No lesion of {error.least_mm3 / 1000:g} mL or more was found."
+    return (
+        f"Volume of {error.lesions} lesions of {error.least_mm3 / 1000:g} mL or more that were "
+        f"found: off by {100 * error.median_absolute:.1f} % (median)."
+    )
 
 
 def _counts(counts: RaterCounts) -> dict[str, Any]:
@@ -196,9 +208,8 @@ def _page(evaluation: Evaluation, figures: Mapping[str, Picture], inter_rater: b
         icc = "undefined (fewer than 2 cases)" if math.isnan(evaluation.icc) else (
             f"{evaluation.icc:.3f}"
         )  # fmt: skip
-        sections.append(
-            Section("Volumes", [f"ICC(2,1) of total volume: {icc}."], [], [figures["volumes"]])
-        )
+        texts = [f"ICC(2,1) of total volume: {icc}.", volume_sentence(evaluation)]
+        sections.append(Section("Volumes", texts, [], [figures["volumes"]]))
     if evaluation.false is not None:
         sections.append(_false_section(evaluation))
     if inter_rater:

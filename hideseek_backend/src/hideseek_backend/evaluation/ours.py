@@ -110,20 +110,23 @@ def analyse_set(
     memory: Memory | None = None,
     progress: ProgressCallback | None = None,
     name: str = "analysing",
+    told: bool = False,
 ) -> Findings:
     """Analyse the central slices of a set, each vertebra forced.
 
     cache: a folder in which finished chunks are kept, so that a stopped run goes on. memory: for
-    sweeps. Results do not depend on the chunk a vertebra is in beyond rounding.
+    sweeps. told: the phenotype is known and candidates of the other polarity need no score (their
+    Δ is NaN, which keeps them out); the slow projections then take about a third less time.
+    Results do not depend on the chunk a vertebra is in beyond rounding.
     """
     parts = []
     for start in range(0, len(vertebrae), CHUNK):
         chunk = vertebrae.take(np.arange(start, min(start + CHUNK, len(vertebrae))))
-        path = None if cache is None else cache / f"{_chunk_key(model, chunk, options)}.npz"
+        path = None if cache is None else cache / f"{_chunk_key(model, chunk, options, told)}.npz"
         if path is not None and path.is_file():
             parts.append(_read(path))
         else:
-            parts.append(_analyse_chunk(model, chunk, options, memory))
+            parts.append(_analyse_chunk(model, chunk, options, memory, told))
             if path is not None:
                 _write(path, parts[-1])
         if progress is not None:
@@ -198,14 +201,15 @@ def _phenotypes(
 
 
 def _analyse_chunk(
-    model: BenchmarkModel, chunk: SliceSet, options: Options, memory: Memory | None
+    model: BenchmarkModel, chunk: SliceSet, options: Options, memory: Memory | None, told: bool
 ) -> Findings:
     started = time.perf_counter()
     network = make_network(model, options, memory)
     p = malignancy(model, chunk, options, memory)
     edit = healthy_edit(network, model.classifier, images_of(model, chunk, MIDDLE), options)
     candidates = _candidates(model, chunk, edit, options)
-    scores = score_candidates(network, model.classifier, edit, candidates, options)
+    wanted = _of_phenotype(candidates, chunk.slice_phenotype) if told else None
+    scores = score_candidates(network, model.classifier, edit, candidates, options, wanted=wanted)
     return _collect(edit, p, candidates, scores, time.perf_counter() - started)
 
 
@@ -232,6 +236,17 @@ def _candidates(
     return Candidates(labels, tuple(polarities), suspected)
 
 
+def _of_phenotype(candidates: Candidates, phenotype: NDArray[np.str_]) -> list[int]:
+    """Numbers of the candidates whose polarity their slice's phenotype holds."""
+    planes = np.moveaxis(candidates.labels, 2, 0)
+    return [
+        number
+        for plane, name in zip(planes, phenotype.tolist(), strict=True)
+        for number in np.unique(plane[plane > 0]).tolist()
+        if name in ("mixed", candidates.polarities[number - 1])
+    ]
+
+
 def _collect(
     edit: HealthyEdit,
     p: NDArray[np.float64],
@@ -247,7 +262,7 @@ def _collect(
         for position, number in enumerate(np.unique(plane[plane > 0]).tolist(), start=1):
             mask = plane == number
             own[k][mask] = position
-            score = scores[number]
+            score = scores.get(number, Score(np.nan, np.nan))
             rows.append(
                 (k, position, polarities[number - 1], score.delta, score.p_hide,
                  int(mask.sum()))
@@ -289,7 +304,7 @@ def images_of(model: BenchmarkModel, vertebrae: SliceSet, k: int) -> Tensor:
     return torch.as_tensor(images, dtype=torch.float32).cpu()[:, None]
 
 
-def _chunk_key(model: BenchmarkModel, chunk: SliceSet, options: Options) -> str:
+def _chunk_key(model: BenchmarkModel, chunk: SliceSet, options: Options, told: bool) -> str:
     """A name for the result: weights, slices and every option that changes it before the cut."""
     later = ("tau", "polarity", "mixed_fraction", "p_threshold", "force", "max_batch", "protocol")
     settings = {k: v for k, v in options.to_dict().items() if k not in later}
@@ -297,6 +312,8 @@ def _chunk_key(model: BenchmarkModel, chunk: SliceSet, options: Options) -> str:
     digest.update(model.hash.encode())
     digest.update(chunk.hu.tobytes())
     digest.update(chunk.body.tobytes())
+    if told:
+        digest.update(" ".join(chunk.slice_phenotype.tolist()).encode())
     return digest.hexdigest()[:24]
 
 

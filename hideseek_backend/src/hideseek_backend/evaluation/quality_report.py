@@ -57,7 +57,7 @@ def quality_files(result: QualityResult) -> dict[str, str | bytes]:
         "checks": [vars(check) for check in checks(result)],
     }
     files: dict[str, str | bytes] = {
-        "quality.json": json_text(details),
+        "details.json": json_text(details),
         "quality.md": quality_markdown(result),
         "quality.html": _page(result, figures),
     }
@@ -132,8 +132,9 @@ def _table(rows: Sequence[Row], metrics: Sequence[str]) -> Table:
                 _badness(metric, cell.mean) if cell is not None and row.weak else math.nan
                 for row, cell in zip(rows, cells, strict=True)
             ]
-            if any(math.isfinite(value) for value in values):
-                best.add((len(lines) - 1, int(np.nanargmin(values)) + 1))
+            # what prints alike is equally good
+            least = min((round(v, 2) for v in values if math.isfinite(v)), default=math.nan)
+            best |= {(len(lines) - 1, i + 1) for i, v in enumerate(values) if round(v, 2) == least}
     caption = "Bold: best of the weakly supervised methods."
     return Table(["", *(row.title for row in rows)], lines, caption, frozenset(best))
 
