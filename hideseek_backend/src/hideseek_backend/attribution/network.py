@@ -59,7 +59,7 @@ class Network:
     ) -> None:
         self._dae = dae
         self._device = torch.device(device)
-        self._half = faster_precision(self._device) if options.precision == "auto" else None
+        self._half = faster_precision(dae, self._device) if options.precision == "auto" else None
         self._options = options
         self._meter = meter
         self._batch = options.max_batch

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hideseek_backend.dae.config import DaeConfig
+from hideseek_backend.dae.graphs import GraphedForward
 from hideseek_backend.dae.unet import Modulations, UNet
 from hideseek_backend.diffusion import edm
 from hideseek_backend.diffusion.edm import StepCallback
@@ -25,9 +26,11 @@ class DiffusionAutoencoder(nn.Module):
 
     Images are (B, 1, S, S) in model intensity, axes (posterior, superior); z is (B, z_channels);
     x_T is (B, 1, S, S), about standard normal. All three methods are deterministic and run without
-    gradients. `autocast_dtype` (None: float32) lowers the network's precision inside the
-    "multistep" solver only: its state stays float32, and so do "ddim" and `encode`, whose last
-    digits decide scores.
+    gradients.
+
+    `autocast_dtype` (None: float32) lowers the network's precision inside the "multistep" solver
+    only: its state stays float32, and so do "ddim" and `encode`, whose last digits decide scores.
+    `graphed`, if set, replays the network then; see `dae.graphs`.
     """
 
     def __init__(self, config: DaeConfig) -> None:
@@ -35,6 +38,7 @@ class DiffusionAutoencoder(nn.Module):
         self.config = config
         self.network = UNet(config)
         self.autocast_dtype: torch.dtype | None = None
+        self.graphed: GraphedForward | None = None
 
     @torch.inference_mode()
     def encode(self, images: Tensor) -> Tensor:
@@ -109,7 +113,9 @@ class DiffusionAutoencoder(nn.Module):
 
     def predict(self, x: Tensor, time: Modulations, z: Modulations) -> Tensor:
         """Run the UNet on x: (B, 1, S, S), folding and unfolding patches."""
-        out = self.network(self._fold(x), time, z)
+        # Only in half precision: float32 is the reference protocol, which runs as its authors do.
+        graphed = self.graphed if self.autocast_dtype and not torch.is_grad_enabled() else None
+        out = (graphed or self.network)(self._fold(x), time, z)
         return F.pixel_shuffle(out, self.config.patch) if self.config.patch > 1 else out
 
     def standardise(self, images: Tensor) -> Tensor:

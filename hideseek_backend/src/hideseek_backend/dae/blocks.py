@@ -111,10 +111,11 @@ class ResBlock(nn.Module):
             if time_modulation is None or z_modulation is None:
                 raise ValueError("a conditioned block needs both modulations")
             scale, shift = time_modulation[:, :, None, None].chunk(2, dim=1)
-            h = self.out_layers[0](h)
+            out_norm, *rest = self.out_layers.children()
+            h = out_norm(h)
             h = h * (1 + scale) + shift
             h = h * (1 + z_modulation[:, :, None, None])
-            for layer in self.out_layers[1:]:
+            for layer in rest:
                 h = layer(h)
         return self.skip_connection(resample(x, self.mode)) + h
 

@@ -34,7 +34,7 @@ from hideseek_backend.evaluation.speed_spine import measure_spine
 from hideseek_backend.models.devices import choose_device
 from hideseek_backend.models.reference_import import REFERENCE_INTENSITY, fast_defaults
 from hideseek_backend.models.spec import ModelSpec
-from hideseek_backend.models.store import Model, load_model
+from hideseek_backend.models.store import Model, load_model, prepared
 from hideseek_backend.phantom import make_block
 from hideseek_backend.volumes.crops import crop_block
 
@@ -219,7 +219,7 @@ def reference_size_model(device: str = "auto") -> Model:
         defaults={"fast": fast_defaults()},
     )
     chosen = choose_device(device)
-    return Model(dae.to(chosen), classifier, spec, chosen, hash=f"{REFERENCE_SIZE} seed 0")
+    return prepared(Model(dae, classifier, spec, chosen, hash=f"{REFERENCE_SIZE} seed 0"))
 
 
 def machine() -> dict[str, Any]:
