@@ -78,6 +78,18 @@ def test_gives_up_where_capture_does_not_work(dae: DiffusionAutoencoder, kind: s
 
 
 @torch.inference_mode()
+def test_graphs_do_not_outlive_the_weights_they_read(dae: DiffusionAutoencoder) -> None:
+    dae.graphed = GraphedForward(dae.network, capture)
+    x, z = torch.rand(1, 1, 64, 64), torch.randn(1, 12)
+    with lowered(dae, torch.bfloat16):
+        first = dae.invert(x, z, 3)
+        assert dae.graphed._graphs
+        torch.testing.assert_close(dae.invert(x, z, 3), first)
+    with lowered(dae, None):  # back to the layout as loaded
+        assert not dae.graphed._graphs
+
+
+@torch.inference_mode()
 def test_a_batch_over_the_largest_size_runs_plainly(dae: DiffusionAutoencoder) -> None:
     graphed = GraphedForward(dae.network, capture)
     x = torch.randn(33, 1, 64, 64)

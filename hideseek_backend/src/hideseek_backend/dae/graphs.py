@@ -73,6 +73,10 @@ class GraphedForward:
             self._graphs[key] = graph
         return graph(inputs)[: len(x)].clone()
 
+    def reset(self) -> None:
+        """Forget all graphs: the network's weights lie elsewhere now."""
+        self._graphs.clear()
+
     def _made(self, inputs: Sequence[Tensor], z_count: int) -> _Graph | None:
         """Capture a graph for inputs of these shapes and check it; None where that fails."""
         expected = _split(self._forward, inputs, z_count)

@@ -36,13 +36,22 @@ def lowered(dae: Any, dtype: torch.dtype | None) -> Iterator[None]:
     """
     before = getattr(dae, "autocast_dtype", None)
     if isinstance(dae, nn.Module):
-        layout = torch.contiguous_format if dtype is None else torch.channels_last
-        dae.to(memory_format=layout)  # type: ignore[call-overload]
+        _arrange(dae, torch.contiguous_format if dtype is None else torch.channels_last)
     dae.autocast_dtype = dtype
     try:
         yield
     finally:
         dae.autocast_dtype = before
+
+
+def _arrange(dae: nn.Module, layout: torch.memory_format) -> None:
+    """Arrange the convolutions' weights; graphs made before hold the old ones and are dropped."""
+    if all(p.is_contiguous(memory_format=layout) for p in dae.parameters() if p.ndim == 4):
+        return
+    dae.to(memory_format=layout)  # type: ignore[call-overload]
+    graphed = getattr(dae, "graphed", None)
+    if graphed is not None:
+        graphed.reset()
 
 
 @lru_cache
