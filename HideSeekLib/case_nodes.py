@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
-from . import folders
+import numpy as np
+
+from . import folders, lesion_segments, lesions_view
 from .errors import SceneError
 from .geometry import in_scene, need
 from .i18n import _
 from .record import Record
+from .review import Review
 
 
 class CaseNodes:
-    """Hub of a case and what it refers to. node: the hub, a text node; record: the results."""
+    """Hub of a case and what it refers to. node: the hub, a text node; record: the results;
+    review: the decisions on them."""
 
-    def __init__(self, hub: Any, record: Record) -> None:
+    def __init__(self, hub: Any, record: Record, review: Review) -> None:
         self.node = hub
         self.record = record
+        self.review = review
 
     @property
     def alive(self) -> bool:
@@ -109,3 +115,32 @@ class CaseNodes:
     def _save_record(self) -> None:
         node = self._node("record", "vtkMRMLTextNode", _("{case} record"))
         node.SetText(self.record.dumps())
+
+    def voxels(self, key: str) -> np.ndarray:
+        """Voxels of a candidate, (N, 3) indices on the CT's grid. Raises KeyError if unknown."""
+        candidate = self.review.candidate(key)
+        found = self.record.replies[candidate.vertebra].voxels.get(candidate.number)
+        return np.zeros((0, 3), np.int32) if found is None else found
+
+    def lesion_segments(self, show: bool) -> Any:
+        """Make a node with one segment per candidate, dropped ones faint; or take it away again."""
+        hub = need(self.node, _("The HideSeek case"))
+        if not show:
+            if self.lesion_segments_node is not None:
+                hub.GetScene().RemoveNode(self.lesion_segments_node)
+            return None
+        node = self._node("perLesion", "vtkMRMLSegmentationNode", _("{case} single lesions"))
+        candidates = [(c, self.voxels(c.key)) for c in self.record.candidates()]
+        lesion_segments.fill(node, self.record.grid, candidates)
+        lesions_view.prepare(node, self.ct, self.record.grid)
+        lesion_segments.mark(node, {c.key: self.review.kept(c.key) for c, _voxels in candidates})
+        return node
+
+    def _update_single_lesions(self, changed: Iterable[str] | None = None) -> None:
+        if self.lesion_segments_node is None:
+            return
+        if changed is None:
+            self.lesion_segments(True)
+        else:
+            kept = {key: self.review.kept(key) for key in changed}
+            lesion_segments.mark(self.lesion_segments_node, kept)

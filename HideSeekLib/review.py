@@ -185,6 +185,18 @@ class Review:
             "rejected": verdict == REJECT,
         }[f.state]
 
+    @property
+    def untouched(self) -> bool:
+        """Tell whether the reader has done nothing yet that could be undone or redone."""
+        return not (self._decisions or self._undo or self._redo)
+
+    def start_at(self, threshold: float) -> bool:
+        """Begin with a threshold, the backend's own; only while untouched. Returns whether it did."""
+        if not self.untouched or threshold != threshold:
+            return False
+        self._threshold = float(threshold)
+        return True
+
     # -- changes ------------------------------------------------------------------------------
     def set_threshold(self, threshold: float, *, live: bool = False) -> set[str]:
         """Set the Δ threshold. live: part of a drag; a whole drag is one step to undo.

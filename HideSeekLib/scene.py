@@ -10,10 +10,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import slicer
 
 from . import (
@@ -21,7 +20,6 @@ from . import (
     case_rows,
     evidence,
     folders,
-    lesion_segments,
     lesions_view,
     levels,
     tables,
@@ -146,8 +144,7 @@ class Case(CaseNodes):
     """
 
     def __init__(self, hub: Any, record: Record) -> None:
-        super().__init__(hub, record)
-        self.review = Review(float(record.options.get("tau", _DEFAULT_TAU)))
+        super().__init__(hub, record, Review(float(record.options.get("tau", _DEFAULT_TAU))))
         self._segments: LesionSegments | None = None
         self._surfaces_lost = False
         self._faded: set[str] = set()  # changed during a drag, single lesions not yet told
@@ -228,6 +225,9 @@ class Case(CaseNodes):
         """
         need(self.node, _("The HideSeek case"))
         options = dict(self.record.options if options is None else options)
+        tau = message.get("tau")
+        if isinstance(tau, (int, float)):
+            options["tau"] = float(tau)
         reply = parse_vertebra(message, options, self._evidence_unit())
         self.record.check_inside(reply)
         if self.review.reviewed(reply.level):
@@ -241,9 +241,11 @@ class Case(CaseNodes):
             )
             return newer.add_vertebra(message, options)
         segments = self._lesions()
-        shown = VertebraReply(**{**reply.__dict__, "evidence": None})
+        shown = replace(reply, evidence=None)
         self.record.replies[reply.level] = shown
         self._put_candidates(shown)
+        if "tau" in options and self.review.start_at(options["tau"]):
+            segments.apply(self.review.kept_keys())
         segments.put(shown)
         self._shown = self.review.kept_keys()
         segments.apply(self._shown, [c.key for c in shown.candidates])
@@ -261,9 +263,25 @@ class Case(CaseNodes):
         return self
 
     def finish(self, provenance: Mapping[str, Any]) -> None:
-        """Keep the run's provenance (versions, model hash, seed, device, timings) with the case."""
+        """Keep the run's provenance (versions, model hash, seed, device, timings) with the case.
+
+        Its options tell the threshold that the backend applied, where no reply did: an untouched
+        review takes it over, so that it begins with what the backend kept.
+        """
         need(self.node, _("The HideSeek case"))
         self.record.provenance.update(provenance)
+        tau = (provenance.get("options") or {}).get("tau")
+        if isinstance(tau, (int, float)) and self.review.untouched:
+            for level, reply in self.record.replies.items():
+                if "tau" not in reply.options:
+                    told = {**reply.options, "tau": float(tau)}
+                    self.record.replies[level] = replace(reply, options=told)
+                    self._put_candidates(self.record.replies[level])
+            self.review.start_at(float(tau))
+            self._shown = self.review.kept_keys()
+            self._lesions().apply(self._shown)
+            self._save_review()
+            self._fill_tables()
         self._save_record()
 
     def _evidence_unit(self) -> str:
@@ -304,35 +322,6 @@ class Case(CaseNodes):
         """Draw a segment that was edited by hand from its candidates again; the edit is lost."""
         self._lesions().restore(level, polarity, self.review.kept_keys())
         self._save_review()
-
-    def voxels(self, key: str) -> np.ndarray:
-        """Voxels of a candidate, (N, 3) indices on the CT's grid. Raises KeyError if unknown."""
-        candidate = self.review.candidate(key)
-        found = self.record.replies[candidate.vertebra].voxels.get(candidate.number)
-        return np.zeros((0, 3), np.int32) if found is None else found
-
-    def lesion_segments(self, show: bool) -> Any:
-        """Make a node with one segment per candidate, dropped ones faint; or take it away again."""
-        hub = need(self.node, _("The HideSeek case"))
-        if not show:
-            if self.lesion_segments_node is not None:
-                hub.GetScene().RemoveNode(self.lesion_segments_node)
-            return None
-        node = self._node("perLesion", "vtkMRMLSegmentationNode", _("{case} single lesions"))
-        candidates = [(c, self.voxels(c.key)) for c in self.record.candidates()]
-        lesion_segments.fill(node, self.record.grid, candidates)
-        lesions_view.prepare(node, self.ct, self.record.grid)
-        lesion_segments.mark(node, {c.key: self.review.kept(c.key) for c, _voxels in candidates})
-        return node
-
-    def _update_single_lesions(self, changed: Iterable[str] | None = None) -> None:
-        if self.lesion_segments_node is None:
-            return
-        if changed is None:
-            self.lesion_segments(True)
-        else:
-            kept = {key: self.review.kept(key) for key in changed}
-            lesion_segments.mark(self.lesion_segments_node, kept)
 
     def refresh_surfaces(self) -> None:
         """Make the 3D surfaces again that a change of voxels threw away; call after a drag."""

@@ -222,3 +222,42 @@ def test_empty_and_healthy_replies(scene):
     assert case.rows() == []
     assert case.vertebra_rows()[0].reason == "below p = 0.5"
     assert case.lesions.GetSegmentation().GetNumberOfSegments() == 0
+
+
+@pytest.mark.parametrize("told_by", ["reply", "provenance"])
+def test_the_review_begins_with_the_backends_own_threshold(scene, told_by):
+    affine = GRIDS["axis-aligned"]
+    ct, segmentation, _case = make_case(scene, affine)
+    case = case_scene.begin_run(ct, segmentation, model={"hash": "own"}, options={}, levels=["T10"])
+    deltas = {"lytic": [0.9, 0.4, 0.2]}
+    message = replies.vertebra_reply("T10", (20, 30, 10), deltas, affine, tau=0.3)
+    if told_by == "reply":
+        message["tau"] = 0.3
+    case.add_vertebra(message)
+    case.finish({"seed": 0, "options": {"tau": 0.3}})
+    assert case.review.threshold == 0.3 and not case.review.can_undo
+    assert [r.kept for r in case.rows()] == [True, True, False]
+    assert np.array_equal(
+        mask_of(case.lesions, segment_id("T10", "lytic"), ct), expected_mask(message, [1, 2])
+    )
+    assert case.vertebra_rows()[0].lytic_volume_mm3 == message["lytic_volume_mm3"]
+    # The reader's own threshold is never moved by a later run.
+    case.set_threshold(0.8)
+    case.finish({"options": {"tau": 0.3}})
+    assert case.review.threshold == 0.8
+
+
+def test_a_polarity_that_was_not_asked_for_is_held_back(scene):
+    affine = GRIDS["axis-aligned"]
+    _ct, _segmentation, case = make_case(scene, affine)
+    message = replies.vertebra_reply(
+        "T10", (20, 30, 10), {"lytic": [0.9], "blastic": [0.8]}, affine
+    )
+    message["candidates"][1]["kept"] = False
+    message["blastic_volume_mm3"] = 0.0
+    case.add_vertebra(message)
+    assert [r.kept for r in case.rows()] == [True, False]
+    case.set_threshold(0.1)
+    assert [r.kept for r in case.rows()] == [True, False]
+    case.decide(["T10:2"], "accept")
+    assert [r.kept for r in case.rows()] == [True, True]
