@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -28,23 +27,18 @@ def failing_parse(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 def test_help_is_quick_and_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from hideseek_backend.cli import main\n"
+        "import sys, time; from hideseek_backend.cli import main\n"
         "try: main(['--help'])\n"
         "except SystemExit: pass\n"
         "heavy = {'torch', 'numpy', 'scipy', 'matplotlib', 'nibabel'} & set(sys.modules)\n"
-        "print('heavy:', sorted(heavy))"
+        "print('heavy:', sorted(heavy)); print(time.process_time())"
     )
-    best = min(_timed(code) for _ in range(3))
-    assert best < 2.0  # 0.1 s on an idle machine
-
-
-def _timed(code: str) -> float:
-    start = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert "heavy: []" in done.stdout
-    return time.perf_counter() - start
+    # Processor time of the whole process: other programs on the machine do not count.
+    assert float(done.stdout.splitlines()[-1]) < 0.3
 
 
 def test_every_verb_has_help_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
