@@ -1,4 +1,8 @@
-"""The reference protocol against what the method's research code computed."""
+"""Candidates and scores against what the method's research code computed from the same images.
+
+Starting from its own latents and images leaves out the solver's rounding, which this random
+network amplifies; `tests/models` has the way from the slice to there.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,8 @@ from numpy.typing import NDArray
 from shared_data import needs_shared, shared_file
 
 from hideseek_backend.attribution.candidates import Candidates, find_candidates
-from hideseek_backend.attribution.classifier import LatentClassifier
-from hideseek_backend.attribution.edit import HealthyEdit, healthy_edit
+from hideseek_backend.attribution.classifier import LatentClassifier, logit
+from hideseek_backend.attribution.edit import HealthyEdit
 from hideseek_backend.attribution.network import Network
 from hideseek_backend.attribution.options import Options
 from hideseek_backend.attribution.scoring import score_candidates
@@ -68,10 +72,21 @@ def network() -> Network:
 
 
 @pytest.fixture(scope="module")
-def edit(
-    golden: dict[str, NDArray[Any]], network: Network, classifier: LatentClassifier
-) -> HealthyEdit:
-    return healthy_edit(network, classifier, torch.from_numpy(golden["x"]), OPTIONS)
+def edit(golden: dict[str, NDArray[Any]], classifier: LatentClassifier) -> HealthyEdit:
+    """The research code's own edit."""
+    tensors = {name: torch.from_numpy(golden[name]) for name in ("x", "x_T", "recon", "healthy")}
+    z, z_healthy = (torch.from_numpy(golden[name]) for name in ("z", "z_healthy"))
+    return HealthyEdit(
+        tensors["x"],
+        tensors["x_T"],
+        tensors["recon"],
+        tensors["healthy"],
+        z,
+        z_healthy,
+        classifier.logit(z),
+        classifier.logit(z_healthy),
+        classifier.logit(z_healthy),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -80,18 +95,15 @@ def found(golden: dict[str, NDArray[Any]], edit: HealthyEdit) -> Candidates:
     return find_candidates(edit.difference(OPTIONS), body, OPTIONS)
 
 
-def test_probability_before_and_after(edit: HealthyEdit, classifier: LatentClassifier) -> None:
+def test_equation_1(
+    golden: dict[str, NDArray[Any]], edit: HealthyEdit, classifier: LatentClassifier
+) -> None:
     stored = json.loads(shared_file("reference", "reference_tiny_golden.json").read_text())
-    assert classifier.probability(edit.z)[0] == pytest.approx(stored["p_before"], abs=1e-5)
-    assert classifier.probability(edit.z_healthy)[0] == pytest.approx(1e-5, rel=1e-4)
-
-
-def test_latents_and_images(edit: HealthyEdit, golden: dict[str, NDArray[Any]]) -> None:
-    for name, tolerance in (("z", 1e-5), ("z_healthy", 1e-5), ("x_T", 1e-4)):
-        np.testing.assert_allclose(getattr(edit, name).numpy(), golden[name], atol=tolerance)
-    # The rendering of this random network amplifies rounding of x_T about fiftyfold.
-    np.testing.assert_allclose(edit.reconstruction.numpy(), golden["recon"], atol=5e-4)
-    np.testing.assert_allclose(edit.healthy.numpy(), golden["healthy"], atol=5e-4)
+    assert classifier.probability(edit.z)[0] == pytest.approx(stored["p_before"], abs=1e-6)
+    assert classifier.probability(edit.z_healthy)[0] == pytest.approx(1e-5, rel=1e-5)
+    change = float(logit(OPTIONS.p_target)) - edit.logits
+    moved = classifier.move(edit.z, change, OPTIONS.direction)
+    np.testing.assert_allclose(moved, golden["z_healthy"], atol=1e-6)
 
 
 def test_masks(found: Candidates, golden: dict[str, NDArray[Any]]) -> None:
@@ -115,9 +127,9 @@ def test_scores(
     edit: HealthyEdit,
     found: Candidates,
 ) -> None:
-    """The three largest candidates; all 32 agree as well, in two minutes."""
+    """Two candidates; each costs an inversion and a rendering."""
     stored = json.loads(shared_file("reference", "reference_tiny_golden.json").read_text())
-    largest = np.argsort(-np.bincount(found.labels.ravel())[1:])[:3] + 1
+    largest = np.argsort(-np.bincount(found.labels.ravel())[1:])[:2] + 1
     scores = score_candidates(
         network, classifier, edit, found, OPTIONS, wanted=[int(n) for n in largest]
     )
@@ -126,7 +138,7 @@ def test_scores(
         expected = min(
             stored["candidates"], key=lambda c: float(np.abs(c["centroid"] - centroid).sum())
         )
-        assert score.delta == pytest.approx(expected["delta"], abs=1e-3)
+        assert score.delta == pytest.approx(expected["delta"], abs=2e-4)
 
 
 def _key(found: Candidates) -> list[tuple[str, int, float, float]]:
