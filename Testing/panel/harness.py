@@ -30,7 +30,7 @@ def spin(seconds: float = 0.05) -> None:
         time.sleep(0.002)
 
 
-def wait(condition: Callable[[], Any], seconds: float = 15.0) -> float:
+def wait(condition: Callable[[], Any], seconds: float = 60.0) -> float:
     """Run the event loop until `condition` holds; returns the seconds it took."""
     start = time.monotonic()
     while not condition():
@@ -125,7 +125,7 @@ class PanelBench:
         """Return whether nothing runs."""
         return not self.panel.analysis.busy() and not self.panel.client.busy()
 
-    def finish(self, seconds: float = 15.0) -> float:
+    def finish(self, seconds: float = 60.0) -> float:
         """Wait until nothing runs; returns the seconds."""
         taken = wait(self.idle, seconds)
         spin(0.1)

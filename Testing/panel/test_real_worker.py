@@ -121,7 +121,7 @@ def test_pick_without_a_segmentation(bench: PanelBench) -> None:
     combo._cpp.setCurrentIndex(combo.findText("T12"))
     combo._cpp.activated.emit(combo.currentIndex)
     view.click(128, 128)
-    wait(lambda: bench.panel.pick.body is not None, 20)
+    wait(lambda: bench.panel.pick.body is not None, 90)
     assert bench.ui.analyseBodyButton.visible
     bench.click("analyseBodyButton")
     bench.finish(120)
