@@ -104,11 +104,13 @@ class Jobs:
                 result = VertebraResult(block.level, float("nan"), reason=EMPTY)
             finished.append(result)
             self._remember(key, finished, options, provenance)
-            outlet.send({"type": "vertebra", "vertebra": vertebra_message(result)})
+            # The threshold goes along: a review starts with what the backend itself kept.
+            told = {**vertebra_message(result), "tau": options.tau}
+            outlet.send({"type": "vertebra", "vertebra": told})
         seconds = time.monotonic() - started
         # With every option spelled out, a report can be made later without this model.
-        told = {**provenance, "options": options.to_dict()}
-        return {"provenance": to_plain(told), "seconds": round(seconds, 3)}
+        explained = {**provenance, "options": options.to_dict()}
+        return {"provenance": to_plain(explained), "seconds": round(seconds, 3)}
 
     def report(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the report of earlier results, or of vertebrae sent along, as HTML."""
