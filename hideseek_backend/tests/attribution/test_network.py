@@ -14,7 +14,7 @@ from hideseek_backend.dae import DaeConfig, DiffusionAutoencoder
 from hideseek_backend.errors import Cancelled
 from hideseek_backend.progress import Meter
 
-OPTIONS = Options(invert_steps=4, render_steps=4, max_batch=32)
+OPTIONS = Options(invert_steps=4, render_steps=4, max_batch=32, precision="float32")
 
 
 @pytest.fixture(scope="module")
