@@ -6,6 +6,7 @@ import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -141,14 +142,15 @@ def bars_plot(groups: Mapping[str, Mapping[str, tuple[float, float]]], ylabel: s
     names = list(dict.fromkeys(name for bars in groups.values() for name in bars))
     figure, (axis,) = new_figure(width=max(6.0, 0.42 * len(names) * len(groups) + 2), height=3.8)
     step = 0.85 / max(len(names), 1)
+    palette = colormaps["Set3"]
     for position, name in enumerate(names):
         at = np.arange(len(groups)) - 0.425 + step * (position + 0.5)
         means = np.array([bars.get(name, (np.nan, np.nan))[0] for bars in groups.values()])
         sds = np.array([bars.get(name, (np.nan, np.nan))[1] for bars in groups.values()])
-        shade = COLOURS.get(name, _CYCLE[position % len(_CYCLE)])
-        hatch = None if position < len(_CYCLE) else "//"
+        # red and blue stay with lytic and blastic: methods have colours of their own
+        shade = palette(position % palette.N)
         axis.bar(
-            at, means, step * 0.92, color=shade, label=name, hatch=hatch, yerr=sds,
+            at, means, step * 0.92, color=shade, label=name, yerr=sds,
             error_kw={"elinewidth": 0.7, "ecolor": "#555555"},
         )  # fmt: skip
     axis.set_xticks(range(len(groups)), list(groups))
