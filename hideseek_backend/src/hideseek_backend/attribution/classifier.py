@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
+from hideseek_backend.attribution.healthy_prior import HealthyPrior
 from hideseek_backend.errors import ModelError, OptionError
 
 FloatArray = NDArray[np.float64]
 
-_FIELDS = ("mean", "scale", "weight", "bias", "pattern")
+_PRIOR_FIELDS = ("healthy_mean", "malignant_mean", "gain")
+_FIELDS = ("mean", "scale", "weight", "bias", "pattern", *_PRIOR_FIELDS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +26,7 @@ class LatentClassifier:
     mean, scale, weight: (d,); weight and bias act on scaled latents.
     pattern: (d,) Σw, Σ the covariance of the scaled latents: how latents really change with the
         class (Haufe et al. 2014). None where the latents it was fitted on are not known.
+    prior: what healthy and malignant latents look like; None likewise.
 
     Everything is float64, but for float32 latents, which are scaled in float32 as scikit-learn
     does. Latents may be arrays or tensors, (B, d); results are arrays.
@@ -36,6 +39,7 @@ class LatentClassifier:
     weight: FloatArray
     bias: float
     pattern: FloatArray | None = None
+    prior: HealthyPrior | None = None
 
     def __post_init__(self) -> None:
         shape = np.shape(self.weight)
@@ -97,6 +101,20 @@ class LatentClassifier:
         change = np.asarray(logit_change, dtype=np.float64)
         return self.unscaled(self.scaled(z) + change[:, None] * vector)
 
+    def posterior(self, z: Any, weight: ArrayLike) -> FloatArray:
+        """Return z: (B, d) moved by weight: (B,) in [0, 1] of the way to the healthy posterior.
+
+        Raises OptionError when this classifier has no prior.
+        """
+        if self.prior is None:
+            raise OptionError(
+                "Option direction: this model has no prior of healthy latents.",
+                "Use direction 'normal' or 'pattern'.",
+            )
+        a = self.scaled(z)
+        share = np.asarray(weight, dtype=np.float64)[:, None]
+        return self.unscaled(a + share * (self.prior.healthy(a) - a))
+
     def _direction(self, name: str) -> FloatArray:
         """The shift of scaled latents that raises the logit by one."""
         if name == "normal":
@@ -115,6 +133,8 @@ class LatentClassifier:
         stored["bias"] = np.array([self.bias])
         if self.pattern is not None:
             stored["pattern"] = self.pattern
+        if self.prior is not None:
+            stored.update({name: getattr(self.prior, name) for name in _PRIOR_FIELDS})
         return stored
 
     @classmethod
@@ -133,12 +153,19 @@ class LatentClassifier:
             )
         bias = float(np.asarray(stored["bias"], dtype=np.float64).reshape(-1)[0])
         pattern = stored.get("pattern")
+        parts = [_as_array(stored[name]) for name in _PRIOR_FIELDS if name in stored]
+        if parts and len(parts) < len(_PRIOR_FIELDS):
+            raise ModelError(
+                f"Expected all of {', '.join(_PRIOR_FIELDS)} in the classifier, or none.",
+                "Fetch the model again.",
+            )
         return cls(
             _as_array(stored["mean"]),
             _as_array(stored["scale"]),
             _as_array(stored["weight"]),
             bias,
             None if pattern is None else _as_array(pattern),
+            HealthyPrior(*parts) if parts else None,
         )
 
     @classmethod
@@ -180,7 +207,9 @@ class LatentClassifier:
         weight = regression.coef_[0]
         mean, scale = scaler.mean_, scaler.scale_
         scaled = (latents - mean) / scale
-        return cls(mean, scale, weight, float(regression.intercept_[0]), pattern(scaled, weight))
+        bias = float(regression.intercept_[0])
+        prior = HealthyPrior.fit(scaled, labels)
+        return cls(mean, scale, weight, bias, pattern(scaled, weight), prior)
 
 
 def _one_standard_error(results: Mapping[str, Any], folds: int) -> int:

@@ -58,7 +58,8 @@ def healthy_edit(
     """Edit slices towards `options.p_target` and render them (Atad et al. 2025, eq. 1).
 
     images: (N, 1, 64, 64) float32, model intensity. The edit moves the scaled latent along
-    `options.direction` and renders it with the original's x_T. Slices already below the target
+    `options.direction` (or to the posterior mean) and renders it with the original's x_T. Slices
+    already below the target
     are not moved, because a move would make them *more* malignant.
 
     While the healthy image, encoded again, is above the target and rounds are left, the latent is
@@ -87,7 +88,8 @@ def healthy_edit(
             break
         index = torch.from_numpy(short)
         change[short] += (target - latest_logits)[short]
-        latest[index] = _moved(classifier, z[index], change[short], options)
+        source = latest if options.direction == "posterior" else z
+        latest[index] = _moved(classifier, source[index], change[short], options)
         images_again = network.render(x_t[index], latest[index])
         latest_logits[short] = classifier.logit(network.encode(images_again))
         better = torch.from_numpy(latest_logits[short] < realised[short])
@@ -109,5 +111,10 @@ def edit_steps(slices: int, options: Options) -> int:
 def _moved(
     classifier: LatentClassifier, z: Tensor, change: NDArray[np.float64], options: Options
 ) -> Tensor:
-    moved = classifier.move(z, change, options.direction)
+    if options.direction == "posterior":
+        # Whole from the threshold on; a forced vertebra below it is held to be healthy in part.
+        weight = np.minimum(classifier.probability(z) / options.p_threshold, 1.0) * (change < 0)
+        moved = classifier.posterior(z, weight)
+    else:
+        moved = classifier.move(z, change, options.direction)
     return torch.from_numpy(moved.astype(np.float32))

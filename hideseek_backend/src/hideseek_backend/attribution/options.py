@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 from hideseek_backend.errors import OptionError
 
 ProtocolName = Literal["fast", "reference"]
-Direction = Literal["normal", "pattern"]
+Direction = Literal["normal", "pattern", "posterior"]
 Binarize = Literal["mean", "median", "otsu", "hysteresis"]
 ResidualAgainst = Literal["image", "reconstruction"]
 PolarityChoice = Literal["auto", "lytic", "blastic", "both"]
@@ -39,7 +39,9 @@ class Options:
 
     Healthy edit (Atad et al. 2025, eq. 1)
     p_target: malignancy probability that the edit aims at.
-    direction: along the classifier's "normal", or along its activation "pattern".
+    direction: along the classifier's "normal", along its activation "pattern", or to the
+        "posterior" mean of the healthy latent (see `healthy_prior`), where p_target only says
+        below which p a slice is left as it is.
     edit_rounds: renders at most; after each the healthy image is encoded again and, while it is
         above p_target, moved on. 1 is the paper.
     shared_edit: with "all", move each slice at least as far as the central slices' mean.

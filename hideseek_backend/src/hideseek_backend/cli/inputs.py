@@ -95,7 +95,11 @@ def add_method(parser: argparse.ArgumentParser) -> None:
         metavar="P",
         help="probability that the healthy edit aims at",
     )
-    add("--direction", choices=("normal", "pattern"), help="of the healthy edit, in the latent")
+    add(
+        "--direction",
+        choices=("normal", "pattern", "posterior"),
+        help="of the healthy edit, in the latent",
+    )
     add(
         "--binarize",
         choices=("mean", "median", "otsu", "hysteresis"),

@@ -170,7 +170,7 @@ def save_model(
             raise ModelError(f"Weight {key} does not fit {dtype}.", "Store it without --half.")
         tensors[_DAE + key] = stored
     for key, array in classifier.tensors().items():
-        tensors[_CLASSIFIER + key] = torch.from_numpy(np.array(array, dtype=np.float64))
+        tensors[_CLASSIFIER + key] = torch.from_numpy(np.array(array, dtype=np.float64, order="C"))
     spec = ModelSpec(
         name=name,
         architecture=dae.config,

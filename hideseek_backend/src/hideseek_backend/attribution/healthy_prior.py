@@ -1,0 +1,66 @@
+"""The healthy latent that a malignant one most probably came from.
+
+Scaled latents of healthy vertebrae are taken as Gaussian, a_h ~ N(μ_h, Σ_h), and disease as an
+independent displacement, a_m = a_h + d with d ~ N(μ_m − μ_h, Σ_m − Σ_h). Both Gaussians come from
+vertebra-level labels alone. The posterior mean of a_h given a_m is the Wiener filter
+
+    â_h = μ_h + Σ_h (Σ_h + Σ_d)⁻¹ (a_m − μ_m),   Σ_d the positive part of Σ_m − Σ_h.
+
+Unlike a move along one direction, it takes disease out along every direction in which malignant
+vertebrae vary more than healthy ones, and leaves the others, which hold anatomy, alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hideseek_backend.errors import ModelError
+
+FloatArray = NDArray[np.float64]
+
+RIDGE = 0.05
+"""Share of the mean healthy variance that is added to every direction before the inverse."""
+
+
+@dataclass(frozen=True, eq=False)
+class HealthyPrior:
+    """healthy_mean, malignant_mean: (d,); gain: (d, d) Σ_h (Σ_h + Σ_d)⁻¹; on scaled latents.
+
+    Raises ModelError when the shapes do not fit or a value is not finite.
+    """
+
+    healthy_mean: FloatArray
+    malignant_mean: FloatArray
+    gain: FloatArray
+
+    def __post_init__(self) -> None:
+        d = np.size(self.healthy_mean)
+        for name, shape in (("healthy_mean", (d,)), ("malignant_mean", (d,)), ("gain", (d, d))):
+            array = np.array(getattr(self, name), dtype=np.float64)
+            if array.shape != shape or not np.isfinite(array).all():
+                raise ModelError(
+                    f"Expected {shape} finite numbers as the model's {name}, got {array.shape}.",
+                    "Fetch the model again, or fit its classifier again.",
+                )
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+
+    def healthy(self, scaled: FloatArray) -> FloatArray:
+        """Return the posterior mean â_h: (B, d) of scaled latents: (B, d)."""
+        return self.healthy_mean + (scaled - self.malignant_mean) @ self.gain.T
+
+    @classmethod
+    def fit(cls, scaled: FloatArray, malignant: ArrayLike) -> HealthyPrior:
+        """Fit on scaled latents: (N, d) and vertebra-level labels: (N,) in {0, 1}."""
+        label = np.asarray(malignant).astype(bool)
+        healthy, sick = scaled[~label], scaled[label]
+        covariance = np.cov(healthy, rowvar=False)
+        values, vectors = np.linalg.eigh(np.cov(sick, rowvar=False) - covariance)
+        displacement = (vectors * values.clip(0)) @ vectors.T
+        ridge = RIDGE * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
+        # Symmetric matrices: Σ_h T⁻¹ = (T⁻¹ Σ_h)ᵀ.
+        gain = np.linalg.solve(covariance + displacement + ridge, covariance).T
+        return cls(healthy.mean(axis=0), sick.mean(axis=0), gain)
