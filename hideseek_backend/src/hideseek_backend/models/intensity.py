@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hideseek_backend.errors import ModelError
+from hideseek_backend.volumes.padding import SOFT_TISSUE_HU
 
 FloatArray = NDArray[np.float32]
 
@@ -39,15 +40,16 @@ def to_intensity(intensity: Mapping[str, Any], hu: Any, valid: Any = None) -> Fl
     """Map HU to model intensity.
 
     hu: (..., 64, 64), each trailing plane one slice. valid: bool of the same shape, false where
-    nothing was measured; those pixels become 0 (air) and do not count for percentiles.
+    nothing was measured; those pixels become soft tissue, as in the crops that models are
+    trained on, and do not count for percentiles.
     Returns float32 of the same shape; a slice of one value becomes 0.
     """
     values = np.asarray(hu, dtype=np.float32)
     inside = np.ones(values.shape, dtype=bool) if valid is None else np.asarray(valid, dtype=bool)
+    values = np.where(inside, values, np.float32(SOFT_TISSUE_HU))
     if intensity["kind"] == "window":
         low, high = np.float32(intensity["low"]), np.float32(intensity["high"])
-        mapped = (np.clip(values, low, high) - low) / (high - low)
-        return np.where(inside, mapped, np.float32(0))
+        return np.asarray((np.clip(values, low, high) - low) / (high - low), dtype=np.float32)
     planes = values.reshape(-1, *values.shape[-2:])
     kept = inside.reshape(planes.shape)
     result = np.zeros_like(planes)
@@ -57,7 +59,7 @@ def to_intensity(intensity: Mapping[str, Any], hu: Any, valid: Any = None) -> Fl
         ends = [intensity["lower"], intensity["upper"]]
         low, high = np.percentile(plane[mask], ends).astype(np.float32)
         if high > low:
-            out[mask] = (plane[mask] - low) / (high - low)
+            out[...] = (plane - low) / (high - low)
     return result.reshape(values.shape)
 
 
