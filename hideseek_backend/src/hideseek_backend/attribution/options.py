@@ -78,8 +78,8 @@ class Options:
 
     protocol: ProtocolName = "fast"
     solver: SolverName = "multistep"
-    invert_steps: int = 16
-    render_steps: int = 16
+    invert_steps: int = 24
+    render_steps: int = 24
     precision: Precision = "auto"
     max_batch: int = 32
     seed: int = 0
