@@ -191,7 +191,7 @@ class Review:
         return not (self._decisions or self._undo or self._redo)
 
     def start_at(self, threshold: float) -> bool:
-        """Begin with a threshold, the backend's own; only while untouched. Returns whether it did."""
+        """Begin with the backend's threshold, only while untouched. Returns whether it did."""
         if not self.untouched or threshold != threshold:
             return False
         self._threshold = float(threshold)

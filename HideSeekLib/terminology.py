@@ -144,7 +144,7 @@ def register(logic: Any) -> bool:
 
 
 def register_in_slicer() -> bool:
-    """Load our contexts into this Slicer's terminologies once; False where it has no such module."""
+    """Load our contexts into Slicer once; False where it has no terminologies module."""
     module = getattr(getattr(slicer, "modules", None), "terminologies", None)
     if module is None:
         return False

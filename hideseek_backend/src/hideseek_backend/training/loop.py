@@ -115,7 +115,9 @@ def train(
     """
     device = device or torch.device("cpu")
     torch.manual_seed(config.seed)
-    trainee = Trainee(config.architecture).to(device, memory_format=torch.channels_last)
+    trainee = Trainee(config.architecture).to(device)
+    # The stubs of Module.to do not know memory_format, which torch itself documents.
+    trainee.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(trainee).eval().requires_grad_(False)
     optimiser = torch.optim.Adam(trainee.parameters(), lr=config.learning_rate, betas=(0.9, 0.99))
     step = _resume(folder / "state.pt", trainee, average, optimiser, device)

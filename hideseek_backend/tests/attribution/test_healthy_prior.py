@@ -1,0 +1,65 @@
+"""The posterior healthy latent against the Gaussian that it is derived from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hideseek_backend.attribution.classifier import LatentClassifier
+from hideseek_backend.attribution.healthy_prior import HealthyPrior
+from hideseek_backend.errors import ModelError, OptionError
+
+
+def _latents(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Healthy latents in four dimensions, and the same with disease along two of them."""
+    rng = np.random.default_rng(seed)
+    healthy = rng.normal(size=(n, 4)) * [1.0, 1.0, 1.0, 1.0]
+    shift = np.array([3.0, 0.0, 0.0, 0.0])
+    disease = shift + rng.normal(size=(n, 4)) * [2.0, 3.0, 0.0, 0.0]
+    return healthy, healthy + disease, disease
+
+
+def test_disease_is_taken_out_and_anatomy_is_left() -> None:
+    healthy, _, _ = _latents(40_000, 0)
+    origin, sick, _ = _latents(40_000, 1)
+    scaled = np.concatenate([healthy, sick])
+    prior = HealthyPrior.fit(scaled, np.repeat([0, 1], 40_000))
+    estimate = prior.healthy(sick)
+    # Along the diseased axes the best linear estimate has variance 1 / (1 + σ_d²) explained.
+    error = ((estimate - origin) ** 2).mean(axis=0)
+    assert error[0] == pytest.approx(1 - 1 / 5, abs=0.05)
+    assert error[1] == pytest.approx(1 - 1 / 10, abs=0.05)
+    # Along the others nothing but the small ridge changes.
+    assert error[2:].max() < 0.02
+
+
+def test_weight_blends_between_the_latent_and_its_posterior() -> None:
+    prior = HealthyPrior(np.zeros(2), np.array([1.0, 0.0]), np.zeros((2, 2)))
+    classifier = LatentClassifier(np.zeros(2), np.ones(2), np.ones(2), 0.0, None, prior)
+    z = np.array([[2.0, 4.0]])
+    assert np.allclose(classifier.posterior(z, [0.0]), z)
+    assert np.allclose(classifier.posterior(z, [1.0]), 0.0)
+    assert np.allclose(classifier.posterior(z, [0.5]), z / 2)
+
+
+def test_it_survives_storing() -> None:
+    prior = HealthyPrior(np.zeros(2), np.ones(2), np.eye(2) * 0.5)
+    classifier = LatentClassifier(np.zeros(2), np.ones(2), np.ones(2), 0.0, None, prior)
+    again = LatentClassifier.from_tensors(classifier.tensors())
+    assert again.prior is not None
+    assert np.array_equal(again.prior.gain, prior.gain)
+    stored = classifier.tensors()
+    del stored["gain"]
+    with pytest.raises(ModelError, match="gain"):
+        LatentClassifier.from_tensors(stored)
+
+
+def test_a_model_without_a_prior_says_so() -> None:
+    classifier = LatentClassifier(np.zeros(2), np.ones(2), np.ones(2), 0.0)
+    with pytest.raises(OptionError, match="no prior"):
+        classifier.posterior(np.zeros((1, 2)), [1.0])
+
+
+def test_shapes_are_checked() -> None:
+    with pytest.raises(ModelError, match="gain"):
+        HealthyPrior(np.zeros(2), np.zeros(2), np.zeros((3, 3)))
