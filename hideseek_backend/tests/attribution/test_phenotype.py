@@ -43,3 +43,13 @@ def test_given(polarity: str, expected: str, reported: set[str]) -> None:
 
 def test_no_candidates() -> None:
     assert phenotype_of((), (), (), AUTO) == (None, {"lytic", "blastic"})
+
+
+def test_an_improbable_polarity_is_dropped() -> None:
+    options = Options(mixed_fraction=0.0, min_presence=0.4, tau=0.1)
+    found, kept = phenotype_of(["lytic", "blastic"], [50, 50], [1, 1], options, (0.9, 0.1))
+    assert (found, kept) == ("lytic", frozenset({"lytic"}))
+    found, kept = phenotype_of(["lytic", "blastic"], [50, 50], [1, 1], options, (0.2, 0.3))
+    assert (found, kept) == ("blastic", frozenset({"blastic"}))
+    both = Options(polarity="both", min_presence=0.4, tau=0.1)
+    assert phenotype_of(["lytic", "blastic"], [9, 9], [1, 1], both, (0.9, 0.1))[0] == "mixed"

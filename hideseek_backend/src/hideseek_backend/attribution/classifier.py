@@ -11,12 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from hideseek_backend.attribution.healthy_prior import HealthyPrior
+from hideseek_backend.attribution.polarity_head import POLARITY_ORDER, PolarityHead
 from hideseek_backend.errors import ModelError, OptionError
 
 FloatArray = NDArray[np.float64]
 
 _PRIOR_FIELDS = ("healthy_mean", "malignant_mean", "gain")
-_FIELDS = ("mean", "scale", "weight", "bias", "pattern", *_PRIOR_FIELDS)
+_HEAD_FIELDS = ("polarity_weight", "polarity_bias")
+_FIELDS = ("mean", "scale", "weight", "bias", "pattern", *_PRIOR_FIELDS, *_HEAD_FIELDS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +29,7 @@ class LatentClassifier:
     pattern: (d,) Σw, Σ the covariance of the scaled latents: how latents really change with the
         class (Haufe et al. 2014). None where the latents it was fitted on are not known.
     prior: what healthy and malignant latents look like; None likewise.
+    head: how probable each polarity is; None where phenotypes were not labelled.
 
     Everything is float64, but for float32 latents, which are scaled in float32 as scikit-learn
     does. Latents may be arrays or tensors, (B, d); results are arrays.
@@ -40,6 +43,7 @@ class LatentClassifier:
     bias: float
     pattern: FloatArray | None = None
     prior: HealthyPrior | None = None
+    head: PolarityHead | None = None
 
     def __post_init__(self) -> None:
         shape = np.shape(self.weight)
@@ -115,6 +119,12 @@ class LatentClassifier:
         share = np.asarray(weight, dtype=np.float64)[:, None]
         return self.unscaled(a + share * (self.prior.healthy(a) - a))
 
+    def presence(self, z: Any) -> FloatArray:
+        """Return the probability of lytic and of blastic disease: (B, 2); all 1 without a head."""
+        if self.head is None:
+            return np.ones((len(z), len(POLARITY_ORDER)))
+        return self.head.presence(self.scaled(z))
+
     def _direction(self, name: str) -> FloatArray:
         """The shift of scaled latents that raises the logit by one."""
         if name == "normal":
@@ -135,6 +145,8 @@ class LatentClassifier:
             stored["pattern"] = self.pattern
         if self.prior is not None:
             stored.update({name: getattr(self.prior, name) for name in _PRIOR_FIELDS})
+        if self.head is not None:
+            stored.update(polarity_weight=self.head.weight, polarity_bias=self.head.bias)
         return stored
 
     @classmethod
@@ -153,12 +165,8 @@ class LatentClassifier:
             )
         bias = float(np.asarray(stored["bias"], dtype=np.float64).reshape(-1)[0])
         pattern = stored.get("pattern")
-        parts = [_as_array(stored[name]) for name in _PRIOR_FIELDS if name in stored]
-        if parts and len(parts) < len(_PRIOR_FIELDS):
-            raise ModelError(
-                f"Expected all of {', '.join(_PRIOR_FIELDS)} in the classifier, or none.",
-                "Fetch the model again.",
-            )
+        parts = _all_or_none(stored, _PRIOR_FIELDS)
+        head = _all_or_none(stored, _HEAD_FIELDS)
         return cls(
             _as_array(stored["mean"]),
             _as_array(stored["scale"]),
@@ -166,6 +174,7 @@ class LatentClassifier:
             bias,
             None if pattern is None else _as_array(pattern),
             HealthyPrior(*parts) if parts else None,
+            PolarityHead(*head) if head else None,
         )
 
     @classmethod
@@ -174,11 +183,14 @@ class LatentClassifier:
         z: Any,
         malignant: ArrayLike,
         *,
+        polarities: ArrayLike | None = None,
         grid: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0),
         folds: int = 5,
         seed: int = 0,
     ) -> LatentClassifier:
         """Fit scaler, logistic regression and pattern to latents z: (N, d) and labels: (N,).
+
+        polarities: (N, 2) whether lytic and blastic disease is there, where that is labelled.
 
         The inverse regularisation strength is the smallest of `grid` whose cross-validated AUC over
         `folds` lies within one standard error of the best: a weakly regularised weight hides in
@@ -209,7 +221,19 @@ class LatentClassifier:
         scaled = (latents - mean) / scale
         bias = float(regression.intercept_[0])
         prior = HealthyPrior.fit(scaled, labels)
-        return cls(mean, scale, weight, bias, pattern(scaled, weight), prior)
+        head = None if polarities is None else PolarityHead.fit(scaled, polarities)
+        return cls(mean, scale, weight, bias, pattern(scaled, weight), prior, head)
+
+
+def _all_or_none(stored: Mapping[str, Any], names: Sequence[str]) -> list[FloatArray]:
+    """The named parts, or nothing where none is there. Raises ModelError when some are missing."""
+    parts = [_as_array(stored[name]) for name in names if name in stored]
+    if parts and len(parts) < len(names):
+        raise ModelError(
+            f"Expected all of {', '.join(names)} in the classifier, or none.",
+            "Fetch the model again.",
+        )
+    return parts
 
 
 def _one_standard_error(results: Mapping[str, Any], folds: int) -> int:

@@ -74,6 +74,7 @@ class Options:
     tau: Δ from which a candidate is kept.
     polarity: which polarities are reported; "auto" decides by what each vertebra keeps.
     mixed_fraction: "auto" drops the polarity that holds less than this share of the kept area.
+    min_presence: "auto" drops the polarity that the model's polarity head holds less probable.
     """
 
     protocol: ProtocolName = "fast"
@@ -120,6 +121,7 @@ class Options:
     tau: float = 0.3
     polarity: PolarityChoice = "auto"
     mixed_fraction: float = 0.2
+    min_presence: float = 0.0
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -266,6 +268,7 @@ _NUMBERS: dict[str, tuple[float, float]] = {
     "min_evidence": (0.0, 1 - 1e-6),
     "tau": (-10.0, 10.0),
     "mixed_fraction": (0.0, 0.5),
+    "min_presence": (0.0, 1.0),
 }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from hideseek_backend.attribution.candidates import POLARITIES, Polarity
 from hideseek_backend.attribution.options import Options
+from hideseek_backend.attribution.polarity_head import POLARITY_ORDER
 
 
 def phenotype_of(
@@ -13,6 +14,7 @@ def phenotype_of(
     areas: Sequence[int],
     deltas: Sequence[float],
     options: Options,
+    presence: Sequence[float] = (1.0, 1.0),
 ) -> tuple[str | None, frozenset[Polarity]]:
     """Return the phenotype ("lytic", "blastic", "mixed" or None) and the polarities it keeps.
 
@@ -21,7 +23,9 @@ def phenotype_of(
     blastic bone differs from marrow by several times more HU than a lytic focus does.
 
     With polarity "auto" a polarity below `options.mixed_fraction` of the sum is taken as a
-    by-product of the edit and dropped; otherwise the choice itself says what is kept.
+    by-product of the edit and dropped; so is one whose `presence` (the model's probabilities of
+    lytic and of blastic disease) is below `options.min_presence`, unless the other's is lower
+    still. Otherwise the choice itself says what is kept.
     """
     weight: Mapping[Polarity, float] = {
         polarity: float(
@@ -40,6 +44,10 @@ def phenotype_of(
     }.get(options.polarity, frozenset(POLARITIES))
     if options.polarity == "auto" and total > 0:
         allowed = frozenset(p for p in POLARITIES if weight[p] >= options.mixed_fraction * total)
+    if options.polarity == "auto":
+        probable = dict(zip(POLARITY_ORDER, presence, strict=True))
+        least = min(options.min_presence, max(presence))
+        allowed = frozenset(p for p in allowed if probable[p] >= least)
     found = sorted(p for p in allowed if weight[p] > 0)
     if not found:
         return None, allowed

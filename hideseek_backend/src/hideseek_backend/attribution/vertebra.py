@@ -133,7 +133,10 @@ def analyse_vertebra(
     ordered, ordered_scores = in_order_of_delta(found, scores)
     areas = np.bincount(ordered.labels.ravel(), minlength=len(ordered) + 1)[1:]
     deltas = [score.delta for score in ordered_scores]
-    phenotype, reported = phenotype_of(ordered.polarities, areas.tolist(), deltas, options)
+    presence = model.classifier.presence(latents.mean(dim=0, keepdim=True))[0]
+    phenotype, reported = phenotype_of(
+        ordered.polarities, areas.tolist(), deltas, options, presence.tolist()
+    )
     kept = [
         delta >= options.tau and polarity in reported
         for delta, polarity in zip(deltas, ordered.polarities, strict=True)

@@ -67,12 +67,14 @@ class CandidateTable:
 class Findings:
     """What the method found on N central slices.
 
-    p: (N,) malignancy. p_healthy: (N,) of the healthy image, encoded again. labels: (N, 64, 64)
-    uint16 candidate numbers, each vertebra from 1. image, reconstruction, healthy: (N, 64, 64)
-    float32, model intensity. seconds: (N,) a vertebra, its chunk's time shared out.
+    p: (N,) malignancy. presence: (N, 2) of lytic and of blastic disease. p_healthy: (N,) of the
+    healthy image, encoded again. labels: (N, 64, 64) uint16 candidate numbers, each vertebra from
+    1. image, reconstruction, healthy: (N, 64, 64) float32, model intensity. seconds: (N,) a
+    vertebra, its chunk's time shared out.
     """
 
     p: NDArray[np.float64]
+    presence: NDArray[np.float64]
     p_healthy: NDArray[np.float64]
     labels: NDArray[np.uint16]
     image: NDArray[np.float32]
@@ -94,11 +96,17 @@ def malignancy(
     model: BenchmarkModel, vertebrae: SliceSet, options: Options, memory: Memory | None = None
 ) -> NDArray[np.float64]:
     """Probability of each vertebra from the mean latent of its `p_slices` central slices: (N,)."""
+    return model.classifier.probability(_central_latent(model, vertebrae, options, memory))
+
+
+def _central_latent(
+    model: BenchmarkModel, vertebrae: SliceSet, options: Options, memory: Memory | None
+) -> torch.Tensor:
     half = min(options.p_slices, 2 * MIDDLE + 1) // 2
     wanted = range(MIDDLE - half, MIDDLE + half + 1)
     network = make_network(model, options, memory)
     latents = [network.encode(images_of(model, vertebrae, k)) for k in wanted]
-    return model.classifier.probability(torch.stack(latents).mean(dim=0))
+    return torch.stack(latents).mean(dim=0)
 
 
 def analyse_set(
@@ -195,6 +203,7 @@ def _phenotypes(
                 table.area[rows].tolist(),
                 table.delta[rows].tolist(),
                 options,
+                findings.presence[vertebra].tolist(),
             )
         )
     return decided
@@ -205,12 +214,13 @@ def _analyse_chunk(
 ) -> Findings:
     started = time.perf_counter()
     network = make_network(model, options, memory)
-    p = malignancy(model, chunk, options, memory)
+    latent = _central_latent(model, chunk, options, memory)
+    p, presence = model.classifier.probability(latent), model.classifier.presence(latent)
     edit = healthy_edit(network, model.classifier, images_of(model, chunk, MIDDLE), options)
     candidates = _candidates(model, chunk, edit, options)
     wanted = _of_phenotype(candidates, chunk.slice_phenotype) if told else None
     scores = score_candidates(network, model.classifier, edit, candidates, options, wanted=wanted)
-    return _collect(edit, p, candidates, scores, time.perf_counter() - started)
+    return _collect(edit, p, presence, candidates, scores, time.perf_counter() - started)
 
 
 def _candidates(
@@ -250,6 +260,7 @@ def _of_phenotype(candidates: Candidates, phenotype: NDArray[np.str_]) -> list[i
 def _collect(
     edit: HealthyEdit,
     p: NDArray[np.float64],
+    presence: NDArray[np.float64],
     candidates: Candidates,
     scores: dict[int, Score],
     seconds: float,
@@ -281,6 +292,7 @@ def _collect(
     realised = 1 / (1 + np.exp(-edit.realised_logits))
     return Findings(
         p=np.asarray(p, dtype=np.float64),
+        presence=presence,
         p_healthy=np.asarray(realised, dtype=np.float64),
         labels=own,
         image=edit.images[:, 0].numpy(),
@@ -306,7 +318,10 @@ def images_of(model: BenchmarkModel, vertebrae: SliceSet, k: int) -> Tensor:
 
 def _chunk_key(model: BenchmarkModel, chunk: SliceSet, options: Options, told: bool) -> str:
     """A name for the result: weights, slices and every option that changes it before the cut."""
-    later = ("tau", "polarity", "mixed_fraction", "p_threshold", "force", "max_batch", "protocol")
+    later = (
+        "tau", "polarity", "mixed_fraction", "min_presence", "p_threshold", "force", "max_batch",
+        "protocol",
+    )  # fmt: skip
     settings = {k: v for k, v in options.to_dict().items() if k not in later}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     digest.update(model.hash.encode())

@@ -56,6 +56,7 @@ SPACE: dict[str, tuple[Any, ...]] = {
     "erode": (0, 1, 2),
     "min_area": (5, 8, 12),
     "delta": ("probability", "logit", "floor", "logit-floor", "pair"),
+    "min_presence": (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
     "min_evidence": (0.0, 0.3, 0.5, 0.7),
 }
 TAUS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6)

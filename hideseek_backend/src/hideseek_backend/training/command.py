@@ -114,7 +114,9 @@ def finish(preset: Preset, run: Path, out: Path, real: list[str], seconds: float
     fit_set = dataset.ShardSet(run / "data", "phantom-0*.npz")
     hu, labels = central_slices(fit_set, preset.classifier_vertebrae, preset.train.seed)
     z = encode_all(dae, to_intensity(hu))
-    classifier = LatentClassifier.fit(z, labels[:, 0], seed=preset.train.seed)
+    classifier = LatentClassifier.fit(
+        z, labels[:, 0], polarities=labels[:, 1:], seed=preset.train.seed
+    )
     held_out = dataset.ShardSet(run / "data", f"phantom-{VALIDATION_SEED}*.npz")
     hu, labels = central_slices(held_out, len(held_out), preset.train.seed)
     z = encode_all(dae, to_intensity(hu))
