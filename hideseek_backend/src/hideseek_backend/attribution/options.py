@@ -79,8 +79,8 @@ class Options:
 
     protocol: ProtocolName = "fast"
     solver: SolverName = "multistep"
-    invert_steps: int = 24
-    render_steps: int = 24
+    invert_steps: int = 32
+    render_steps: int = 32
     precision: Precision = "auto"
     max_batch: int = 32
     seed: int = 0

@@ -17,7 +17,7 @@ from hideseek_backend.diffusion.edm import StepCallback
 
 Solver = Literal["ddim", "multistep"]
 
-DEFAULT_STEPS: dict[Solver, tuple[int, int]] = {"ddim": (250, 100), "multistep": (24, 24)}
+DEFAULT_STEPS: dict[Solver, tuple[int, int]] = {"ddim": (250, 100), "multistep": (32, 32)}
 """Inversion and rendering steps: the paper's for DDIM, measured ones for the multistep solver."""
 
 
