@@ -69,7 +69,8 @@ class Options:
     delta: which ratio is reported; see `scoring`.
     subsets: random subsets per candidate and slice of the "shapley" Δ.
     min_evidence: p is raised to at least this in Δ's denominator, so that a forced healthy
-        vertebra does not turn noise into Δ = 1; 0 is the paper.
+        vertebra does not turn noise into Δ = 1, and the denominator itself has a least value; 0 is
+        the paper.
     score_slices: with "all", score a lesion on so many of its largest slices; 0 is all of them.
     tau: Δ from which a candidate is kept.
     polarity: which polarities are reported; "auto" decides by what each vertebra keeps.

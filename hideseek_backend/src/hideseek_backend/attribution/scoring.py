@@ -45,6 +45,10 @@ from hideseek_backend.attribution.options import Options
 
 EPSILON = 1e-8  # ε of eq. 3, the released code's value
 
+# Least denominator of Δ with `min_evidence`: hiding everything should change at least this much.
+LEAST_LOGITS = 0.5
+LEAST_P = 0.05
+
 Composite = tuple[int, frozenset[int]]
 """(slice index, numbers of the candidates shown in it); everything else suspected is hidden."""
 
@@ -229,5 +233,8 @@ def _score(
             gain = float(np.mean([logits[k, s | alone] - logits[k, s] for s in sets]))
         gained += share * gain
     # Where hiding everything does not lower p there is no evidence to share out.
-    delta = gained / (available + EPSILON) if available > 0 else 0.0
+    # Where it hardly lowers p, the quotient of two small numbers would say anything.
+    in_logits = options.delta not in ("probability", "floor")
+    least = (LEAST_LOGITS if in_logits else LEAST_P) if options.min_evidence > 0 else 0.0
+    delta = gained / (max(available, least) + EPSILON) if available > 0 else 0.0
     return Score(delta, p_hide)
