@@ -17,6 +17,7 @@ A small diffusion autoencoder with a latent malignancy classifier for HideSeek.
 - Labels: vertebra level only (healthy, lytic, blastic, mixed). No lesion mask was used anywhere.
 - The encoder was trained with an auxiliary loss on those labels (weight {label_weight}), which the
   published method does not have; with weight 0 the autoencoder is unsupervised as published.
+- {history}
 - Classifier: standardised latents and a logistic regression on {classifier} vertebrae, its
   regularisation chosen by cross-validation.
 
@@ -40,6 +41,7 @@ def model_card(name: str, record: Mapping[str, Any]) -> str:
         phantom=record["phantom_version"],
         steps=record["steps"],
         batch=config["batch"],
+        history=record["history"],
         real=", ".join(record["real"]) or "none",
         label_weight=config["label_weight"],
         classifier=record["classifier_vertebrae"],
