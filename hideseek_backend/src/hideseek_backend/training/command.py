@@ -105,8 +105,18 @@ def write_data(preset: Preset, folder: Path, sources: list[dict[str, Any]]) -> N
         _say(f"wrote {path}")
 
 
-def finish(preset: Preset, run: Path, out: Path, real: list[str], seconds: float) -> dict[str, Any]:
-    """Fit the classifier on a trained run, write the model folder and return its record."""
+def finish(
+    preset: Preset,
+    run: Path,
+    out: Path,
+    real: list[str],
+    seconds: float,
+    history: str = "One run of `hideseek train` from first to last step.",
+) -> dict[str, Any]:
+    """Fit the classifier on a trained run, write the model folder and return its record.
+
+    history: how the run's steps came about, for the model card.
+    """
     from hideseek_backend.models.store import save_model
 
     dae, step = loop.averaged(run)
@@ -127,6 +137,7 @@ def finish(preset: Preset, run: Path, out: Path, real: list[str], seconds: float
             figures[name] = classification_figures(classifier, z[chosen], labels[chosen, 0])
     record = {
         "steps": step,
+        "history": history,
         "config": preset.train.to_dict(),
         "phantom_version": PHANTOM_VERSION,
         "phantom_vertebrae": len(fit_set),
