@@ -110,6 +110,8 @@ def main() -> int:
     )
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
+    # Slicer's storage nodes take a relative path as relative to the scene.
+    arguments.out = arguments.out.resolve()
     arguments.out.mkdir(parents=True, exist_ok=True)
 
     app = CoreApp()
