@@ -26,7 +26,7 @@ class Options:
 
     Network
     protocol: the name of the set of defaults this came from.
-    solver, invert_steps, render_steps: "ddim" or the second-order "multistep" and its steps.
+    solver, invert_steps, render_steps: "ddim" or the third-order "multistep" and its steps.
     max_batch: slices that go through the network at once, at most.
     seed: of every random choice (only `delta="shapley"` makes one).
 
@@ -80,8 +80,8 @@ class Options:
 
     protocol: ProtocolName = "fast"
     solver: SolverName = "multistep"
-    invert_steps: int = 32
-    render_steps: int = 32
+    invert_steps: int = 20
+    render_steps: int = 20
     precision: Precision = "auto"
     max_batch: int = 32
     seed: int = 0

@@ -17,7 +17,7 @@ from hideseek_backend.diffusion.edm import StepCallback
 
 Solver = Literal["ddim", "multistep"]
 
-DEFAULT_STEPS: dict[Solver, tuple[int, int]] = {"ddim": (250, 100), "multistep": (32, 32)}
+DEFAULT_STEPS: dict[Solver, tuple[int, int]] = {"ddim": (250, 100), "multistep": (20, 20)}
 """Inversion and rendering steps: the paper's for DDIM, measured ones for the multistep solver."""
 
 
@@ -146,7 +146,7 @@ class DiffusionAutoencoder(nn.Module):
                 return c_skip[i] * x + c_out[i] * prediction.float()
 
             return edm.solve(
-                denoise, x, sigmas, order=1 if solver == "ddim" else 2, callback=callback
+                denoise, x, sigmas, order=1 if solver == "ddim" else 3, callback=callback
             )
 
     def precision(self, x: Tensor, solver: Solver) -> AbstractContextManager[object]:

@@ -1,7 +1,7 @@
-"""A second-order solver for noise-predicting networks on a grid uniform in log-SNR.
+"""A third-order solver for noise-predicting networks on a grid uniform in log-SNR.
 
 With y = x / √ᾱ and σ = √(1/ᾱ - 1) a variance-preserving network is a denoiser of y = x₀ + σ ε, so
-that `edm.solve` (DPM-Solver++(2M), Lu et al. 2022) serves it in both directions.
+that `edm.solve` (DPM-Solver++(3M), Lu et al. 2022) serves it in both directions.
 """
 
 from __future__ import annotations
