@@ -81,8 +81,8 @@ class ScreeningSection:
             ticked = level in self._ticked
             table.item(index, 0).setCheckState(qt.Qt.Checked if ticked else qt.Qt.Unchecked)
         table.blockSignals(before)
-        if anew:
-            tables.fit_columns(table, 3)  # only now do the check boxes take their room
+        # Only now do the check boxes take their room, and bold or longer texts theirs.
+        tables.fit_columns(table, 3)
         self.refresh_buttons()
 
     def refresh_buttons(self) -> None:
