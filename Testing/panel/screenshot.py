@@ -93,9 +93,12 @@ def load(bench: PanelBench, ct: Path | None, vertebrae: Path | None) -> None:
     if ct is None or vertebrae is None:
         volume, segmentation = add_spine(SPINE, "Phantom CT")
     else:
-        from scene_helpers import load_case  # type: ignore[attr-defined]
+        from make_demo_scene import load_volume, vertebra_segmentation
 
-        volume, segmentation = load_case(slicer.mrmlScene, ct, vertebrae)
+        scene = slicer.mrmlScene
+        volume = load_volume(scene, ct, "Phantom CT")
+        labels = load_volume(scene, vertebrae, "labels", label_map=True)
+        segmentation = vertebra_segmentation(scene, labels, volume, "verse", "Vertebrae")
     bench.ui.ctSelector.setCurrentNode(volume)
     bench.ui.vertebraeSelector.setCurrentNode(segmentation)
     spin()

@@ -266,7 +266,7 @@ def test_stopping_leaves_nothing(
     assert list((tmp_path / "new").iterdir()) != []  # it has begun: the folder is reserved
     start_time = time.monotonic()
     process.send_signal(number)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=120)
     assert process.returncode == code, said
     assert time.monotonic() - start_time < 30 and "Traceback" not in said
     assert list(tmp_path.iterdir()) == []
@@ -279,5 +279,5 @@ def test_stopping_keeps_the_earlier_result(case: Path, tmp_path: Path) -> None:
     process = start(words(case, out), SLOW)
     assert process.stdout is not None and "rendering" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     assert {p.name: p.read_bytes() for p in out.iterdir()} == before
