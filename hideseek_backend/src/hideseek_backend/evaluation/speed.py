@@ -39,7 +39,7 @@ from hideseek_backend.phantom import make_block
 from hideseek_backend.volumes.crops import crop_block
 
 FIRST_SEED = 2_000_000
-CONVERGED_STEPS = 200
+CONVERGED_STEPS = 100
 REFERENCE_SIZE = "reference-size"
 REFERENCE_SIZE_CANDIDATES = 11
 
