@@ -68,6 +68,19 @@ def test_screen_analyse_review_and_report(bench: PanelBench, tmp_path: Path) -> 
     assert "T12" in page and case.name in page and report_message.TITLE_MARK not in page
 
 
+def test_the_bundled_model_screens_and_analyses(bench: PanelBench) -> None:
+    bench.ui.modelCombo.setEditText("bundled")
+    bench.click("screenButton")
+    bench.finish(120)
+    probabilities = bench.panel.screening.probabilities()
+    assert len(probabilities) == 3, bench.status()
+    assert all(0 <= p <= 1 for p in probabilities.values())
+    bench.analyse_all()
+    bench.finish(240)
+    assert "Done: T11, T12, L1" in bench.status()
+    assert bench.panel.case.record.provenance["model"]["name"] == "bundled"
+
+
 def test_evidence_in_the_report_is_what_the_worker_sent(bench: PanelBench) -> None:
     sent: dict[str, Any] = {}
     place = bench.panel.analysis._place

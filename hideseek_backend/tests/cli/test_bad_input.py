@@ -223,7 +223,10 @@ def test_no_room_for_a_phantom(tmp_path: Path, refused: Refused) -> None:
 
 
 def start(line: list[str], preamble: str = "") -> subprocess.Popen[str]:
-    code = f"{preamble}\nimport sys\nfrom hideseek_backend.cli import main\nsys.exit(main())"
+    # Started in the background, by a CI say, Python inherits an ignored SIGINT: take it back.
+    listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    verb = "import sys\nfrom hideseek_backend.cli import main\nsys.exit(main())"
+    code = f"{listen}\n{preamble}\n{verb}"
     return subprocess.Popen(
         [sys.executable, "-c", code, *line],
         stdout=subprocess.PIPE,
