@@ -124,7 +124,7 @@ def hostile(folder: Path) -> dict[str, bytes]:
         "getattr chain": pickle.dumps(Getattr("system")),
         "inside an estimator": pickle.dumps(inside),
         "numpy.load": pickle.dumps(Runs(np.load, str(folder / "x.npy"))),
-        "joblib.load": pickle.dumps(Runs(joblib.load, str(folder / "x.pkl"))),
+        "joblib.hash": pickle.dumps(Runs(joblib.hash, "x")),
         "keys that are no text": pickle.dumps(key),
         "an array of objects": pickle.dumps(_with(coef_=np.array([[print]], dtype=object))),
         "a structured array": pickle.dumps(_with(coef_=np.zeros(2, dtype="f8,i4"))),
