@@ -210,14 +210,14 @@ def slices_of(model: Model, count: int) -> Iterator[Slice]:
 def reference_size_model(device: str = "auto") -> Model:
     """The published architecture of 90.8 M parameters with random weights.
 
-    Only the last convolution, which starts at zero, is given small weights, so that the network
-    predicts something and its trajectories stay tame.
+    The convolutions that start at zero are given small weights, so that the prediction depends on
+    x and z, a healthy edit yields candidates, and trajectories stay tame.
     """
     torch.manual_seed(0)
     dae = DiffusionAutoencoder(DaeConfig()).eval().requires_grad_(False)
-    last = dae.network.out[-1].weight
-    assert isinstance(last, torch.Tensor)
-    torch.nn.init.normal_(last, std=0.01)
+    for parameter in dae.network.parameters():
+        if parameter.ndim == 4 and not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.01)
     rng = np.random.default_rng(0)
     channels = dae.config.z_channels
     weight = rng.normal(0, channels**-0.5, channels)
