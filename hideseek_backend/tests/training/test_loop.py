@@ -9,10 +9,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
-from hideseek_backend.training.loop import Batch, averaged, label_loss, learning_rate, train
+from hideseek_backend.dae import DiffusionAutoencoder
+from hideseek_backend.training.loop import (
+    Batch,
+    Trainee,
+    averaged,
+    label_loss,
+    learning_rate,
+    train,
+)
 from hideseek_backend.training.presets import TINY
 
+ENCODER = "network.encoder."
 CONFIG = replace(TINY.train, steps=6, batch=4)
 
 
@@ -36,6 +46,29 @@ def test_learning_rate_warms_up_and_decays() -> None:
     assert learning_rate(config, 0) == pytest.approx(0.01)
     assert learning_rate(config, 300) == 1.0
     assert learning_rate(config, 1000) == pytest.approx(0.02)
+
+
+def test_learning_rate_warms_up_again_where_the_denoiser_joins() -> None:
+    config = replace(CONFIG, steps=1000, warmup=100, encoder_steps=300, learning_rate=1.0)
+    assert learning_rate(config, 299) == 1.0
+    assert learning_rate(config, 300) == pytest.approx(0.01)
+    assert learning_rate(config, 400) == 1.0
+
+
+def test_encoder_steps_leave_the_denoiser_alone(tmp_path: Path) -> None:
+    """Only the encoder and the label head move before `encoder_steps`; afterwards all do."""
+    config = replace(CONFIG, steps=3, batch=2, label_images=2, encoder_steps=3)
+    torch.manual_seed(config.seed)
+    start = {name: p.clone() for name, p in Trainee(config.architecture).named_parameters()}
+    moved = _moved(train(config, _batches, tmp_path, save_every=3), start)
+    assert any(name.startswith(ENCODER) for name in moved)
+    assert all(name.startswith(ENCODER) for name in moved)
+    longer = train(replace(config, steps=5), _batches, tmp_path, save_every=5)
+    assert not all(name.startswith(ENCODER) for name in _moved(longer, start))
+
+
+def _moved(dae: DiffusionAutoencoder, start: dict[str, Tensor]) -> set[str]:
+    return {n for n, p in dae.named_parameters() if not torch.equal(p, start[f"dae.{n}"])}
 
 
 def test_training_reduces_its_loss_and_saves(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from argparse import ArgumentTypeError
 from collections.abc import Callable
@@ -53,11 +54,7 @@ def levels(text: str) -> tuple[str, ...]:
     for item in filter(None, (part.strip().upper() for part in text.split(","))):
         first, dash, last = item.partition("-")
         for name in (first, last) if dash else (first,):
-            if name not in _ORDER:
-                raise ArgumentTypeError(
-                    f"unknown level '{name}': expected C1 to C7, T1 to T13 or L1 to L6, "
-                    "separated by commas, as T12,L1"
-                )
+            _one_level(name)
         if not dash:
             found.append(first)
             continue
@@ -71,6 +68,21 @@ def levels(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def point(text: str) -> tuple[str, tuple[float, float, float]]:
+    """Parse "T12=R,A,S" into a level and a point in mm.
+
+    Raises ArgumentTypeError for an unknown level or anything but three finite numbers.
+    """
+    name, _, place = text.partition("=")
+    try:
+        r, a, s = (float(part) for part in place.split(","))
+    except ValueError:
+        r = a = s = math.nan
+    if not all(map(math.isfinite, (r, a, s))):
+        raise ArgumentTypeError(f"expected LEVEL=R,A,S in mm, as T12=-3.5,40,-812, got '{text}'")
+    return _one_level(name), (r, a, s)
+
+
 def setting(text: str) -> tuple[str, Any]:
     """Parse "name=value" into a name and a JSON value; plain words stay words."""
     name, equals, value = text.partition("=")
@@ -80,3 +92,13 @@ def setting(text: str) -> tuple[str, Any]:
         return name.strip(), json.loads(value)
     except ValueError:
         return name.strip(), value.strip()
+
+
+def _one_level(text: str) -> str:
+    name = text.strip().upper()
+    if name not in _ORDER:
+        raise ArgumentTypeError(
+            f"unknown level '{name}': expected C1 to C7, T1 to T13 or L1 to L6, "
+            "separated by commas, as T12,L1"
+        )
+    return name

@@ -46,6 +46,11 @@ VERBS: dict[str, Verb] = {
         "hideseek_backend.cli.screen",
         "hideseek screen ct.nii.gz vertebrae.nii.gz --out results",
     ),
+    "bodies": Verb(
+        "fit approximate vertebral bodies at given points, where there is no segmentation",
+        "hideseek_backend.cli.bodies",
+        "hideseek bodies ct.nii.gz --at T12=-3.5,40,-812 --out bodies.nii.gz",
+    ),
     "phantom": Verb(
         "make a CT of a spine with known lesions and benign look-alikes",
         "hideseek_backend.cli.phantom",

@@ -30,7 +30,7 @@ from hideseek_backend.training.classifier import (
 from hideseek_backend.training.presets import PRESETS, Preset
 
 VALIDATION_SEED = 1_000_000
-REAL_SHARE = 0.08
+REAL_SHARE = 0.15
 """Share of a batch drawn from real vertebrae, where some are given."""
 
 
@@ -69,7 +69,7 @@ def main(args: argparse.Namespace) -> int:
     sets = [(dataset.ShardSet(args.run / "data", "phantom-0*.npz"), 1 - REAL_SHARE)]
     if sources:
         sets.append((dataset.ShardSet(args.run / "data", "real-*.npz"), REAL_SHARE))
-    make = dataset.batches(sets, preset.train.batch, intensity(preset), seed=preset.train.seed)
+    make = dataset.batches(sets, preset.train.drawn, intensity(preset), seed=preset.train.seed)
     started = time.time()
     loop.train(preset.train, make, args.run, device=device, report=_logger(args.run))
     model = finish(preset, args.run, args.out, [s["ct"] for s in sources], time.time() - started)

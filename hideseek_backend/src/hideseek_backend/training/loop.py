@@ -28,6 +28,9 @@ class TrainConfig:
 
     label_weight: weight of the auxiliary binary cross-entropy on vertebra-level labels
         (0: the paper's unsupervised autoencoder).
+    encoder_steps: how many of the steps come first and train the encoder alone, on labels.
+    label_images: images a step that only the encoder and the label loss see, on top of `batch`;
+        the encoder costs a tenth of the denoiser.
     log_sigma_mean, log_sigma_std: the log-normal distribution of noise levels. Most effort goes
         where the noise is high enough that only z can tell what was there.
     decay_from: share of the steps after which the learning rate falls linearly to 2 %.
@@ -41,12 +44,19 @@ class TrainConfig:
     decay_from: float = 0.6
     ema: float = 0.999
     label_weight: float = 0.1
+    encoder_steps: int = 0
+    label_images: int = 0
     log_sigma_mean: float = 0.3
     log_sigma_std: float = 1.3
     gradient_clip: float = 1.0
     bf16: bool = True
     seed: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
+
+    @property
+    def drawn(self) -> int:
+        """Images drawn for a step."""
+        return self.batch + self.label_images
 
     def to_dict(self) -> dict[str, object]:
         return {**asdict(self), "architecture": self.architecture.to_dict()}
@@ -91,8 +101,9 @@ def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
-    """Linear warm-up, constant, then linear decay to 2 %."""
-    rate = config.learning_rate * min(1.0, (step + 1) / config.warmup)
+    """Linear warm-up (once more where the denoiser joins), constant, linear decay to 2 %."""
+    since = step - config.encoder_steps if step >= config.encoder_steps else step
+    rate = config.learning_rate * min(1.0, (since + 1) / config.warmup)
     start = config.decay_from * config.steps
     if step > start:
         rate *= 1 - 0.98 * (step - start) / max(1.0, config.steps - start)
@@ -129,15 +140,24 @@ def train(
         if step >= config.steps:
             break
         images = augment(batch.images, config.augmentation, generator).to(device)
-        sigma = torch.randn(len(images), generator=generator)
+        labels = batch.labels.to(device)
+        denoised = config.batch if step >= config.encoder_steps else 0
+        sigma = torch.randn(denoised, generator=generator)
         sigma = sigma.mul(config.log_sigma_std).add(config.log_sigma_mean).exp().to(device)
+        # An image that is neither denoised nor labelled would be encoded for nothing.
+        wanted = ~labels.isnan().all(dim=1)
+        wanted[:denoised] = True
+        images, labels = images[wanted], labels[wanted]
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(config, step)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.bf16):
             z = trainee.dae.semantic(images)
-            denoising = denoising_loss(trainee.dae, images, z, sigma)
-            labelled = label_loss(trainee.head(z), batch.labels.to(device))
-        loss = denoising + config.label_weight * labelled
+            labelled = label_loss(trainee.head(z), labels)
+            denoising = labelled.new_zeros(())
+            if denoised:
+                part = images[:denoised], z[:denoised], sigma
+                denoising = denoising_loss(trainee.dae, *part)
+        loss = denoising + (config.label_weight if denoised else 1.0) * labelled
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(trainee.parameters(), config.gradient_clip)

@@ -176,7 +176,8 @@ def check_bone(
     inside, around = _inside_and_around(ct, labels)
     if not inside.size or not around.size:
         return ()
-    contrast = float(inside.mean() - around.mean())
+    # Medians: around a mask of bodies alone lie cortex, arches and a bright aorta.
+    contrast = float(np.median(inside) - np.median(around))
     if contrast < _MIN_BONE_CONTRAST_HU:
         raise GeometryError(
             f"Expected {source} to lie on bone, but it is only {contrast:.0f} HU brighter than "

@@ -8,6 +8,7 @@ through a destroyed cortex nor stops at the rim of a dense or lytic metastasis.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage, optimize
 
 from hideseek_backend.errors import InputError, LabelError
+from hideseek_backend.volumes.labels import VERSE_VALUES
 from hideseek_backend.volumes.levels import LEVELS
 from hideseek_backend.volumes.padding import SOFT_TISSUE_HU, BoolArray, find_padding
 from hideseek_backend.volumes.volume import FloatArray, Volume, apply_affine, inverse
@@ -68,6 +70,23 @@ def grow_body(ct: Volume, ras_point: ArrayLike, level: str) -> BoolArray:
     _check_bone_near(image, grid, point)
     fitted = _fit(image, grid, point, half)
     return _rasterise(fitted, half, point, ct)
+
+
+def body_map(ct: Volume, points: Mapping[str, ArrayLike]) -> Volume:
+    """Return a label map of the bodies around one point each, in VerSe's numbers, uint8.
+
+    points: RAS mm (3,) by level. Where two fitted bodies meet, a voxel belongs to the nearer point.
+    Raises what `grow_body` raises.
+    """
+    labels = np.zeros(ct.shape, dtype=np.uint8)
+    nearest = np.full(ct.shape, np.inf, dtype=np.float32)
+    for level, point in points.items():
+        voxels = np.nonzero(grow_body(ct, point, level))
+        away = np.linalg.norm(ct.ras(np.stack(voxels, axis=-1)) - np.asarray(point), axis=-1)
+        nearer = away < nearest[voxels]
+        own = tuple(axis[nearer] for axis in voxels)
+        labels[own], nearest[own] = VERSE_VALUES[level], away[nearer]
+    return ct.with_data(labels)
 
 
 def usual_half_sizes(level: str) -> FloatArray:
