@@ -89,8 +89,12 @@ test-slicer: $(STAMP) check-rendering
 bench: $(STAMP)
 	$(HIDESEEK) benchmark speed --json $(OUT)/bench/speed.json
 
-bench-quality: $(STAMP)
-	$(HIDESEEK) benchmark quality --out $(OUT)/bench-quality --json $(OUT)/bench-quality/quality.json
+HEALTHY := runs/healthy/model
+$(HEALTHY): | $(STAMP)
+	$(HIDESEEK) train --preset healthy --run runs/healthy --out $(HEALTHY)
+
+bench-quality: $(STAMP) $(HEALTHY)
+	$(HIDESEEK) benchmark quality --healthy-model $(HEALTHY) --reference-steps 24,24 --out $(OUT)/bench-quality --json $(OUT)/bench-quality/quality.json
 
 train-bundled: $(STAMP)
 	$(HIDESEEK) train --preset bundled --run runs/bundled --out runs/bundled/model

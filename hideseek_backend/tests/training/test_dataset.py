@@ -43,6 +43,13 @@ def test_a_growing_folder_is_noticed(tmp_path: Path) -> None:
     assert len(shards) == 2
 
 
+def test_healthy_only_leaves_malignant_vertebrae_out(tmp_path: Path) -> None:
+    labels = [(0.0, 0.0, 0.0), (1.0, 0.0, 1.0), (0.0, 0.0, 0.0)]
+    dataset.write_shard(tmp_path / "a.npz", [_sample(k, own) for k, own in enumerate(labels)])
+    shards = dataset.ShardSet(tmp_path, healthy_only=True)
+    assert [int(hu[0, 0, 0]) for hu in shards.hu] == [0, 2]
+
+
 def test_no_shards_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No training shards"):
         dataset.ShardSet(tmp_path)

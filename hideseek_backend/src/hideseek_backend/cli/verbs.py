@@ -87,6 +87,14 @@ VERBS: dict[str, Verb] = {
                     "hideseek benchmark quality --json quality.json",
                 ),
             ),
+            (
+                "volumes",
+                Verb(
+                    "lesions and volumes of whole phantom spines in three dimensions",
+                    "hideseek_backend.evaluation.volumes_command",
+                    "hideseek benchmark volumes --cases 8",
+                ),
+            ),
         ),
     ),
     "models": Verb(

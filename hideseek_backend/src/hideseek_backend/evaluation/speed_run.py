@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from hideseek_backend.attribution.intensity import least_residual
 from hideseek_backend.attribution.network import Network
 from hideseek_backend.attribution.options import Options
 from hideseek_backend.attribution.scoring import Score, score_candidates
+from hideseek_backend.evaluation.memory import peak_memory
 from hideseek_backend.models.store import Model
 from hideseek_backend.progress import Meter
 
@@ -155,7 +155,7 @@ def run_slice(
     screened: slices encoded first for the vertebra's p.
     """
     network = Network(model.dae, model.device, options, Meter())
-    with _counted(model) as counts, _peak_memory(model.device) as peak:
+    with _counted(model) as counts, peak_memory(model.device) as peak:
         _wait(model.device)
         started = time.perf_counter()
         network.encode(shown.image.expand(screened, -1, -1, -1))
@@ -222,44 +222,6 @@ def _counted(model: Model) -> Iterator[_Counts]:
     finally:
         for hook in hooks:
             hook.remove()
-
-
-@dataclass
-class _Peak:
-    mb: float = 0.0
-
-
-@contextmanager
-def _peak_memory(device: torch.device) -> Iterator[_Peak]:
-    """Measure peak memory: allocated on a GPU; on Linux the growth of the process otherwise."""
-    peak = _Peak()
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        yield peak
-        peak.mb = torch.cuda.max_memory_allocated(device) / 2**20
-        return
-    before = _start_watermark()
-    yield peak
-    if before is not None:
-        peak.mb = max(0.0, (_status_kb("VmHWM") - before) / 1024)
-
-
-def _start_watermark() -> float | None:
-    """Reset Linux' high-water mark of resident memory and return what is resident, in KiB."""
-    try:
-        # Freed memory goes back first, or what an earlier run left would hide this one's growth.
-        ctypes.CDLL(None).malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5")
-        return _status_kb("VmRSS")
-    except (OSError, AttributeError, TypeError):  # another system, or another C library
-        return None
-
-
-def _status_kb(name: str) -> float:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(name + ":"):
-            return float(line.split()[1])
-    return 0.0
 
 
 def _wait(device: torch.device) -> None:

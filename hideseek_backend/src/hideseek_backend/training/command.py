@@ -66,9 +66,11 @@ def main(args: argparse.Namespace) -> int:
     sources = [_real_source(Path(path)) for path in args.real]
     device = _device(args.device)
     write_data(preset, args.run / "data", sources)
-    sets = [(dataset.ShardSet(args.run / "data", "phantom-0*.npz"), 1 - REAL_SHARE)]
-    if sources:
-        sets.append((dataset.ShardSet(args.run / "data", "real-*.npz"), REAL_SHARE))
+    patterns = [("phantom-0*.npz", 1 - REAL_SHARE), ("real-*.npz", REAL_SHARE)]
+    sets = [
+        (dataset.ShardSet(args.run / "data", pattern, healthy_only=preset.healthy_only), share)
+        for pattern, share in patterns[: 2 if sources else 1]
+    ]
     make = dataset.batches(sets, preset.train.drawn, intensity(preset), seed=preset.train.seed)
     started = time.time()
     loop.train(preset.train, make, args.run, device=device, report=_logger(args.run))

@@ -96,10 +96,13 @@ def write_phantom_shards(
 
 
 class ShardSet:
-    """The shards of a folder in memory, growing as new ones appear on disk."""
+    """The shards of a folder in memory, growing as new ones appear on disk.
 
-    def __init__(self, folder: Path, pattern: str = "*.npz") -> None:
-        self.folder, self.pattern = folder, pattern
+    healthy_only: leave malignant vertebrae out.
+    """
+
+    def __init__(self, folder: Path, pattern: str = "*.npz", *, healthy_only: bool = False) -> None:
+        self.folder, self.pattern, self.healthy_only = folder, pattern, healthy_only
         self._read: set[Path] = set()
         self.hu: list[NDArray[np.int16]] = []
         self.labels: list[NDArray[np.float32]] = []
@@ -116,8 +119,10 @@ class ShardSet:
             if path in self._read or ".part" in path.name:
                 continue
             with np.load(path, allow_pickle=False) as shard:
-                self.hu.extend(shard["hu"])
-                self.labels.extend(shard["labels"])
+                labels = shard["labels"]
+                keep = labels[:, 0] == 0 if self.healthy_only else np.ones(len(labels), bool)
+                self.hu.extend(shard["hu"][keep])
+                self.labels.extend(labels[keep])
             self._read.add(path)
 
     def __len__(self) -> int:

@@ -1,9 +1,9 @@
-"""Named trainings: the bundled model, and a tiny one for tests."""
+"""Named trainings: the bundled model, the anomaly baseline's, and a tiny one for tests."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hideseek_backend.dae import DaeConfig
@@ -19,6 +19,7 @@ class Preset:
     """A training configuration, the intensity mapping its model is made for, and its data.
 
     defaults: options by protocol that the model's folder overrides, chosen on validation data.
+    healthy_only: the autoencoder sees healthy vertebrae alone (the classifier sees all).
     """
 
     train: TrainConfig
@@ -27,6 +28,7 @@ class Preset:
     per_shard: int
     classifier_vertebrae: int
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    healthy_only: bool = False
 
 
 # Found on the validation split by `python -m hideseek_backend.evaluation.tune`, seeds from
@@ -104,6 +106,16 @@ BUNDLED = Preset(
     defaults={"fast": BUNDLED_DEFAULTS},
 )
 
+# The network of the anomaly-detection baseline: the published, unsupervised training.
+HEALTHY = replace(
+    BUNDLED,
+    train=replace(BUNDLED.train, steps=3_000, encoder_steps=0, label_images=0, label_weight=0.0),
+    shards=8,
+    classifier_vertebrae=2_000,
+    defaults={},
+    healthy_only=True,
+)
+
 TINY = Preset(
     train=TrainConfig(
         architecture=DaeConfig(
@@ -137,4 +149,4 @@ TINY = Preset(
     classifier_vertebrae=12,
 )
 
-PRESETS = {"bundled": BUNDLED, "tiny": TINY}
+PRESETS = {"bundled": BUNDLED, "healthy": HEALTHY, "tiny": TINY}

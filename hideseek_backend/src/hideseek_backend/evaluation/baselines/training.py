@@ -90,9 +90,12 @@ def train_network(
     """Train a network, or go on where an earlier call stopped; returned in evaluation mode.
 
     data: called only when there is something left to train. The checkpoint's name holds a hash of
-    the plan, so that another plan trains anew.
+    the plan and the phantom's version, so that another plan trains anew.
     """
-    digest = hashlib.sha256(json.dumps(asdict(plan), sort_keys=True).encode()).hexdigest()[:8]
+    from hideseek_backend.phantom import PHANTOM_VERSION
+
+    decides = json.dumps({**asdict(plan), "phantom": PHANTOM_VERSION}, sort_keys=True)
+    digest = hashlib.sha256(decides.encode()).hexdigest()[:8]
     path = cache / f"{name}-{digest}.pt"
     torch.manual_seed(plan.seed)
     network = make()
