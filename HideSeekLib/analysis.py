@@ -111,7 +111,7 @@ class Analysis:
     ) -> str:
         """Send a request that is no job, such as a report, once the model is loaded."""
         request = Request(method, params, on_result=on_result, on_failure=on_failure)
-        if method in ("report", "grow_body") or self._loaded == self.wanted_model:
+        if method == "report" or self._loaded == self.wanted_model:
             return self.client.submit(request)
         self._load_model(lambda: self.client.submit(request), on_failure)
         return ""

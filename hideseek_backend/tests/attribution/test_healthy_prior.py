@@ -42,6 +42,17 @@ def test_weight_blends_between_the_latent_and_its_posterior() -> None:
     assert np.allclose(classifier.posterior(z, [0.5]), z / 2)
 
 
+def test_passes_take_the_posterior_of_the_posterior() -> None:
+    rng = np.random.default_rng(2)
+    scaled = rng.normal(size=(200, 4))
+    scaled[100:] += [2.0, 0.0, 0.0, 0.0]
+    prior = HealthyPrior.fit(scaled, np.repeat([0, 1], 100))
+    identity = np.ones(4)
+    classifier = LatentClassifier(0 * identity, identity, identity, 0.0, identity, prior)
+    twice = classifier.posterior(scaled[:3], np.ones(3), passes=2)
+    assert np.allclose(twice, prior.healthy(prior.healthy(scaled[:3])))
+
+
 def test_it_survives_storing() -> None:
     prior = HealthyPrior(np.zeros(2), np.ones(2), np.eye(2) * 0.5)
     classifier = LatentClassifier(np.zeros(2), np.ones(2), np.ones(2), 0.0, None, prior)

@@ -105,9 +105,10 @@ class LatentClassifier:
         change = np.asarray(logit_change, dtype=np.float64)
         return self.unscaled(self.scaled(z) + change[:, None] * vector)
 
-    def posterior(self, z: Any, weight: ArrayLike) -> FloatArray:
+    def posterior(self, z: Any, weight: ArrayLike, passes: int = 1) -> FloatArray:
         """Return z: (B, d) moved by weight: (B,) in [0, 1] of the way to the healthy posterior.
 
+        passes: how many times the posterior mean is taken, each time of the last one's result.
         Raises OptionError when this classifier has no prior.
         """
         if self.prior is None:
@@ -115,9 +116,11 @@ class LatentClassifier:
                 "Option direction: this model has no prior of healthy latents.",
                 "Use direction 'normal' or 'pattern'.",
             )
-        a = self.scaled(z)
+        a = healthy = self.scaled(z)
+        for _ in range(passes):
+            healthy = self.prior.healthy(healthy)
         share = np.asarray(weight, dtype=np.float64)[:, None]
-        return self.unscaled(a + share * (self.prior.healthy(a) - a))
+        return self.unscaled(a + share * (healthy - a))
 
     def presence(self, z: Any) -> FloatArray:
         """Return the probability of lytic and of blastic disease: (B, 2); all 1 without a head."""

@@ -114,7 +114,7 @@ def _moved(
     if options.direction == "posterior":
         # Whole from the threshold on; a forced vertebra below it is held to be healthy in part.
         weight = np.minimum(classifier.probability(z) / options.p_threshold, 1.0) * (change < 0)
-        moved = classifier.posterior(z, weight)
+        moved = classifier.posterior(z, weight, options.posterior_passes)
     else:
         moved = classifier.move(z, change, options.direction)
     return torch.from_numpy(moved.astype(np.float32))

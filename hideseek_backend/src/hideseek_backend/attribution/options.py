@@ -42,6 +42,8 @@ class Options:
     direction: along the classifier's "normal", along its activation "pattern", or to the
         "posterior" mean of the healthy latent (see `healthy_prior`), where p_target only says
         below which p a slice is left as it is.
+    posterior_passes: how often the posterior mean is taken of its own result. A Wiener filter holds
+        back where it cannot tell disease from anatomy; more passes take out more of both.
     edit_rounds: renders at most; after each the healthy image is encoded again and, while it is
         above p_target, moved on. 1 is the paper.
     shared_edit: with "all", move each slice at least as far as the central slices' mean.
@@ -94,6 +96,7 @@ class Options:
 
     p_target: float = 1e-2
     direction: Direction = "pattern"
+    posterior_passes: int = 1
     edit_rounds: int = 2
     shared_edit: bool = False
 
@@ -246,6 +249,7 @@ _INTEGERS: dict[str, tuple[int, int]] = {
     "seed": (0, 2**63 - 1),
     "p_slices": (1, 15),
     "slice_step": (1, 8),
+    "posterior_passes": (1, 10),
     "edit_rounds": (1, 20),
     "closing": (0, 10),
     "split_distance": (0, 32),

@@ -53,6 +53,7 @@ SWEEPS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "p_target": {f"{p:g}": {"p_target": p} for p in (0.2, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)},
     "direction": {n: {"direction": n} for n in ("normal", "pattern", "posterior")},
+    "posterior passes": {str(n): {"posterior_passes": n} for n in (1, 2, 3, 4)},
     "edit rounds": {str(n): {"edit_rounds": n} for n in (1, 2, 4)},
     "τ": {f"{t:g}": {"tau": t} for t in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)},
     "erosion": {str(n): {"erode": n} for n in (0, 1, 2)},

@@ -41,6 +41,7 @@ from hideseek_backend.progress import Progress, ProgressCallback
 SPACE: dict[str, tuple[Any, ...]] = {
     "p_target": (0.2, 0.1, 3e-2, 1e-2, 1e-3, 1e-4),
     "direction": ("normal", "pattern", "posterior"),
+    "posterior_passes": (1, 2, 3, 4),
     "edit_rounds": (1, 2, 3),
     "residual_against": ("image", "reconstruction"),
     "smooth_sigma": (0.0, 0.5, 0.8, 1.2),
