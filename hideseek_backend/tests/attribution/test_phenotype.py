@@ -53,3 +53,11 @@ def test_an_improbable_polarity_is_dropped() -> None:
     assert (found, kept) == ("blastic", frozenset({"blastic"}))
     both = Options(polarity="both", min_presence=0.4, tau=0.1)
     assert phenotype_of(["lytic", "blastic"], [9, 9], [1, 1], both, (0.9, 0.1))[0] == "mixed"
+
+
+def test_the_head_names_what_no_candidate_shows() -> None:
+    options = Options(mixed_fraction=0.0, min_presence=0.4, name_presence=0.7, tau=0.1)
+    found, kept = phenotype_of(["lytic"], [50], [1], options, (0.9, 0.8))
+    assert (found, kept) == ("mixed", frozenset({"lytic", "blastic"}))
+    assert phenotype_of(["lytic"], [50], [1], options, (0.5, 0.6))[0] == "lytic"
+    assert phenotype_of([], [], [], options, (0.9, 0.8))[0] is None

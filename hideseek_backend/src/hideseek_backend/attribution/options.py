@@ -78,6 +78,8 @@ class Options:
     polarity: which polarities are reported; "auto" decides by what each vertebra keeps.
     mixed_fraction: "auto" drops the polarity that holds less than this share of the kept area.
     min_presence: "auto" drops the polarity that the model's polarity head holds less probable.
+    name_presence: "auto" also names a polarity in the phenotype that the head holds at least this
+        probable; 0 names only what is kept.
     """
 
     protocol: ProtocolName = "fast"
@@ -126,6 +128,7 @@ class Options:
     polarity: PolarityChoice = "auto"
     mixed_fraction: float = 0.2
     min_presence: float = 0.0
+    name_presence: float = 0.0
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -274,6 +277,7 @@ _NUMBERS: dict[str, tuple[float, float]] = {
     "tau": (-10.0, 10.0),
     "mixed_fraction": (0.0, 0.5),
     "min_presence": (0.0, 1.0),
+    "name_presence": (0.0, 1.0),
 }
 
 

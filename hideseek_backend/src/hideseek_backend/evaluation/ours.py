@@ -319,8 +319,8 @@ def images_of(model: BenchmarkModel, vertebrae: SliceSet, k: int) -> Tensor:
 def _chunk_key(model: BenchmarkModel, chunk: SliceSet, options: Options, told: bool) -> str:
     """A name for the result: weights, slices and every option that changes it before the cut."""
     later = (
-        "tau", "polarity", "mixed_fraction", "min_presence", "p_threshold", "force", "max_batch",
-        "protocol",
+        "tau", "polarity", "mixed_fraction", "min_presence", "name_presence", "p_threshold",
+        "force", "max_batch", "protocol",
     )  # fmt: skip
     settings = {k: v for k, v in options.to_dict().items() if k not in later}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
