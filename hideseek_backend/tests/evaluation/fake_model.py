@@ -53,7 +53,9 @@ def fake_model() -> Any:
         device=torch.device("cpu"),
         hash="0" * 64,
         spec=SimpleNamespace(
-            intensity={"kind": "window", "low": -200.0, "high": 1000.0}, defaults={}
+            intensity={"kind": "window", "low": -200.0, "high": 1000.0},
+            defaults={},
+            numerics=lambda: "fake",
         ),
         to_intensity=lambda hu, _valid: torch.from_numpy(
             ((np.asarray(hu, dtype=np.float32) + 200) / 1200).clip(0, 1)

@@ -31,6 +31,7 @@ from hideseek_backend.attribution.vertebra import AnalysisModel
 from hideseek_backend.evaluation.dataset import MIDDLE, SliceSet
 from hideseek_backend.evaluation.instances import BLASTIC, LYTIC, POLARITIES
 from hideseek_backend.evaluation.memo import Memory, RememberingNetwork
+from hideseek_backend.models.spec import ModelSpec
 from hideseek_backend.progress import Meter, Progress, ProgressCallback
 
 CHUNK = 16
@@ -42,6 +43,9 @@ class BenchmarkModel(AnalysisModel, Protocol):
 
     @property
     def hash(self) -> str: ...
+
+    @property
+    def spec(self) -> ModelSpec: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -324,7 +328,7 @@ def _chunk_key(model: BenchmarkModel, chunk: SliceSet, options: Options, told: b
     )  # fmt: skip
     settings = {k: v for k, v in options.to_dict().items() if k not in later}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    digest.update(model.hash.encode())
+    digest.update(model.spec.numerics().encode())
     digest.update(chunk.hu.tobytes())
     digest.update(chunk.body.tobytes())
     if told:

@@ -52,6 +52,14 @@ class ModelSpec:
         values = {"format": FORMAT, **asdict(self), "architecture": self.architecture.to_dict()}
         return json.dumps(values, indent=2, sort_keys=True) + "\n"
 
+    def numerics(self) -> str:
+        """Return as text what decides this model's numbers under given options.
+
+        Two models that differ in their defaults, name or record alone have the same.
+        """
+        values = [self.architecture.to_dict(), self.intensity, self.weights_sha256]
+        return json.dumps(values, sort_keys=True)
+
     @classmethod
     def from_json(cls, text: str, where: str = "spec.json") -> ModelSpec:
         """Read spec.json.
