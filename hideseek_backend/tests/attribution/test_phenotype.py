@@ -55,9 +55,12 @@ def test_an_improbable_polarity_is_dropped() -> None:
     assert phenotype_of(["lytic", "blastic"], [9, 9], [1, 1], both, (0.9, 0.1))[0] == "mixed"
 
 
-def test_the_head_names_what_no_candidate_shows() -> None:
-    options = Options(mixed_fraction=0.0, min_presence=0.4, name_presence=0.7, tau=0.1)
+def test_the_head_names_the_phenotype_where_it_is_sure() -> None:
+    options = Options(mixed_fraction=0.0, min_presence=0.4, name_presence=0.8, tau=0.1)
     found, kept = phenotype_of(["lytic"], [50], [1], options, (0.9, 0.8))
     assert (found, kept) == ("mixed", frozenset({"lytic", "blastic"}))
-    assert phenotype_of(["lytic"], [50], [1], options, (0.5, 0.6))[0] == "lytic"
-    assert phenotype_of([], [], [], options, (0.9, 0.8))[0] is None
+    assert phenotype_of(["lytic"], [50], [1], options, (0.9, 0.7))[0] == "lytic"
+    assert phenotype_of([], [], [], options, (0.6, 0.1))[0] == "lytic"
+    # Below one half for both the head says healthy, and what is kept names the phenotype.
+    assert phenotype_of(["blastic"], [50], [1], options, (0.1, 0.4))[0] == "blastic"
+    assert phenotype_of([], [], [], options, (0.1, 0.4))[0] is None

@@ -78,8 +78,8 @@ class Options:
     polarity: which polarities are reported; "auto" decides by what each vertebra keeps.
     mixed_fraction: "auto" drops the polarity that holds less than this share of the kept area.
     min_presence: "auto" drops the polarity that the model's polarity head holds less probable.
-    name_presence: "auto" also names a polarity in the phenotype that the head holds at least this
-        probable; 0 names only what is kept.
+    name_presence: "auto" names the phenotype by the head: the more probable polarity, and the other
+        from this probability on; 0 names it after what is kept.
     """
 
     protocol: ProtocolName = "fast"

@@ -27,9 +27,10 @@ def phenotype_of(
     lytic and of blastic disease) is below `options.min_presence`, unless the other's is lower
     still. Otherwise the choice itself says what is kept.
 
-    The phenotype is named after the polarities that are kept; with `options.name_presence`, as long
-    as anything is kept, also after one that the model holds at least that probable: the latent of
-    several slices sees foci that no candidate shows.
+    The phenotype is named after the polarities that are kept. With `options.name_presence` it is the
+    model's instead, where it holds disease of either polarity probable: the more probable one, and
+    the other from that probability on. The latent of several slices sees foci that no candidate
+    shows.
     """
     weight: Mapping[Polarity, float] = {
         polarity: float(
@@ -53,8 +54,9 @@ def phenotype_of(
         least = min(options.min_presence, max(presence))
         allowed = frozenset(p for p in allowed if probable[p] >= least)
     found = sorted(p for p in allowed if weight[p] > 0)
-    if found and options.polarity == "auto" and options.name_presence > 0:
-        found = [p for p in POLARITIES if p in found or probable[p] >= options.name_presence]
+    if options.polarity == "auto" and options.name_presence > 0 and max(presence) >= 0.5:
+        least = min(options.name_presence, max(presence))
+        found = sorted(p for p in POLARITIES if probable[p] >= least)
     if not found:
         return None, allowed
     return (found[0] if len(found) == 1 else "mixed"), allowed
