@@ -10,6 +10,7 @@ from hideseek_backend.attribution.candidates import (
     erode_in_plane,
     find_candidates,
     linking_structure,
+    reaching,
 )
 from hideseek_backend.attribution.options import Options
 
@@ -209,3 +210,16 @@ def test_outside_the_body_never() -> None:
 def test_linking_structure() -> None:
     assert linking_structure(4).sum() == 7
     assert linking_structure(8).sum() == 11
+
+
+def test_candidates_that_stay_at_the_sides_are_left_out_and_hidden() -> None:
+    labels = np.zeros((8, 8, 5), np.uint16)
+    labels[1, 1, 0] = 1  # the side alone
+    labels[4, 4, 0:3] = 2  # from the side to the middle
+    labels[6, 6, 2] = 3
+    whole = Candidates(labels, ("lytic", "blastic", "lytic"), labels > 0)
+    near = reaching(whole, [2])
+    assert near.polarities == ("blastic", "lytic")
+    assert near.labels[4, 4, 0] == 1 and near.labels[6, 6, 2] == 2 and near.labels[1, 1, 0] == 0
+    assert near.suspected[1, 1, 0]
+    assert len(reaching(whole, [4])) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -71,6 +72,19 @@ def find_candidates(
             labels[(regions == index) & (labels == 0)] = len(polarities) + 1
             polarities.append(polarity)
     return Candidates(labels, tuple(polarities), suspected)
+
+
+def reaching(candidates: Candidates, planes: Sequence[int]) -> Candidates:
+    """Return the candidates that show in any of these planes (indices of axis 2), renumbered.
+
+    The others stay suspected: they are hidden with the rest, and reported nowhere.
+    """
+    shown = np.unique(candidates.labels[:, :, list(planes)])
+    kept = [int(number) for number in shown if number]
+    renumbered = np.zeros(len(candidates) + 1, dtype=np.uint16)
+    renumbered[kept] = np.arange(1, len(kept) + 1)
+    polarities = tuple(candidates.polarities[number - 1] for number in kept)
+    return Candidates(renumbered[candidates.labels], polarities, candidates.suspected)
 
 
 def erode_in_plane(mask: BoolArray, voxels: int) -> BoolArray:

@@ -64,6 +64,8 @@ class Options:
     erode: voxels taken off the body in plane before candidates are looked for.
     min_area: least area in px (0.64 mm² each) of a candidate's largest slice.
     min_slices: with "all", least number of slices that a candidate spans.
+    reach_slices: with "all", a candidate must come within so many slices (0.8 mm each) of the
+        central one; 0 asks for nothing. For models that learned from labels of central slices.
 
     Scores (eq. 2 and 3)
     projection: what happens to a composite before it is scored; see `scoring`.
@@ -117,6 +119,7 @@ class Options:
     erode: int = 1
     min_area: int = 5
     min_slices: int = 2
+    reach_slices: int = 0
 
     projection: Projection = "none"
     partial_depth: float = 0.5
@@ -259,6 +262,7 @@ _INTEGERS: dict[str, tuple[int, int]] = {
     "erode": (0, 10),
     "min_area": (1, 4096),
     "min_slices": (1, 64),
+    "reach_slices": (0, 64),
     "subsets": (1, 1024),
     "score_slices": (0, 64),
 }

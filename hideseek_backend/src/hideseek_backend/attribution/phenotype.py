@@ -27,10 +27,10 @@ def phenotype_of(
     lytic and of blastic disease) is below `options.min_presence`, unless the other's is lower
     still. Otherwise the choice itself says what is kept.
 
-    The phenotype is named after the polarities that are kept. With `options.name_presence` it is the
-    model's instead, where it holds disease of either polarity probable: the more probable one, and
-    the other from that probability on. The latent of several slices sees foci that no candidate
-    shows.
+    The phenotype is named after the polarities that are kept. With `options.name_presence` it is
+    the model's instead, where it holds disease of either polarity probable: the more probable one,
+    and the other from that probability on. The latent of several slices sees foci that no
+    candidate shows.
     """
     weight: Mapping[Polarity, float] = {
         polarity: float(

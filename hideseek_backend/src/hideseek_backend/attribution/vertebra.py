@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from torch import Tensor
 
-from hideseek_backend.attribution.candidates import Candidates, find_candidates
+from hideseek_backend.attribution.candidates import Candidates, find_candidates, reaching
 from hideseek_backend.attribution.classifier import LatentClassifier
 from hideseek_backend.attribution.edit import HealthyEdit, edit_steps, healthy_edit
 from hideseek_backend.attribution.intensity import IntensityModel, as_shown, least_residual
@@ -278,7 +278,12 @@ def _find(
         share = ((all_slices - k[upper - 1]) / (k[upper] - k[upper - 1])).astype(np.float32)
         difference = difference[:, :, upper - 1] * (1 - share) + difference[:, :, upper] * share
         stack = _stack(model, crop, all_slices.tolist())
-    return stack, find_candidates(difference, stack.body, options, min_residual=least)
+    found = find_candidates(difference, stack.body, options, min_residual=least)
+    if options.reach_slices > 0 and len(stack.slices) > 1:
+        middle = crop.central_slice
+        near = [n for n, k in enumerate(stack.slices) if abs(k - middle) <= options.reach_slices]
+        found = reaching(found, near)
+    return stack, found
 
 
 def _restricted(candidates: Candidates, planes: Sequence[int]) -> Candidates:
