@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
+from hideseek_backend.attribution.candidates import POLARITIES
 from hideseek_backend.attribution.healthy_prior import HealthyPrior
-from hideseek_backend.attribution.polarity_head import POLARITY_ORDER, PolarityHead
+from hideseek_backend.attribution.polarity_head import PolarityHead
 from hideseek_backend.errors import ModelError, OptionError
 
 FloatArray = NDArray[np.float64]
@@ -125,7 +126,7 @@ class LatentClassifier:
     def presence(self, z: Any) -> FloatArray:
         """Return the probability of lytic and of blastic disease: (B, 2); all 1 without a head."""
         if self.head is None:
-            return np.ones((len(z), len(POLARITY_ORDER)))
+            return np.ones((len(z), len(POLARITIES)))
         return self.head.presence(self.scaled(z))
 
     def _direction(self, name: str) -> FloatArray:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from hideseek_backend.attribution.candidates import POLARITIES, Polarity
 from hideseek_backend.attribution.options import Options
-from hideseek_backend.attribution.polarity_head import POLARITY_ORDER
 
 
 def phenotype_of(
@@ -50,7 +49,7 @@ def phenotype_of(
     if options.polarity == "auto" and total > 0:
         allowed = frozenset(p for p in POLARITIES if weight[p] >= options.mixed_fraction * total)
     if options.polarity == "auto":
-        probable = dict(zip(POLARITY_ORDER, presence, strict=True))
+        probable = dict(zip(POLARITIES, presence, strict=True))
         least = min(options.min_presence, max(presence))
         allowed = frozenset(p for p in allowed if probable[p] >= least)
     found = sorted(p for p in allowed if weight[p] > 0)

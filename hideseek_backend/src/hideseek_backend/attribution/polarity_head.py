@@ -16,12 +16,10 @@ from hideseek_backend.errors import ModelError
 
 FloatArray = NDArray[np.float64]
 
-POLARITY_ORDER = ("lytic", "blastic")
-
 
 @dataclass(frozen=True, eq=False)
 class PolarityHead:
-    """weight: (2, d) and bias: (2,), rows in POLARITY_ORDER.
+    """weight: (2, d) and bias: (2,), rows as `candidates.POLARITIES`.
 
     Raises ModelError when the shapes do not fit or a value is not finite.
     """
@@ -50,7 +48,7 @@ class PolarityHead:
 
     @classmethod
     def fit(cls, scaled: FloatArray, present: ArrayLike, *, C: float = 1e-2) -> PolarityHead:
-        """Fit on scaled latents: (N, d) and labels: (N, 2) in {0, 1}, columns in POLARITY_ORDER."""
+        """Fit on scaled latents: (N, d) and labels: (N, 2) in {0, 1}, columns as POLARITIES."""
         from sklearn.linear_model import LogisticRegression
 
         labels = np.asarray(present).astype(int)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from pathlib import Path
 
@@ -12,8 +11,7 @@ from hideseek_backend.evaluation.cases import find_cases
 from hideseek_backend.evaluation.evaluate import Evaluation, ScoringOptions, evaluate_cases
 from hideseek_backend.evaluation.evaluation_report import (
     evaluation_files,
-    table_text,
-    volume_sentence,
+    summary_lines,
 )
 from hideseek_backend.evaluation.output import write_into
 from hideseek_backend.report.output import OutputFolder
@@ -90,17 +88,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _print(evaluation: Evaluation, folder: Path) -> None:
-    summary, false = evaluation.summary, evaluation.false
-    lines = [table_text(summary) if summary else "No unit holds a lesion."]
-    if false is not None:
-        lines.append(
-            f"{false.units} units without a lesion: nothing marked in {100 * false.clean:.1f} %, "
-            f"median false volume {false.median_mm3:.1f} mm³"
-        )
-    if math.isfinite(evaluation.icc):
-        lines.append(f"ICC(2,1) of total volume: {evaluation.icc:.3f}")
-    if evaluation.dimensions == 3:
-        lines.append(volume_sentence(evaluation))
+    lines = summary_lines(evaluation)
     lines.append(f"Page: {folder / 'evaluation.html'}")
     sys.stdout.write("\n".join(lines) + "\n")
 

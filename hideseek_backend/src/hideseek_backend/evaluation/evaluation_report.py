@@ -85,6 +85,22 @@ def table_text(summary: Mapping[str, Mapping[str, Stat]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
+def summary_lines(evaluation: Evaluation) -> list[str]:
+    """What a verb prints of an evaluation: the table, false findings, volumes."""
+    summary, false = evaluation.summary, evaluation.false
+    lines = [table_text(summary) if summary else "No unit holds a lesion."]
+    if false is not None:
+        lines.append(
+            f"{false.units} units without a lesion: nothing marked in {100 * false.clean:.1f} %, "
+            f"median false volume {false.median_mm3:.1f} mm³"
+        )
+    if math.isfinite(evaluation.icc):
+        lines.append(f"ICC(2,1) of total volume: {evaluation.icc:.3f}")
+    if evaluation.dimensions == 3:
+        lines.append(volume_sentence(evaluation))
+    return lines
+
+
 def volume_sentence(evaluation: Evaluation) -> str:
     """The volume error of the larger lesions, as text."""
     error = evaluation.volume_error

@@ -15,8 +15,7 @@ from hideseek_backend.evaluation.cases import find_cases
 from hideseek_backend.evaluation.evaluate import ScoringOptions, evaluate_cases
 from hideseek_backend.evaluation.evaluation_report import (
     evaluation_files,
-    table_text,
-    volume_sentence,
+    summary_lines,
 )
 from hideseek_backend.evaluation.memory import peak_memory
 from hideseek_backend.evaluation.output import json_text, write_into
@@ -67,15 +66,8 @@ def main(args: argparse.Namespace) -> int:
         write_into(args.out, evaluation_files(evaluation))
     seconds = sorted(cost["seconds"] for cost in costs)
     memory = max(cost["peak_memory_mb"] for cost in costs)
-    false = evaluation.false
-    lines = [table_text(evaluation.summary) if evaluation.summary else "No unit holds a lesion."]
-    if false is not None:
-        lines.append(
-            f"{false.units} vertebrae without a lesion: nothing marked in "
-            f"{100 * false.clean:.1f} %, median false volume {false.median_mm3:.1f} mm³"
-        )
-    lines += [
-        volume_sentence(evaluation),
+    lines = [
+        *summary_lines(evaluation),
         f"{len(costs)} spines, {model.device}: median {seconds[len(seconds) // 2]:.0f} s, longest "
         f"{seconds[-1]:.0f} s; analysis takes {memory:.0f} MB at most",
         f"Page: {args.out / 'evaluation.html'}",
