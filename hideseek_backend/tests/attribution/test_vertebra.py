@@ -22,6 +22,7 @@ from hideseek_backend.attribution.vertebra import (
     analyse_vertebra,
     central_slices,
     screen_vertebrae,
+    screened_slices,
 )
 from hideseek_backend.errors import Cancelled
 from hideseek_backend.progress import Progress
@@ -220,3 +221,24 @@ def test_central_slices_are_the_nearest_with_measured_body() -> None:
     assert central_slices(crop, 5) == (30, 31, 32, 33, 34)
     crop.valid[:, :, 32:] = False
     assert central_slices(crop, 3) == (29, 30, 31)
+
+
+def test_a_span_spreads_the_screened_slices_over_the_body() -> None:
+    crop = crop_block(oracle_block())
+    crossing = np.flatnonzero(np.count_nonzero(crop.body, axis=(0, 1)) >= 40)
+    first, last = int(crossing[0]), int(crossing[-1])
+    assert screened_slices(crop, options(p_slices=5)) == central_slices(crop, 5)
+    whole = screened_slices(crop, options(p_slices=5, p_span=1.0))
+    assert (len(whole), whole[0], whole[-1]) == (5, first, last)
+    half = screened_slices(crop, options(p_slices=5, p_span=0.5))
+    assert half[-1] - half[0] == pytest.approx((last - first) / 2, abs=1)
+    crop.valid[:] = False
+    assert screened_slices(crop, options(p_slices=5, p_span=1.0)) == ()
+
+
+def test_p_over_the_whole_body_is_the_same_on_screen_and_in_the_analysis() -> None:
+    block, spread = oracle_block(), {"p_slices": 9, "p_span": 1.0}
+    p = dict(screen_vertebrae(oracle_model(), [block], options(**spread)))["T12"]
+    # Lesions on a part of the slices weigh less than in the middle, where they all are.
+    assert p < dict(screen_vertebrae(oracle_model(), [block], options()))["T12"]
+    assert analysed(block, **spread).p_malignant == pytest.approx(p, abs=1e-6)

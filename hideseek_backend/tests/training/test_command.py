@@ -6,11 +6,13 @@ import argparse
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hideseek_backend.errors import InputError
 from hideseek_backend.models.store import load_model
-from hideseek_backend.training import command
+from hideseek_backend.training import command, dataset
+from hideseek_backend.training.presets import PRESETS
 
 
 def _parse(*words: str) -> argparse.Namespace:
@@ -41,3 +43,20 @@ def test_a_broken_description_of_real_data_is_told(tmp_path: Path) -> None:
     args = _parse("--preset", "tiny", "--run", str(tmp_path), "--out", "x", "--real", str(path))
     with pytest.raises(InputError, match="lacks vertebrae, levels"):
         command.main(args)
+
+
+def test_a_start_without_a_state_is_told(tmp_path: Path) -> None:
+    words = ("--preset", "tiny", "--run", str(tmp_path), "--out", "x")
+    with pytest.raises(InputError, match="holds no state.pt"):
+        command.main(_parse(*words, "--start-from", str(tmp_path / "none")))
+
+
+def test_batches_are_drawn_from_every_kind_of_shard(tmp_path: Path) -> None:
+    for name in ("phantom-0000000", "phantom-1000000", "wide-0050000", "real-a"):
+        hu = np.zeros((8, 64, 64), np.int16)
+        samples = [dataset.Sample(hu, (0.0, 0.0, 0.0), name)] * 2
+        dataset.write_shard(tmp_path / f"{name}.npz", samples)
+    with_all = command.shard_sets(tmp_path, PRESETS["bundled"], real=True)
+    assert [share for _, share in with_all] == pytest.approx([0.55, 0.3, 0.15])
+    assert [len(shards) for shards, _ in with_all] == [2, 2, 2]
+    assert [share for _, share in command.shard_sets(tmp_path, PRESETS["tiny"], real=False)] == [1]

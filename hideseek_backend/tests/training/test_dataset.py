@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from hideseek_backend.errors import InputError
+from hideseek_backend.phantom import BlockOptions, make_block
 from hideseek_backend.training import dataset
+from hideseek_backend.volumes.crops import crop_block
 
 
 def _sample(value: int, labels: tuple[float, float, float]) -> dataset.Sample:
@@ -25,14 +27,23 @@ def test_a_phantom_sample_holds_slices_of_bone() -> None:
     assert sample.labels in dataset.PHENOTYPE_LABELS.values()
 
 
-def test_off_centre_slices_carry_no_label(tmp_path: Path) -> None:
+def test_a_wide_sample_runs_from_side_to_side() -> None:
+    sample = dataset.phantom_sample(50_001, wide=True)
+    assert sample.hu.shape == (dataset.SLICES, 64, 64)
+    made = make_block(50_001, BlockOptions(width_mm=dataset.WIDE_MM, p_central=0.6))
+    crop = crop_block(made.block)
+    shown = [int(np.abs(crop.hu - hu[:, :, None]).sum(axis=(0, 1)).argmin()) for hu in sample.hu]
+    areas = np.count_nonzero(crop.body, axis=(0, 1))
+    assert shown == sorted(shown)
+    assert areas[shown].min() >= 40
+    assert shown[0] < np.flatnonzero(areas)[0] + 9 and shown[-1] > np.flatnonzero(areas)[-1] - 9
+
+
+def test_every_slice_carries_its_vertebra_s_label(tmp_path: Path) -> None:
     dataset.write_shard(tmp_path / "a.npz", [_sample(5, (1.0, 1.0, 0.0))])
     shards = dataset.ShardSet(tmp_path)
     rng = np.random.default_rng(0)
-    drawn = [shards.draw(0, rng)[1] for _ in range(64)]
-    unlabelled = sum(bool(labels.isnan().all()) for labels in drawn)
-    assert 0 < unlabelled < 64
-    assert all(bool(x.isnan().all()) or x.tolist() == [1.0, 1.0, 0.0] for x in drawn)
+    assert all(shards.draw(0, rng)[1].tolist() == [1.0, 1.0, 0.0] for _ in range(32))
 
 
 def test_a_growing_folder_is_noticed(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,6 @@ from hideseek_backend.training.loop import (
     Batch,
     Trainee,
     averaged,
-    label_loss,
     learning_rate,
     train,
 )
@@ -32,13 +30,6 @@ def _batches(step: int) -> Iterator[Batch]:
         images = torch.rand(4, 1, 64, 64, generator=generator)
         yield Batch(images, torch.tensor([[1.0, 0.0, 1.0]] * 4))
         step += 1
-
-
-def test_label_loss_leaves_absent_labels_out() -> None:
-    logits = torch.zeros(2, 3)
-    labels = torch.tensor([[1.0, 0.0, 1.0], [math.nan] * 3])
-    assert label_loss(logits, labels).item() == pytest.approx(math.log(2))
-    assert label_loss(logits, torch.full((2, 3), math.nan)).item() == 0
 
 
 def test_learning_rate_warms_up_and_decays() -> None:
@@ -100,3 +91,13 @@ def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
     second = train(CONFIG, _batches, tmp_path / "b", save_every=6)
     for one, other in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+def test_a_training_may_start_from_the_weights_of_another(tmp_path: Path) -> None:
+    train(CONFIG, _batches, tmp_path / "a", save_every=6)
+    before = {n: p.clone() for n, p in averaged(tmp_path / "a")[0].named_parameters()}
+    still = replace(CONFIG, steps=1, learning_rate=0.0)
+    after = train(still, _batches, tmp_path / "b", start_from=tmp_path / "a", save_every=1)
+    for name, value in after.named_parameters():
+        assert torch.allclose(value, before[name], atol=1e-3), name
+    assert averaged(tmp_path / "b")[1] == 1

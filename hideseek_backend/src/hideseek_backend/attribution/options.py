@@ -32,7 +32,9 @@ class Options:
 
     Which vertebrae
     p_threshold: vertebrae below it are reported and not analysed.
-    p_slices: central slices whose mean latent gives the vertebra's p (odd; 1 as in the paper).
+    p_slices: slices whose mean latent gives the vertebra's p (odd; 1 as in the paper).
+    p_span: middle share of the body's width that those are spread over; 0: the central ones. For
+        models that learned from labels of slices at the sides.
     force: analyse vertebrae below `p_threshold` or cut by the field of view as well.
     slices: "central" as in the paper, or "all" sagittal slices that cross the body.
     slice_step: with "all", edit every n-th slice and interpolate the residual in between.
@@ -94,6 +96,7 @@ class Options:
 
     p_threshold: float = 0.5
     p_slices: int = 5
+    p_span: float = 0.0
     force: bool = False
     slices: SliceChoice = "central"
     slice_step: int = 1
@@ -269,6 +272,7 @@ _INTEGERS: dict[str, tuple[int, int]] = {
 
 _NUMBERS: dict[str, tuple[float, float]] = {
     "p_threshold": (1e-6, 1 - 1e-6),
+    "p_span": (0.0, 1.0),
     "p_target": (1e-12, 1 - 1e-6),
     "smooth_sigma": (0.0, 10.0),
     "smooth_through": (0.0, 10.0),

@@ -92,9 +92,9 @@ def analyse_vertebra(
     crop = _crop(block, options)
     warnings: list[str] = []
     p, reason = float("nan"), "no part of the body was measured"
-    central = central_slices(crop, options.p_slices)
-    if central:
-        latents = network.encode(_stack(model, crop, central).images)
+    screened = screened_slices(crop, options)
+    if screened:
+        latents = network.encode(_stack(model, crop, screened).images)
         p = float(expit(model.classifier.logit(latents).mean()))
         reason = _why_not(p, block, options, warnings)
     if reason:
@@ -112,7 +112,7 @@ def analyse_vertebra(
     meter.phase("edit", 60, edit_steps(len(stack.slices), options))
     shared = float(model.classifier.logit(latents).mean()) if options.shared_edit else None
     edit = healthy_edit(network, model.classifier, stack.images, options, shared_logit=shared)
-    p_healthy = _healthy_p(edit, stack.slices, central)
+    p_healthy = _healthy_p(edit, stack.slices, screened)
     if p_healthy > NOT_REALISED_P:
         warnings.append(
             f"The healthy edit was not realised: encoded again, the healthy image still has "
@@ -185,10 +185,10 @@ def screen_vertebrae(
     results = []
     for block in blocks:
         crop = _crop(block, options.with_changes(slices="central"))
-        central = central_slices(crop, options.p_slices)
+        screened = screened_slices(crop, options)
         p = float("nan")
-        if central:
-            latents = network.encode(_stack(model, crop, central).images)
+        if screened:
+            latents = network.encode(_stack(model, crop, screened).images)
             p = float(expit(model.classifier.logit(latents).mean()))
         else:
             meter.step()
@@ -204,9 +204,25 @@ def central_slices(crop: VertebraCrop, count: int) -> tuple[int, ...]:
     return tuple(sorted(sorted(measured, key=lambda k: (abs(k - middle), k))[:count]))
 
 
+def screened_slices(crop: VertebraCrop, options: Options) -> tuple[int, ...]:
+    """The slices k that p is read from, ascending: see `Options.p_slices` and `p_span`."""
+    crossing = _crossing(crop)
+    if options.p_span == 0 or not crossing:
+        return central_slices(crop, options.p_slices)
+    side = (1 - options.p_span) / 2 * (crossing[-1] - crossing[0])
+    spread = np.linspace(crossing[0] + side, crossing[-1] - side, options.p_slices)
+    return tuple(sorted(set(spread.round().astype(int).tolist()) & set(crop.slices)))
+
+
+def _crossing(crop: VertebraCrop) -> list[int]:
+    """The slices k of a crop that show more of the body than its cortex."""
+    measured = np.count_nonzero(crop.body & crop.valid, axis=(0, 1)).tolist()
+    return [k for k, area in zip(crop.slices, measured, strict=True) if area >= MIN_BODY_PX]
+
+
 def _crop(block: VertebraBlock, options: Options) -> VertebraCrop:
     """Crop all slices, or only the central ones where no others are needed."""
-    if options.slices == "central":
+    if options.slices == "central" and options.p_span == 0:
         half = options.p_slices // 2
         crop = crop_block(block, range(CENTRE_INDEX - half, CENTRE_INDEX + half + 1))
         if len(central_slices(crop, options.p_slices)) == options.p_slices:
@@ -231,12 +247,10 @@ def _edited_slices(crop: VertebraCrop, options: Options, warnings: list[str]) ->
     """The slices k that are edited: the central one, or those that cross the body."""
     if options.slices == "central":
         return central_slices(crop, 1)
-    measured = crop.body & crop.valid
-    areas: list[int] = np.count_nonzero(measured, axis=(0, 1)).tolist()
-    crossing = [k for k, area in zip(crop.slices, areas, strict=True) if area >= MIN_BODY_PX]
+    crossing = _crossing(crop)
     if not crossing:
         return central_slices(crop, 1)
-    if areas[0] >= MIN_BODY_PX or areas[-1] >= MIN_BODY_PX:
+    if {crop.slices[0], crop.slices[-1]} & set(crossing):
         warnings.append("The body is wider than the crop of 51.2 mm; its sides were not analysed.")
     # From the first to the last without gaps, so that lesions link across slices.
     spaced = list(range(crossing[0], crossing[-1] + 1, options.slice_step))
@@ -253,9 +267,9 @@ def _stack(model: AnalysisModel, crop: VertebraCrop, slices: Sequence[int]) -> _
     return _Stack(tuple(slices), tensor, hu, crop.body[:, :, held] & valid)
 
 
-def _healthy_p(edit: HealthyEdit, edited: Sequence[int], central: Sequence[int]) -> float:
-    """p of the healthy images, encoded again: of the central slices among those edited."""
-    logits = [edit.realised_logits[i] for i, k in enumerate(edited) if k in central]
+def _healthy_p(edit: HealthyEdit, edited: Sequence[int], screened: Sequence[int]) -> float:
+    """p of the healthy images, encoded again: of the slices among those edited that p came from."""
+    logits = [edit.realised_logits[i] for i, k in enumerate(edited) if k in screened]
     return float(expit(np.mean(logits if logits else edit.realised_logits)))
 
 

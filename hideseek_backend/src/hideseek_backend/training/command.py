@@ -29,9 +29,11 @@ from hideseek_backend.training.classifier import (
 )
 from hideseek_backend.training.presets import PRESETS, Preset
 
+WIDE_SEED = 50_000
 VALIDATION_SEED = 1_000_000
+WIDE_SHARE = 0.3
 REAL_SHARE = 0.15
-"""Share of a batch drawn from real vertebrae, where some are given."""
+"""Shares of a batch drawn from wide shards and from real vertebrae, where there are some."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="model folder to write")
     parser.add_argument("--steps", type=int, help="training steps (default: the preset's)")
+    parser.add_argument(
+        "--start-from",
+        type=Path,
+        metavar="RUN",
+        help="folder of a finished training whose weights this one begins with",
+    )
     parser.add_argument("--threads", type=int, help="processor threads (default: all)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument(
@@ -64,19 +72,37 @@ def main(args: argparse.Namespace) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     sources = [_real_source(Path(path)) for path in args.real]
+    if args.start_from is not None and not (args.start_from / "state.pt").is_file():
+        raise InputError(
+            f"--start-from {args.start_from} holds no state.pt.", "Give the --run of a training."
+        )
     device = _device(args.device)
     write_data(preset, args.run / "data", sources)
-    patterns = [("phantom-0*.npz", 1 - REAL_SHARE), ("real-*.npz", REAL_SHARE)]
-    sets = [
-        (dataset.ShardSet(args.run / "data", pattern, healthy_only=preset.healthy_only), share)
-        for pattern, share in patterns[: 2 if sources else 1]
-    ]
+    sets = shard_sets(args.run / "data", preset, real=bool(sources))
     make = dataset.batches(sets, preset.train.drawn, intensity(preset), seed=preset.train.seed)
     started = time.time()
-    loop.train(preset.train, make, args.run, device=device, report=_logger(args.run))
+    loop.train(
+        preset.train,
+        make,
+        args.run,
+        device=device,
+        start_from=args.start_from,
+        report=_logger(args.run),
+    )
     model = finish(preset, args.run, args.out, [s["ct"] for s in sources], time.time() - started)
     sys.stdout.write(json.dumps(model, indent=2) + "\n")
     return 0
+
+
+def shard_sets(folder: Path, preset: Preset, *, real: bool) -> list[tuple[dataset.ShardSet, float]]:
+    """The shards a preset's batches are drawn from, and the share of each kind."""
+    shares = {"wide-*.npz": WIDE_SHARE * bool(preset.wide_shards), "real-*.npz": REAL_SHARE * real}
+    shares = {"phantom-0*.npz": 1 - sum(shares.values()), **shares}
+    return [
+        (dataset.ShardSet(folder, pattern, healthy_only=preset.healthy_only), share)
+        for pattern, share in shares.items()
+        if share > 0
+    ]
 
 
 def write_data(preset: Preset, folder: Path, sources: list[dict[str, Any]]) -> None:
@@ -87,6 +113,14 @@ def write_data(preset: Preset, folder: Path, sources: list[dict[str, Any]]) -> N
         VALIDATION_SEED,
         max(1, preset.shards // 20),
         per_shard=preset.per_shard,
+        report=_say,
+    )
+    dataset.write_phantom_shards(
+        folder,
+        WIDE_SEED,
+        preset.wide_shards,
+        per_shard=preset.per_shard,
+        wide=True,
         report=_say,
     )
     for source in sources:

@@ -1,8 +1,14 @@
 """Training slices with vertebra-level labels, in shards on disk. No masks are kept.
 
-A shard is an .npz: hu (N, 8, 64, 64) int16 sagittal slices, axes (posterior, superior), the five
-central ones first, then three from anywhere else in the body; labels (N, 3) float32 in the order
-of `loop.LABELS`; source (N,) text.
+A shard is an .npz: hu (N, 8, 64, 64) int16 sagittal slices, axes (posterior, superior); labels
+(N, 3) float32 in the order of `loop.LABELS`; source (N,) text. There are two kinds: "phantom" and
+"real" shards hold the five central slices first, then three from elsewhere in the body; "wide" ones
+hold eight spread evenly from one side of the body to the other, of phantoms that are drawn in
+their whole width and more often diseased at the sides.
+
+Every slice has its vertebra's label. For a healthy vertebra that is certain. For a malignant one it
+is not, since the slice may miss the lesions: what a classifier learns from such labels is the
+probability that the vertebra is malignant, given this slice.
 """
 
 from __future__ import annotations
@@ -17,12 +23,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hideseek_backend.attribution.vertebra import MIN_BODY_PX
 from hideseek_backend.errors import InputError
 from hideseek_backend.training.loop import Batch
-from hideseek_backend.volumes.crops import VertebraBlock, crop_slab
+from hideseek_backend.volumes.crops import VertebraBlock, crop_block, crop_slab
 
 CENTRAL = 5
 SLICES = 8
+WIDE_MM = 52.0
+"""Width of the blocks of wide shards: a little more than the crop's 51.2 mm."""
+WIDE_CENTRAL = 0.6
+"""Share of their malignant vertebrae with a lesion that crosses the middle."""
 PHENOTYPE_LABELS = {
     "healthy": (0.0, 0.0, 0.0),
     "lytic": (1.0, 1.0, 0.0),
@@ -53,12 +64,29 @@ def sample_slices(block: VertebraBlock, rng: np.random.Generator) -> NDArray[np.
     return np.stack([hu[:, :, unique.index(k)] for k in wanted]).round().astype(np.int16)
 
 
-def phantom_sample(seed: int) -> Sample:
-    """Make the phantom vertebra of this seed and its training slices."""
-    from hideseek_backend.phantom import make_block
+def spread_slices(block: VertebraBlock, rng: np.random.Generator) -> NDArray[np.int16]:
+    """Resample eight sagittal slices, one from each eighth of the body's width."""
+    whole = crop_block(block)
+    areas = np.count_nonzero(whole.body & whole.valid, axis=(0, 1))
+    crossing = np.flatnonzero(areas >= MIN_BODY_PX)
+    if not len(crossing):
+        crossing = np.array([whole.central_slice])
+    position = (np.arange(SLICES) + rng.random(SLICES)) / SLICES
+    wanted = crossing[(position * len(crossing)).astype(int)]
+    return np.moveaxis(whole.hu[:, :, wanted], 2, 0).round().astype(np.int16)
 
-    made = make_block(seed)
-    hu = sample_slices(made.block, np.random.default_rng([seed, 7]))
+
+def phantom_sample(seed: int, *, wide: bool = False) -> Sample:
+    """Make the phantom vertebra of this seed and its training slices."""
+    from hideseek_backend.phantom import BlockOptions, make_block
+
+    rng = np.random.default_rng([seed, 7])
+    if wide:
+        made = make_block(seed, BlockOptions(width_mm=WIDE_MM, p_central=WIDE_CENTRAL))
+        hu = spread_slices(made.block, rng)
+    else:
+        made = make_block(seed)
+        hu = sample_slices(made.block, rng)
     return Sample(hu, PHENOTYPE_LABELS[made.vertebra_truth.phenotype], f"phantom:{seed}")
 
 
@@ -83,15 +111,17 @@ def write_phantom_shards(
     *,
     per_shard: int = 500,
     start: int = 0,
+    wide: bool = False,
     report: Callable[[str], None] = print,
 ) -> None:
     """Write phantom shards start … start + shards − 1 that are not there yet."""
+    kind = "wide" if wide else "phantom"
     for index in range(start, start + shards):
-        path = folder / f"phantom-{first_seed + index * per_shard:07d}.npz"
+        path = folder / f"{kind}-{first_seed + index * per_shard:07d}.npz"
         if path.exists():
             continue
         seeds = range(first_seed + index * per_shard, first_seed + (index + 1) * per_shard)
-        write_shard(path, (phantom_sample(seed) for seed in seeds))
+        write_shard(path, (phantom_sample(seed, wide=wide) for seed in seeds))
         report(f"wrote {path}")
 
 
@@ -129,16 +159,8 @@ class ShardSet:
         return len(self.hu)
 
     def draw(self, index: int, rng: np.random.Generator) -> tuple[NDArray[np.int16], Tensor]:
-        """Return one slice of vertebra `index` and its labels (NaN for an off-centre slice).
-
-        A vertebra's label says nothing sure of a slice away from its centre, so only the
-        autoencoder learns from those.
-        """
-        k = int(rng.integers(SLICES))
-        labels = torch.from_numpy(self.labels[index])
-        if k >= CENTRAL:
-            labels = torch.full_like(labels, float("nan"))
-        return self.hu[index][k], labels
+        """Return one slice of vertebra `index` and the vertebra's labels."""
+        return self.hu[index][int(rng.integers(SLICES))], torch.from_numpy(self.labels[index])
 
 
 def batches(

@@ -64,7 +64,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Batch:
-    """images: (B, 1, S, S) model intensity; labels: (B, 3) as LABELS, NaN where there is none."""
+    """images: (B, 1, S, S) model intensity; labels: (B, 3) in {0, 1} as LABELS."""
 
     images: Tensor
     labels: Tensor
@@ -92,14 +92,6 @@ def denoising_loss(dae: DiffusionAutoencoder, images: Tensor, z: Tensor, sigma: 
     return (weight[:, None, None, None] * (denoised - clean).square()).mean()
 
 
-def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean binary cross-entropy over the labels that are there (NaN: absent)."""
-    there = ~labels.isnan()
-    if not there.any():
-        return logits.sum() * 0
-    return F.binary_cross_entropy_with_logits(logits.float()[there], labels[there])
-
-
 def learning_rate(config: TrainConfig, step: int) -> float:
     """Linear warm-up (once more where the denoiser joins), constant, linear decay to 2 %."""
     since = step - config.encoder_steps if step >= config.encoder_steps else step
@@ -116,12 +108,14 @@ def train(
     folder: Path,
     *,
     device: torch.device | None = None,
+    start_from: Path | None = None,
     save_every: int = 500,
     report: Callable[[int, dict[str, float]], None] | None = None,
 ) -> DiffusionAutoencoder:
     """Train to `config.steps`, resuming from `folder` where it holds a state.
 
-    batches(step): an endless iterator of batches that continues at that step.
+    batches(step): an endless iterator of batches that continues at that step. start_from: a folder
+    of another training of the same architecture, whose weights a new one begins with.
     Returns the autoencoder with the averaged (EMA) weights.
     """
     device = device or torch.device("cpu")
@@ -131,7 +125,9 @@ def train(
     trainee.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(trainee).eval().requires_grad_(False)
     optimiser = torch.optim.Adam(trainee.parameters(), lr=config.learning_rate, betas=(0.9, 0.99))
-    step = _resume(folder / "state.pt", trainee, average, optimiser, device)
+    if start_from is not None:
+        _load(start_from / "state.pt", trainee, average, optimiser, device)
+    step = _load(folder / "state.pt", trainee, average, optimiser, device)
     generator = Generator().manual_seed(config.seed * 1_000_003 + step)
     torch.manual_seed(config.seed * 1_000_003 + step)
     sums: dict[str, float] = {}
@@ -144,15 +140,11 @@ def train(
         denoised = config.batch if step >= config.encoder_steps else 0
         sigma = torch.randn(denoised, generator=generator)
         sigma = sigma.mul(config.log_sigma_std).add(config.log_sigma_mean).exp().to(device)
-        # An image that is neither denoised nor labelled would be encoded for nothing.
-        wanted = ~labels.isnan().all(dim=1)
-        wanted[:denoised] = True
-        images, labels = images[wanted], labels[wanted]
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(config, step)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.bf16):
             z = trainee.dae.semantic(images)
-            labelled = label_loss(trainee.head(z), labels)
+            labelled = F.binary_cross_entropy_with_logits(trainee.head(z).float(), labels)
             denoising = labelled.new_zeros(())
             if denoised:
                 part = images[:denoised], z[:denoised], sigma
@@ -192,13 +184,14 @@ def _average(average: nn.Module, trainee: nn.Module, decay: float) -> None:
             mean.lerp_(now, 1 - decay)
 
 
-def _resume(
+def _load(
     path: Path,
     trainee: nn.Module,
     average: nn.Module,
     optimiser: torch.optim.Optimizer,
     device: torch.device,
 ) -> int:
+    """Load a state where there is one, and return its step."""
     if not path.exists():
         return 0
     state = torch.load(path, map_location=device, weights_only=True)

@@ -18,6 +18,7 @@ BUNDLED_WINDOW = {"kind": "window", "low": -200.0, "high": 1000.0}
 class Preset:
     """A training configuration, the intensity mapping its model is made for, and its data.
 
+    shards, wide_shards: of `per_shard` phantoms each, of the two kinds of `dataset`.
     defaults: options by protocol that the model's folder overrides, chosen on validation data.
     healthy_only: the autoencoder sees healthy vertebrae alone (the classifier sees all).
     """
@@ -27,6 +28,7 @@ class Preset:
     shards: int
     per_shard: int
     classifier_vertebrae: int
+    wide_shards: int = 0
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     healthy_only: bool = False
 
@@ -105,6 +107,7 @@ BUNDLED = Preset(
     ),
     intensity=BUNDLED_WINDOW,
     shards=40,
+    wide_shards=10,
     per_shard=500,
     classifier_vertebrae=12_000,
     defaults={"fast": BUNDLED_DEFAULTS},
@@ -115,6 +118,7 @@ HEALTHY = replace(
     BUNDLED,
     train=replace(BUNDLED.train, steps=3_000, encoder_steps=0, label_images=0, label_weight=0.0),
     shards=8,
+    wide_shards=0,
     classifier_vertebrae=2_000,
     defaults={},
     healthy_only=True,
