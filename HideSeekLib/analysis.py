@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 BATCH_VOXELS = 60_000_000
 """Voxels sent in one request at most, so that a fine CT does not fill memory twice."""
 
+NO_MODEL = ("body", "report")
+"""Requests that the worker answers without a model."""
+
 
 class Analysis:
     """Runs jobs one after another on a WorkerClient.
@@ -109,9 +112,9 @@ class Analysis:
         on_result: Callable[[dict[str, Any]], None],
         on_failure: Callable[[Failure], None],
     ) -> str:
-        """Send a request that is no job, such as a report, once the model is loaded."""
+        """Send a request that is no job, such as a report, once the model it needs is loaded."""
         request = Request(method, params, on_result=on_result, on_failure=on_failure)
-        if method == "report" or self._loaded == self.wanted_model:
+        if method in NO_MODEL or self._loaded == self.wanted_model:
             return self.client.submit(request)
         self._load_model(lambda: self.client.submit(request), on_failure)
         return ""

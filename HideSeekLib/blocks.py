@@ -139,7 +139,7 @@ def cut_block(
     to_segment = between(ct_node, vertebra_node)
     voxels = SegmentVoxels(vertebra_node, segment_id)
     low, high = _box_on_grid(voxels, to_segment, grid, level)
-    affine = _shifted(grid.affine, low)
+    affine = shifted(grid.affine, low)
     vertebra = voxels.on_grid(to_segment @ affine, tuple(high - low))
     tight = box_of(vertebra)
     if tight is None:
@@ -149,11 +149,11 @@ def cut_block(
         body = _body(ct_node, body_node, level, affine, vertebra)
     center = _centroid(body) if body is not None else _bulk_centre(vertebra, affine)
     center_ras = affine[:3, :3] @ center + affine[:3, 3]
-    cube_low, cube_high = _cube(grid, center_ras)
+    cube_low, cube_high = cube_about(grid, center_ras, CUBE_MM / 2 + SLACK_MM)
     vertebra_low, vertebra_high = low + tight[0], low + tight[1]
     box_low = np.minimum(cube_low, vertebra_low)
     box_high = np.maximum(cube_high, vertebra_high)
-    affine = _shifted(grid.affine, box_low)
+    affine = shifted(grid.affine, box_low)
     vertebra = _pad_to(vertebra, low, box_low, box_high)
     if body is not None:
         body = _pad_to(body, low, box_low, box_high)
@@ -161,7 +161,7 @@ def cut_block(
     solid = vertebra if body is None else body
     return Block(
         level,
-        _hounsfield(voxels_of(ct_node)[where]),
+        hounsfield(voxels_of(ct_node)[where]),
         affine,
         vertebra.astype(np.uint8),
         None if body is None else body.astype(np.uint8),
@@ -196,7 +196,8 @@ def _off_the_ct(level: str) -> InputError:
     )
 
 
-def _shifted(affine: np.ndarray, index: np.ndarray) -> np.ndarray:
+def shifted(affine: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """The affine (4, 4) of a box whose corner has this index (3,)."""
     moved = affine.copy()
     moved[:3, 3] += affine[:3, :3] @ index
     return moved
@@ -227,9 +228,8 @@ def _box_on_grid(
 _BITS = np.array([[a, b, c] for a in (0, 1) for b in (0, 1) for c in (0, 1)])
 
 
-def _cube(grid: Grid, center_ras: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Corners [low, high) on the grid of the crop cube about a point, with slack, clipped."""
-    half = CUBE_MM / 2 + SLACK_MM
+def cube_about(grid: Grid, center_ras: np.ndarray, half: float) -> tuple[np.ndarray, np.ndarray]:
+    """Corners [low, high) on the grid of a cube about a point, `half` a side in mm, clipped."""
     index = grid.ijk(center_ras + (2 * _BITS - 1) * half)
     low = np.clip(np.floor(index.min(0)).astype(int), 0, np.array(grid.shape) - 1)
     high = np.minimum(np.ceil(index.max(0)).astype(int) + 1, grid.shape)
@@ -304,7 +304,7 @@ def _body(
     return body
 
 
-def _hounsfield(voxels: np.ndarray) -> np.ndarray:
+def hounsfield(voxels: np.ndarray) -> np.ndarray:
     """int16 copy in HU; fractions are rounded and values beyond the type's range are clipped."""
     if voxels.dtype == np.int16:
         return np.ascontiguousarray(voxels)

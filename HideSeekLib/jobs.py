@@ -19,7 +19,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class PickedBody:
-    """A body grown from a click: segment `segment_id` of `node` stands for `level`."""
+    """An approximate body around a click: segment `segment_id` of `node` stands for `level`."""
 
     node: Any
     segment_id: str

@@ -1,21 +1,23 @@
-"""A click in a slice view: where it is, which vertebra it hits, and a body grown from it."""
+"""A click in a slice view: where it is, which vertebra it hits, and the body about it."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import slicer
 
-from . import grow, levels, terminology
-from .errors import InputError
+from . import arrays, blocks, levels, terminology
+from .errors import InputError, ReplyError
 from .geometry import grid_of, need, voxels_of, world_to_local
 from .i18n import _
 from .segments import add_segment, new_image
 from .vertebrae import Hit, level_at
 
 BODY_COLOR = (0.95, 0.8, 0.45)
+REACH_MM = 55.0
+"""Half the side of the cube about a click that the worker looks for a body in."""
 
 
 def click_to_ras(slice_node: Any, xy: Sequence[float]) -> tuple[float, float, float]:
@@ -34,41 +36,53 @@ def vertebra_at_click(
     return level_at(segmentation_node, click_to_ras(slice_node, xy), overrides)
 
 
-def grow_body(ct_node: Any, ras_world: Sequence[float], level: str) -> Any:
-    """Grow an approximate vertebral body from a click in one go; see `grow_body_steps`."""
-    steps = grow_body_steps(ct_node, ras_world, level)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+def body_request(ct_node: Any, ras_world: Sequence[float], level: str) -> dict[str, Any]:
+    """What the worker's "body" method is asked: the CT about a click, the click and the level.
 
-
-def grow_body_steps(
-    ct_node: Any, ras_world: Sequence[float], level: str
-) -> Generator[None, None, Any]:
-    """Grow an approximate vertebral body from a click in steps of some 30 ms.
-
-    Returns a new segmentation node with one segment.
-
-    ras_world: the click in world RAS (mm), anywhere within the body. The segment is meant to be
-    looked at and corrected before the analysis (`blocks.block_from_body`).
+    ras_world: the click in world RAS (mm), anywhere within the body.
     Raises InputError for an unknown level or a click outside the CT, NodeGone without the CT.
     """
     need(ct_node, _("The CT"))
     if level not in levels.LEVELS:
         raise InputError(_("Choose the level of the vertebra first."))
     grid = grid_of(ct_node)
-    seed = np.array(world_to_local(ct_node, ras_world))
-    index = grid.ijk(seed)
+    point = np.array(world_to_local(ct_node, ras_world))
+    index = grid.ijk(point)
     if np.any(index < -0.5) or np.any(index > np.array(grid.shape) - 0.5):
         raise InputError(_("The click is outside the CT. Click inside a vertebral body."))
-    mask, low = yield from grow.grow_steps(voxels_of(ct_node), grid, seed, level)
+    low, high = blocks.cube_about(grid, point, REACH_MM)
+    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    affine = blocks.shifted(grid.affine, low)
+    return {
+        "level": level,
+        "ct": blocks.hounsfield(voxels_of(ct_node)[box]),
+        "affine": affine.tolist(),
+        "point": point.tolist(),
+    }
+
+
+def body_from_reply(
+    ct_node: Any, level: str, affine: Sequence[Sequence[float]], reply: Mapping[str, Any]
+) -> Any:
+    """Put the worker's approximate body into the scene: a new segmentation node, one segment.
+
+    affine: of the request that the reply answers. The segment is meant to be looked at and
+    corrected before the analysis (`blocks.block_from_body`).
+    Raises InputError when no body was found, ReplyError for a reply that cannot be read, NodeGone
+    without the CT.
+    """
     need(ct_node, _("The CT"))
+    mask = arrays.decode(reply.get("mask"))
+    low = reply.get("low")
+    if mask.ndim != 3 or not isinstance(low, list) or len(low) != 3:
+        raise ReplyError(f"expected a mask of three axes and its corner, got {mask.shape}, {low!r}")
     if not mask.any():
         raise InputError(
             _("No vertebral body was found around the click. Click in the middle of one.")
         )
+    grid = grid_of(ct_node)
+    # The box's corner in the CT, from the affine that went along with it.
+    corner = grid.ijk(np.array(affine, float)[:3, 3]).round().astype(int) + np.array(low, int)
     scene = ct_node.GetScene()
     node = scene.AddNewNodeByClass(
         "vtkMRMLSegmentationNode", _("{ct} {level} body").format(ct=ct_node.GetName(), level=level)
@@ -76,7 +90,7 @@ def grow_body_steps(
     node.SetReferenceImageGeometryParameterFromVolumeNode(ct_node)
     node.CreateDefaultDisplayNodes()
     node.SetAndObserveTransformNodeID(ct_node.GetTransformNodeID())
-    image, view = new_image(grid, low, np.array(mask.shape))
+    image, view = new_image(grid, corner, np.array(mask.shape))
     view[:] = mask.transpose(2, 1, 0).reshape(-1)
     add_segment(
         node,

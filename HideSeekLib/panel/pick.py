@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 import qt
 import slicer
 
 from .. import pick
-from ..errors import SceneError
 from ..i18n import _
 from ..jobs import PickedBody
 from ..levels import LEVELS
@@ -30,11 +28,8 @@ class PickSection:
         self._watched: list[tuple[Any, int]] = []
         self._views: list[Any] = []
         self.body: PickedBody | None = None
-        self._growing = ""  # level whose body grows
-        self._steps: Generator[None, None, Any] | None = None
-        self._timer = qt.QTimer()
-        self._timer.setInterval(0)
-        self._timer.connect("timeout()", lambda: panel.guarded(self._grow_step))
+        self._sought = ""  # level whose body the worker looks for
+        self._clicks = 0  # answers to earlier clicks are dropped
         tables.fill_combo(
             ui.pickLevelCombo, [(_("choose"), ""), *((level, level) for level in LEVELS)], ""
         )
@@ -64,8 +59,8 @@ class PickSection:
         ui.pickGroup.visible = needs_level or (body and not segmented)
         ui.editBodyButton.visible = ui.analyseBodyButton.visible = body
         level = tables.combo_key(ui.pickLevelCombo)
-        if self._growing:
-            text = _("Growing the body of {level} …").format(level=self._growing)
+        if self._sought:
+            text = _("Looking for the body of {level} …").format(level=self._sought)
         elif body and self.body is not None:
             text = _(
                 "{level}: check the outline in the slice views, correct it where needed, "
@@ -80,9 +75,9 @@ class PickSection:
     def close(self) -> None:
         """Let go of the views, for a closing scene or module."""
         self._unwatch()
-        self._end_growth()
         self.body = None
-        self._growing = ""
+        self._sought = ""
+        self._clicks += 1
 
     def _body_alive(self) -> bool:
         return self.body is not None and self.body.node.GetScene() is not None
@@ -130,7 +125,7 @@ class PickSection:
         """Handle a click at pixel `xy` of a slice view."""
         inputs = self.panel.inputs.inputs()
         if inputs.vertebrae is None:
-            self._grow(inputs.ct, pick.click_to_ras(slice_node, xy))
+            self._find_body(inputs.ct, pick.click_to_ras(slice_node, xy))
             return
         hit = pick.vertebra_at_click(slice_node, xy, inputs.vertebrae, inputs.overrides)
         if hit is None:
@@ -138,46 +133,37 @@ class PickSection:
             return
         self.panel.screening.analyse((hit.level,))
 
-    def _grow(self, ct: Any, ras: Any) -> None:
+    def _find_body(self, ct: Any, ras: Any) -> None:
         level = tables.combo_key(self.ui.pickLevelCombo)
         if not level:
             self.panel.run.say(_("Choose the level first, then click the vertebral body."))
             return
-        self._steps = pick.grow_body_steps(ct, ras, level)
-        self._growing = level
+        params = pick.body_request(ct, ras, level)
+        affine = params["affine"]
+        self._clicks += 1
+        click = self._clicks
+        self._sought = level
+
+        def found(reply: Any) -> None:
+            if click == self._clicks:
+                self._sought = ""
+                self.panel.guarded(lambda: self._show(ct, level, affine, reply))
+                self.refresh()
+
+        def failed(failure: Any) -> None:
+            if click == self._clicks:
+                self._sought = ""
+                self.panel.run.say("⚠ " + str(failure))
+                self.refresh()
+
+        self.panel.analysis.ask("body", params, found, failed)
         self.refresh()
-        self._timer.start()
 
-    def _grow_step(self) -> None:
-        """Advance the growth by one short step, so that the window stays alive."""
-        if self._steps is None:
-            self._timer.stop()
-            return
-        try:
-            next(self._steps)
-        except StopIteration as end:
-            self._end_growth()
-            self._grown(end.value)
-        except SceneError as error:
-            self._end_growth()
-            self._growing = ""
-            self.panel.run.say("⚠ " + str(error))
-            self.refresh()
-        except Exception:
-            self._end_growth()  # the timer must not run into the same fault again and again
-            self._growing = ""
-            raise
-
-    def _end_growth(self) -> None:
-        self._timer.stop()
-        self._steps = None
-
-    def _grown(self, node: Any) -> None:
-        level, self._growing = self._growing, ""
+    def _show(self, ct: Any, level: str, affine: Any, reply: Any) -> None:
+        node = pick.body_from_reply(ct, level, affine, reply)
         segment_id = node.GetSegmentation().GetNthSegmentID(0)
         self.body = PickedBody(node, segment_id, level)
         self.panel.run.say(_("An approximate body of {level} is shown.").format(level=level))
-        self.refresh()
 
     def _edit_body(self) -> None:
         if not self._body_alive() or self.body is None:

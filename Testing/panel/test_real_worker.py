@@ -134,11 +134,35 @@ def test_pick_without_a_segmentation(bench: PanelBench) -> None:
     combo._cpp.setCurrentIndex(combo.findText("T12"))
     combo._cpp.activated.emit(combo.currentIndex)
     view.click(128, 128)
+    spin()
+    assert "Looking for the body of T12" in bench.ui.pickHintLabel.text
     wait(lambda: bench.panel.pick.body is not None, 90)
     assert bench.ui.analyseBodyButton.visible
+    node = bench.panel.pick.body.node
+    bounds = np.zeros(6)
+    node.GetRASBounds(bounds)
+    assert 20 < bounds[1] - bounds[0] < 60 and 15 < bounds[5] - bounds[4] < 40
     bench.click("analyseBodyButton")
     bench.finish(120)
     assert "T12" in bench.panel.case.record.replies, bench.status()
+
+
+def test_a_pick_in_soft_tissue_is_told(bench: PanelBench) -> None:
+    slicer.mrmlScene.RemoveNode(bench.vertebrae)
+    spin()
+    bench.click("pickButton")
+    combo = bench.ui.pickLevelCombo
+    combo._cpp.setCurrentIndex(combo.findText("T12"))
+    combo._cpp.activated.emit(combo.currentIndex)
+    bounds = np.zeros(6)
+    bench.ct.GetRASBounds(bounds)
+    view = slicer.app.layoutManager().sliceWidget("Yellow")
+    # The front of the phantom is belly.
+    view.node.JumpSliceByCentering(bounds[0] + 2, bounds[3] - 2, bounds[4] + 20)
+    view.click(128, 128)
+    wait(lambda: "Expected bone" in bench.status(), 90)
+    assert bench.panel.pick.body is None
+    assert "Looking for" not in bench.ui.pickHintLabel.text
 
 
 def test_worker_killed_and_usable_again(bench: PanelBench) -> None:

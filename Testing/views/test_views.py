@@ -10,14 +10,12 @@ import replies
 
 pytest.importorskip("slicer_core", reason="needs the slicer-core package")
 
-import slicer
 from scene_helpers import add_ct, add_segmentation
 from slicer_views import SliceView, ThreeDView, can_render
 
 from HideSeekLib import arrays, lesions_view, pick, views
 from HideSeekLib import scene as case_scene
-from HideSeekLib.blocks import block_from_body
-from HideSeekLib.errors import InputError, NodeGone, SceneError
+from HideSeekLib.errors import NodeGone, SceneError
 
 pytestmark = pytest.mark.skipif(
     not can_render(), reason="no off-screen OpenGL: apt-get install libegl1 libgl1-mesa-dri"
@@ -277,41 +275,9 @@ def test_views_of_a_closed_scene_say_so(room):
         lambda: views.fade(case, "T12", 0.5),
         lambda: views.flicker(case, "T12"),
         lambda: views.show_difference(case, "T12", True),
-        lambda: pick.grow_body(room.ct, (0, 0, 0), "T12"),
+        lambda: pick.body_request(room.ct, (0, 0, 0), "T12"),
     ):
         with pytest.raises(NodeGone):
             action()
     views.clear_highlight(case)
     views.clear_fade(case)
-
-
-def test_a_body_is_grown_from_a_click(app):
-    """A bright box with a pedicle and a hole in its wall, on an oblique grid: found well enough."""
-    affine = replies.ct_affine((0.8, 0.8, 1.0), turn=0.1)
-    shape = (110, 110, 90)
-    index = np.indices(shape).reshape(3, -1).T
-    centre = affine[:3, :3] @ [55, 50, 45] + affine[:3, 3]
-    offset = index @ affine[:3, :3].T + affine[:3, 3] - centre
-    body = (np.abs(offset[:, 2]) < 12) & ((offset[:, 0] / 20) ** 2 + (offset[:, 1] / 15) ** 2 < 1)
-    inner = (np.abs(offset[:, 2]) < 11) & ((offset[:, 0] / 19) ** 2 + (offset[:, 1] / 14) ** 2 < 1)
-    pedicle = (np.abs(np.abs(offset[:, 0]) - 12) < 4) & (offset[:, 1] < -8) & (offset[:, 1] > -25)
-    pedicle &= np.abs(offset[:, 2] - 4) < 5
-    hu = np.full(len(index), 40.0)
-    hu[pedicle | body] = 450
-    hu[inner] = 180
-    hu[(np.linalg.norm(offset - [12, 5, 0], axis=1) < 6)] = 60  # a lytic hole near the wall
-    hu += np.random.default_rng(0).normal(0, 25, len(hu))
-    ct = add_ct(app.scene, hu.reshape(shape).astype(np.int16), affine)
-    for click in (centre, centre + [6, -4, 4]):
-        node = pick.grow_body(ct, click, "L1")
-        segment_id = node.GetSegmentation().GetNthSegmentID(0)
-        grown = slicer.util.arrayFromSegmentBinaryLabelmap(node, segment_id, ct)
-        grown = grown.transpose(2, 1, 0).astype(bool).reshape(-1)
-        dice = 2 * (grown & body).sum() / (grown.sum() + body.sum())
-        assert dice > 0.85
-    block = block_from_body(ct, node, segment_id, "L1")
-    assert block.body.sum() == grown.sum()
-    with pytest.raises(InputError, match="outside"):
-        pick.grow_body(ct, (5000, 0, 0), "L1")
-    with pytest.raises(InputError, match="level"):
-        pick.grow_body(ct, centre, "")

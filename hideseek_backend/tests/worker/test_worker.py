@@ -76,6 +76,43 @@ def test_model_is_described(worker: Worker, model: Path) -> None:
     assert loaded["defaults"]["fast"]["invert_steps"] == 2
 
 
+def click(level: str = "T12", **changes: Any) -> dict[str, Any]:
+    """Return what the body about the cuboid's middle is asked with."""
+    sent = {key: block(level)[key] for key in ("level", "ct", "affine")}
+    middle = Volume(np.zeros(SHAPE, np.int16), AFFINE).ras((np.array(SHAPE) - 1) / 2)
+    return {**sent, "point": (middle + [3.0, -2.0, 2.0]).tolist(), **changes}
+
+
+def test_a_body_about_a_click_without_a_model() -> None:
+    with Worker() as worker:
+        assert worker.next() is not None
+        found = worker.result("b", "body", **click())
+        assert worker.result("i", "info")["model"] is None
+    mask = arrays.decode(found["mask"])
+    whole = np.zeros(SHAPE, bool)
+    low = found["low"]
+    whole[tuple(slice(a, a + n) for a, n in zip(low, mask.shape, strict=True))] = mask
+    truth = arrays.decode(block("T12")["body"]).astype(bool)
+    assert 2 * (whole & truth).sum() / (whole.sum() + truth.sum()) > 0.85
+    assert mask.any(axis=(1, 2)).all() and mask.any(axis=(0, 1)).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "words"),
+    [
+        ({"point": [0.0, 1.0]}, "protocol", "3 numbers"),
+        ({"point": [5000.0, 0.0, 0.0]}, "input", "within the CT"),
+        ({"level": "X1"}, "protocol", "level"),
+        ({"ct": arrays.encode(np.zeros(SHAPE, np.int16))}, "input", "Expected bone"),
+    ],
+)
+def test_a_click_that_cannot_be_used_is_told(
+    worker: Worker, changes: dict[str, Any], code: str, words: str
+) -> None:
+    error = worker.error("bad", "body", **click(**changes))
+    assert error["code"] == code and words in error["message"] and error["remedy"]
+
+
 def test_screen(worker: Worker) -> None:
     blocks = [block("T12"), block("L1", cut=True)]
     result = worker.result("s", "screen", blocks=blocks)

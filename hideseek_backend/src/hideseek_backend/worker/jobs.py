@@ -1,4 +1,4 @@
-"""What the worker does for a request: load a model, screen, segment, report."""
+"""What the worker does for a request: load a model, find a body, screen, segment, report."""
 
 from __future__ import annotations
 
@@ -48,6 +48,8 @@ class Jobs:
         """
         if method == "load_model":
             return self.load_model(params, outlet)
+        if method == "body":
+            return self.body(params)
         if method == "screen":
             return self.screen(params, outlet)
         if method == "segment":
@@ -64,6 +66,14 @@ class Jobs:
             raise Cancelled()
         self.model, self._wanted = model, wanted
         return model_message(model)
+
+    def body(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the approximate body around a clicked point; needs no model."""
+        from hideseek_backend.volumes.click import grow_body
+        from hideseek_backend.worker.messages import body_message, read_click
+
+        ct, point, level = read_click(params)
+        return body_message(grow_body(ct, point, level))
 
     def screen(self, params: Mapping[str, Any], outlet: Outlet) -> dict[str, Any]:
         """Return P(malignant) of every block."""

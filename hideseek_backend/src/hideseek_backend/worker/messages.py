@@ -46,14 +46,9 @@ def read_block(message: object) -> VertebraBlock:
     """
     if not isinstance(message, Mapping):
         raise _refuse("blocks", "an object for each block", message)
-    level = message.get("level")
-    if level not in LEVELS:
-        raise _refuse("level", "C1 to C7, T1 to T13 or L1 to L6", level)
-    where = f"{level}: "
-    ct = _array(message, "ct", where)
-    affine = np.array(_numbers(message.get("affine"), 16, where + "affine")).reshape(4, 4)
+    level, volume = _read_box(message)
+    where, ct = f"{level}: ", volume.data
     vertebra = _mask(message, "vertebra", where, ct.shape)
-    volume = Volume(ct if ct.dtype == np.int16 else ct.astype(np.float32), affine)
     if message.get("body") is not None:
         body = _mask(message, "body", where, ct.shape)
     elif vertebra.any():
@@ -62,13 +57,34 @@ def read_block(message: object) -> VertebraBlock:
         raise LabelError(f"{where}expected voxels in the vertebra mask, got none.", "Check it.")
     origin = [int(v) for v in _numbers(message.get("origin_ijk", [0, 0, 0]), 3, where + "origin")]
     return VertebraBlock(
-        level=str(level),
+        level=level,
         ct=volume,
         vertebra=vertebra,
         body=body,
         origin_ijk=(origin[0], origin[1], origin[2]),
         cut=bool(message.get("cut", False)),
     )
+
+
+def read_click(params: Mapping[str, Any]) -> tuple[Volume, NDArray[np.float64], str]:
+    """Read a clicked point: the box of the CT about it, the point (3,) in RAS mm, and the level.
+
+    Raises ProtocolError naming the field; GeometryError for an affine that cannot be used.
+    """
+    level, ct = _read_box(params)
+    return ct, np.array(_numbers(params.get("point"), 3, f"{level}: point")), level
+
+
+def body_message(mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return a mask on the request's box as the smallest box that holds it.
+
+    Its corner's index is "low"; the array is empty where the mask is.
+    """
+    hits = np.nonzero(mask)
+    low = [int(axis.min()) if axis.size else 0 for axis in hits]
+    high = [int(axis.max()) + 1 if axis.size else 0 for axis in hits]
+    held = mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    return {"low": low, "mask": arrays.encode(held)}
 
 
 def vertebra_message(vertebra: VertebraResult) -> dict[str, Any]:
@@ -200,6 +216,16 @@ def _read_candidate(message: Mapping[str, Any]) -> Candidate:
 
 def _number_or_nan(value: object) -> float:
     return float(value) if isinstance(value, (int, float)) else float("nan")
+
+
+def _read_box(message: Mapping[str, Any]) -> tuple[str, Volume]:
+    """The level of a message and its box of the CT, `ct` on the grid of `affine`."""
+    level = message.get("level")
+    if level not in LEVELS:
+        raise _refuse("level", "C1 to C7, T1 to T13 or L1 to L6", level)
+    ct = _array(message, "ct", f"{level}: ")
+    affine = np.array(_numbers(message.get("affine"), 16, f"{level}: affine")).reshape(4, 4)
+    return str(level), Volume(ct if ct.dtype == np.int16 else ct.astype(np.float32), affine)
 
 
 def _array(message: Mapping[str, Any], name: str, where: str) -> NDArray[Any]:

@@ -14,6 +14,7 @@ METHODS = (
     "ping",
     "info",
     "load_model",
+    "body",
     "screen",
     "segment",
     "report",
