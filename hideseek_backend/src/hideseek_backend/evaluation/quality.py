@@ -57,7 +57,7 @@ from hideseek_backend.evaluation.table import Row, make_row, score_labels
 from hideseek_backend.progress import ProgressCallback
 
 CAM_TITLES = dict(zip(CAMS, ("GradCAM", "GradCAM++", "LayerCAM", "EigenCAM"), strict=True))
-OURS = {"paper": "hideseek-paper", "best": "hideseek"}
+OURS = {"best": "hideseek", "paper": "hideseek-paper"}
 GROUPS: tuple[str, ...] = ("otsu", "cam", "medsam", "anomaly", "paper", "best", "unet")
 
 
@@ -129,8 +129,14 @@ def run_quality(
     else:
         run.skipped["inserted lesions"] = "no real vertebrae were given (--real)"
     return QualityResult(
-        split, run.rows, real_rows, run.findings, run.labels, run.skipped, run.facts
+        split, _ours_first(run.rows), _ours_first(real_rows), run.findings, run.labels, run.skipped, run.facts
     )
+
+
+def _ours_first(rows: list[Row]) -> list[Row]:
+    """Our columns beside the row names: a wide table is read from its left."""
+    ours = tuple(OURS.values())
+    return sorted(rows, key=lambda row: not row.key.startswith(ours))
 
 
 class _Run:
@@ -205,7 +211,7 @@ class _Run:
 
     def add_ours(self, vertebrae: SliceSet) -> None:
         malignant = vertebrae.take(vertebrae.malignant)
-        for group in ("paper", "best"):
+        for group in OURS:
             if group not in self.plan.groups:
                 continue
             options = self.options(group)
@@ -239,7 +245,7 @@ class _Run:
                     weak=method.weak, settings=method.settings,
                 )
             )  # fmt: skip
-        for group in ("paper", "best"):
+        for group in OURS:
             if group in self.plan.groups:
                 options = self.options(group)
                 subject = malignant if group == "paper" else shown
