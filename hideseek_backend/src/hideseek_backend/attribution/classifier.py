@@ -188,6 +188,7 @@ class LatentClassifier:
         malignant: ArrayLike,
         *,
         polarities: ArrayLike | None = None,
+        shown: ArrayLike | None = None,
         grid: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0),
         folds: int = 5,
         seed: int = 0,
@@ -195,6 +196,8 @@ class LatentClassifier:
         """Fit scaler, logistic regression and pattern to latents z: (N, d) and labels: (N,).
 
         polarities: (N, 2) whether lytic and blastic disease is there, where that is labelled.
+        shown: (N,) False where a malignant vertebra's slice may well miss its lesions; the prior of
+        healthy and malignant latents is fitted without those.
 
         The inverse regularisation strength is the smallest of `grid` whose cross-validated AUC over
         `folds` lies within one standard error of the best: a weakly regularised weight hides in
@@ -224,7 +227,8 @@ class LatentClassifier:
         mean, scale = scaler.mean_, scaler.scale_
         scaled = (latents - mean) / scale
         bias = float(regression.intercept_[0])
-        prior = HealthyPrior.fit(scaled, labels)
+        certain = np.ones(len(labels), dtype=bool) if shown is None else np.asarray(shown, bool)
+        prior = HealthyPrior.fit(scaled[certain], labels[certain])
         head = None if polarities is None else PolarityHead.fit(scaled, polarities)
         return cls(mean, scale, weight, bias, pattern(scaled, weight), prior, head)
 

@@ -129,7 +129,13 @@ def run_quality(
     else:
         run.skipped["inserted lesions"] = "no real vertebrae were given (--real)"
     return QualityResult(
-        split, _ours_first(run.rows), _ours_first(real_rows), run.findings, run.labels, run.skipped, run.facts
+        split,
+        _ours_first(run.rows),
+        _ours_first(real_rows),
+        run.findings,
+        run.labels,
+        run.skipped,
+        run.facts,
     )
 
 

@@ -9,7 +9,10 @@ from torch import Tensor
 
 from hideseek_backend.attribution.classifier import LatentClassifier
 from hideseek_backend.dae import DiffusionAutoencoder
-from hideseek_backend.training.dataset import CENTRAL, ShardSet
+from hideseek_backend.training.dataset import CENTRAL, SLICES, ShardSet
+
+WIDE_SLICES = 2
+"""Slices of each vertebra of a wide shard that the classifier is fitted on."""
 
 
 def central_slices(
@@ -23,6 +26,27 @@ def central_slices(
     count = min(count, len(shards))
     hu = [shards.hu[i][rng.integers(CENTRAL)] for i in range(count)]
     return np.stack(hu).astype(np.float32), np.stack(shards.labels[:count])
+
+
+def fitting_slices(
+    central: ShardSet, wide: ShardSet | None, count: int, seed: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+    """Draw what the classifier is fitted on: central slices, and some from anywhere in the body.
+
+    Returns hu (N, 64, 64), labels (N, 3) and shown (N,), False where a malignant vertebra's slice
+    may well miss its lesions. The first min(count, len(central)) are the central ones.
+    """
+    hu, labels = central_slices(central, count, seed)
+    if wide is None:
+        return hu, labels, np.ones(len(labels), dtype=bool)
+    rng = np.random.default_rng(seed)
+    spread = [own[k] for own in wide.hu for k in rng.choice(SLICES, WIDE_SLICES, replace=False)]
+    spread_labels = np.repeat(np.stack(wide.labels), WIDE_SLICES, axis=0)
+    return (
+        np.concatenate([hu, np.stack(spread).astype(np.float32)]),
+        np.concatenate([labels, spread_labels]),
+        np.concatenate([np.ones(len(labels), dtype=bool), spread_labels[:, 0] == 0]),
+    )
 
 
 def encode_all(dae: DiffusionAutoencoder, images: Tensor, batch: int = 128) -> NDArray[np.float32]:

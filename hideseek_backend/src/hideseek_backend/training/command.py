@@ -26,6 +26,7 @@ from hideseek_backend.training.classifier import (
     central_slices,
     classification_figures,
     encode_all,
+    fitting_slices,
 )
 from hideseek_backend.training.presets import PRESETS, Preset
 
@@ -158,13 +159,18 @@ def finish(
     dae, step = loop.averaged(run)
     to_intensity = intensity(preset)
     fit_set = dataset.ShardSet(run / "data", "phantom-0*.npz")
-    hu, labels = central_slices(fit_set, preset.classifier_vertebrae, preset.train.seed)
-    z = encode_all(dae, to_intensity(hu))
+    wide = dataset.ShardSet(run / "data", "wide-*.npz") if preset.wide_shards else None
+    seed, count = preset.train.seed, min(len(fit_set), preset.classifier_vertebrae)
+    hu, labels, shown = fitting_slices(fit_set, wide, count, seed)
     classifier = LatentClassifier.fit(
-        z, labels[:, 0], polarities=labels[:, 1:], seed=preset.train.seed
+        encode_all(dae, to_intensity(hu)),
+        labels[:, 0],
+        polarities=labels[:, 1:],
+        shown=shown,
+        seed=seed,
     )
     held_out = dataset.ShardSet(run / "data", f"phantom-{VALIDATION_SEED}*.npz")
-    hu, labels = central_slices(held_out, len(held_out), preset.train.seed)
+    hu, labels = central_slices(held_out, len(held_out), seed)
     z = encode_all(dae, to_intensity(hu))
     figures = {"all": classification_figures(classifier, z, labels[:, 0])}
     for name, wanted in dataset.PHENOTYPE_LABELS.items():
@@ -176,8 +182,8 @@ def finish(
         "history": history,
         "config": preset.train.to_dict(),
         "phantom_version": PHANTOM_VERSION,
-        "phantom_vertebrae": len(fit_set),
-        "classifier_vertebrae": min(len(fit_set), preset.classifier_vertebrae),
+        "phantom_vertebrae": len(fit_set) + len(wide or ()),
+        "classifier_vertebrae": count + len(wide or ()),
         "real": [Path(path).name for path in real],
         "validation": figures,
         "seconds": round(seconds),
