@@ -31,23 +31,23 @@ def test_central_slices_are_one_of_the_first_five_of_each(tmp_path: Path) -> Non
     assert vertebra.tolist() == list(range(30)) and set(k.tolist()) == {0, 1, 2, 3, 4}
 
 
-def test_slices_from_the_sides_of_malignant_vertebrae_are_not_certain(tmp_path: Path) -> None:
+def test_slices_of_wide_shards_come_after_the_central_ones(tmp_path: Path) -> None:
     central = _shards(tmp_path / "central", [HEALTHY, LYTIC])
     wide = _shards(tmp_path / "wide", [LYTIC, HEALTHY, HEALTHY])
-    hu, labels, shown = fitting_slices(central, wide, 5, 0)
-    assert len(hu) == len(labels) == len(shown) == 2 + 3 * WIDE_SLICES
-    assert shown.tolist() == [True, True, False, False, True, True, True, True]
+    hu, labels, middle = fitting_slices(central, wide, 5, 0)
+    assert len(hu) == len(labels) == len(middle) == 2 + 3 * WIDE_SLICES
+    assert middle.tolist() == [True] * 2 + [False] * 6
     assert labels[:, 0].tolist() == [0, 1, 1, 1, 0, 0, 0, 0]
     assert len(np.unique(hu[2:, 0, 0])) == 3 * WIDE_SLICES
     assert fitting_slices(central, None, 5, 0)[2].all()
 
 
-def test_the_prior_leaves_uncertain_latents_out() -> None:
+def test_the_prior_is_fitted_on_the_chosen_latents() -> None:
     rng = np.random.default_rng(0)
     malignant = np.repeat([0, 1, 1], 200)
     z = rng.standard_normal((600, 4)) + 3 * np.repeat([0, 1, 0], 200)[:, None]
-    shown = np.repeat([True, True, False], 200)
-    fitted = LatentClassifier.fit(z, malignant, shown=shown)
+    chosen = np.repeat([True, True, False], 200)
+    fitted = LatentClassifier.fit(z, malignant, for_prior=chosen)
     assert fitted.prior is not None
     seen = fitted.unscaled(fitted.prior.malignant_mean)
     np.testing.assert_allclose(seen, z[200:400].mean(axis=0), atol=1e-6)

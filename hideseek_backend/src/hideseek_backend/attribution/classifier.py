@@ -188,7 +188,7 @@ class LatentClassifier:
         malignant: ArrayLike,
         *,
         polarities: ArrayLike | None = None,
-        shown: ArrayLike | None = None,
+        for_prior: ArrayLike | None = None,
         grid: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0),
         folds: int = 5,
         seed: int = 0,
@@ -196,8 +196,9 @@ class LatentClassifier:
         """Fit scaler, logistic regression and pattern to latents z: (N, d) and labels: (N,).
 
         polarities: (N, 2) whether lytic and blastic disease is there, where that is labelled.
-        shown: (N,) False where a malignant vertebra's slice may well miss its lesions; the prior of
-        healthy and malignant latents is fitted without those.
+        for_prior: (N,) the latents that the prior of healthy and malignant ones is fitted on, all
+        by default. Both classes must hold the same slices: what tells a side of a body from its
+        middle would count as disease otherwise.
 
         The inverse regularisation strength is the smallest of `grid` whose cross-validated AUC over
         `folds` lies within one standard error of the best: a weakly regularised weight hides in
@@ -227,8 +228,8 @@ class LatentClassifier:
         mean, scale = scaler.mean_, scaler.scale_
         scaled = (latents - mean) / scale
         bias = float(regression.intercept_[0])
-        certain = np.ones(len(labels), dtype=bool) if shown is None else np.asarray(shown, bool)
-        prior = HealthyPrior.fit(scaled[certain], labels[certain])
+        chosen = np.ones(len(labels), bool) if for_prior is None else np.asarray(for_prior, bool)
+        prior = HealthyPrior.fit(scaled[chosen], labels[chosen])
         head = None if polarities is None else PolarityHead.fit(scaled, polarities)
         return cls(mean, scale, weight, bias, pattern(scaled, weight), prior, head)
 

@@ -32,9 +32,9 @@ class Options:
 
     Which vertebrae
     p_threshold: vertebrae below it are reported and not analysed.
-    p_slices: slices whose mean latent gives the vertebra's p (odd; 1 as in the paper).
-    p_span: middle share of the body's width that those are spread over; 0: the central ones. For
-        models that learned from labels of slices at the sides.
+    p_slices: slices that the vertebra's p is read from (odd; 1 as in the paper).
+    p_span: middle share of the body's width that those are spread over, their odds averaged; 0: the
+        central ones, their latents averaged. For models that learned from slices at the sides.
     force: analyse vertebrae below `p_threshold` or cut by the field of view as well.
     slices: "central" as in the paper, or "all" sagittal slices that cross the body.
     slice_step: with "all", edit every n-th slice and interpolate the residual in between.

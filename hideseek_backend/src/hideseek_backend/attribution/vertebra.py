@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, logsumexp
 from torch import Tensor
 
 from hideseek_backend.attribution.candidates import Candidates, find_candidates, reaching
@@ -95,7 +95,7 @@ def analyse_vertebra(
     screened = screened_slices(crop, options)
     if screened:
         latents = network.encode(_stack(model, crop, screened).images)
-        p = float(expit(model.classifier.logit(latents).mean()))
+        p = pooled_probability(model.classifier.logit(latents), options)
         reason = _why_not(p, block, options, warnings)
     if reason:
         return VertebraResult(
@@ -112,7 +112,7 @@ def analyse_vertebra(
     meter.phase("edit", 60, edit_steps(len(stack.slices), options))
     shared = float(model.classifier.logit(latents).mean()) if options.shared_edit else None
     edit = healthy_edit(network, model.classifier, stack.images, options, shared_logit=shared)
-    p_healthy = _healthy_p(edit, stack.slices, screened)
+    p_healthy = _healthy_p(edit, stack.slices, screened, options)
     if p_healthy > NOT_REALISED_P:
         warnings.append(
             f"The healthy edit was not realised: encoded again, the healthy image still has "
@@ -189,7 +189,7 @@ def screen_vertebrae(
         p = float("nan")
         if screened:
             latents = network.encode(_stack(model, crop, screened).images)
-            p = float(expit(model.classifier.logit(latents).mean()))
+            p = pooled_probability(model.classifier.logit(latents), options)
         else:
             meter.step()
         results.append((block.level, p))
@@ -212,6 +212,18 @@ def screened_slices(crop: VertebraCrop, options: Options) -> tuple[int, ...]:
     side = (1 - options.p_span) / 2 * (crossing[-1] - crossing[0])
     spread = np.linspace(crossing[0] + side, crossing[-1] - side, options.p_slices)
     return tuple(sorted(set(spread.round().astype(int).tolist()) & set(crop.slices)))
+
+
+def pooled_probability(logits: NDArray[np.float64], options: Options) -> float:
+    """p of a vertebra from the logits (n,) of its screened slices.
+
+    Slices next to each other see the same, and their logits are averaged (the logit of the mean
+    latent). Slices spread over the body are not: a lesion on a few of them must count, so their
+    odds p / (1 - p) are averaged.
+    """
+    if options.p_span == 0:
+        return float(expit(logits.mean()))
+    return float(expit(logsumexp(logits) - np.log(len(logits))))
 
 
 def _crossing(crop: VertebraCrop) -> list[int]:
@@ -267,10 +279,12 @@ def _stack(model: AnalysisModel, crop: VertebraCrop, slices: Sequence[int]) -> _
     return _Stack(tuple(slices), tensor, hu, crop.body[:, :, held] & valid)
 
 
-def _healthy_p(edit: HealthyEdit, edited: Sequence[int], screened: Sequence[int]) -> float:
+def _healthy_p(
+    edit: HealthyEdit, edited: Sequence[int], screened: Sequence[int], options: Options
+) -> float:
     """p of the healthy images, encoded again: of the slices among those edited that p came from."""
     logits = [edit.realised_logits[i] for i, k in enumerate(edited) if k in screened]
-    return float(expit(np.mean(logits if logits else edit.realised_logits)))
+    return pooled_probability(np.asarray(logits if logits else edit.realised_logits), options)
 
 
 def _find(

@@ -33,8 +33,8 @@ def fitting_slices(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
     """Draw what the classifier is fitted on: central slices, and some from anywhere in the body.
 
-    Returns hu (N, 64, 64), labels (N, 3) and shown (N,), False where a malignant vertebra's slice
-    may well miss its lesions. The first min(count, len(central)) are the central ones.
+    Returns hu (N, 64, 64), labels (N, 3) and whether each is a central slice (N,), which malignant
+    vertebrae seldom look healthy on.
     """
     hu, labels = central_slices(central, count, seed)
     if wide is None:
@@ -45,7 +45,7 @@ def fitting_slices(
     return (
         np.concatenate([hu, np.stack(spread).astype(np.float32)]),
         np.concatenate([labels, spread_labels]),
-        np.concatenate([np.ones(len(labels), dtype=bool), spread_labels[:, 0] == 0]),
+        np.arange(len(labels) + len(spread_labels)) < len(labels),
     )
 
 

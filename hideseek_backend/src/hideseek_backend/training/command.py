@@ -161,12 +161,12 @@ def finish(
     fit_set = dataset.ShardSet(run / "data", "phantom-0*.npz")
     wide = dataset.ShardSet(run / "data", "wide-*.npz") if preset.wide_shards else None
     seed, count = preset.train.seed, min(len(fit_set), preset.classifier_vertebrae)
-    hu, labels, shown = fitting_slices(fit_set, wide, count, seed)
+    hu, labels, middle = fitting_slices(fit_set, wide, count, seed)
     classifier = LatentClassifier.fit(
         encode_all(dae, to_intensity(hu)),
         labels[:, 0],
         polarities=labels[:, 1:],
-        shown=shown,
+        for_prior=middle,
         seed=seed,
     )
     held_out = dataset.ShardSet(run / "data", f"phantom-{VALIDATION_SEED}*.npz")
