@@ -74,3 +74,39 @@ def test_a_model_without_a_prior_says_so() -> None:
 def test_shapes_are_checked() -> None:
     with pytest.raises(ModelError, match="gain"):
         HealthyPrior(np.zeros(2), np.zeros(2), np.zeros((3, 3)))
+
+
+def test_what_the_sides_of_the_body_add_stays_where_it_is() -> None:
+    """Healthy latents drift along one axis; sick ones at the side are healed as in the middle."""
+    healthy, sick, _ = _latents(20_000, 3)
+    prior = HealthyPrior.fit(np.concatenate([healthy, sick]), np.repeat([0, 1], 20_000))
+    steps = np.array([0.0, 1.0, 2.0, 3.0])[:, None, None] * np.array([5.0, 0.0, 0.0, 1.0])
+    drifting = prior.with_drift(healthy[None] + steps)
+    side = np.full(len(sick), 0.875)
+    np.testing.assert_allclose(
+        drifting.healthy(sick + steps[3, 0], side), prior.healthy(sick) + steps[3, 0], atol=0.1
+    )
+    middle = np.zeros(len(sick))
+    np.testing.assert_allclose(drifting.healthy(sick, middle), prior.healthy(sick), atol=1e-9)
+    # Without it, the side is taken for disease.
+    naive = np.abs(prior.healthy(sick + steps[3, 0])[:, 0] - prior.healthy(sick)[:, 0])
+    assert naive.mean() < 5
+
+
+def test_drift_is_linear_between_its_parts_and_constant_beyond() -> None:
+    drift = np.array([[0.0], [2.0]])
+    prior = HealthyPrior(np.zeros(1), np.zeros(1), np.zeros((1, 1)), drift)
+    places = [0.0, 0.25, 0.5, 0.75, 1.0]
+    found = prior.healthy(np.zeros((5, 1)), places)[:, 0]
+    assert found.tolist() == [0.0, 0.0, 1.0, 2.0, 2.0]
+    one = HealthyPrior(np.zeros(1), np.zeros(1), np.zeros((1, 1)), np.zeros((1, 1)))
+    assert one.healthy(np.zeros((2, 1)), [0.0, 1.0]).tolist() == [[0.0], [0.0]]
+
+
+def test_drift_is_stored_with_the_classifier() -> None:
+    prior = HealthyPrior(np.zeros(2), np.ones(2), np.eye(2), np.array([[0.0, 0.0], [1.0, 2.0]]))
+    classifier = LatentClassifier(np.zeros(2), np.ones(2), np.ones(2), 0.0, None, prior)
+    again = LatentClassifier.from_tensors(classifier.tensors())
+    assert again.prior is not None and np.array_equal(again.prior.drift, prior.drift)
+    with pytest.raises(ModelError, match="drift"):
+        HealthyPrior(np.zeros(2), np.ones(2), np.eye(2), np.zeros((3, 5)))

@@ -19,6 +19,7 @@ from oracle import (
 from hideseek_backend.attribution.options import Options
 from hideseek_backend.attribution.results import VertebraResult
 from hideseek_backend.attribution.vertebra import (
+    _sideways,
     analyse_vertebra,
     central_slices,
     pooled_probability,
@@ -251,3 +252,12 @@ def test_spread_slices_pool_their_odds() -> None:
     assert pooled_probability(logits, options(p_span=0.8)) == pytest.approx(odds / (1 + odds))
     assert pooled_probability(logits, options()) == pytest.approx(1 / (1 + np.exp(2 / 3)))
     assert pooled_probability(np.full(3, 800.0), options(p_span=0.8)) == 1.0
+
+
+def test_slices_know_how_far_from_the_middle_they_are() -> None:
+    crop = crop_block(oracle_block())
+    crossing = np.flatnonzero(np.count_nonzero(crop.body, axis=(0, 1)) >= 40)
+    middle = (crossing[0] + crossing[-1]) // 2
+    away = _sideways(crop, [int(crossing[0]), int(middle), int(crossing[-1])])
+    assert away[0] == pytest.approx(away[2]) and 0.9 < away[0] < 1 and away[1] < 0.05
+    assert _sideways(crop_block(oracle_block(), [31, 32, 33]), [32]).tolist() == [0.0]

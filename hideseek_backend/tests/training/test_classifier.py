@@ -5,10 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from hideseek_backend.attribution.classifier import LatentClassifier
 from hideseek_backend.training import dataset
-from hideseek_backend.training.classifier import WIDE_SLICES, central_slices, fitting_slices
+from hideseek_backend.training.classifier import (
+    WIDE_SLICES,
+    central_slices,
+    fitting_slices,
+    sideways_parts,
+)
 
 HEALTHY, LYTIC = (0.0, 0.0, 0.0), (1.0, 1.0, 0.0)
 
@@ -56,3 +62,19 @@ def test_the_prior_is_fitted_on_the_chosen_latents() -> None:
         everything is not None
         and (everything.malignant_mean < 0.9 * fitted.prior.malignant_mean).all()
     )
+
+
+class _Mean:
+    """An encoder whose latent is the mean of the picture."""
+
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        return images.mean(dim=(2, 3))
+
+
+def test_latents_are_ordered_from_the_middle_to_the_side(tmp_path: Path) -> None:
+    wide = _shards(tmp_path, [HEALTHY, LYTIC, HEALTHY])
+    z = sideways_parts(_Mean(), wide, torch.from_numpy)  # type: ignore[arg-type]
+    assert z.shape == (4, 4, 1)
+    # Slices 3 and 4 of vertebrae 0 and 2 are in the middle, 0 and 7 at the sides.
+    assert sorted(z[0, :, 0].tolist()) == [3, 4, 23, 24]
+    assert sorted(z[3, :, 0].tolist()) == [0, 7, 20, 27]

@@ -19,7 +19,9 @@ FloatArray = NDArray[np.float64]
 
 _PRIOR_FIELDS = ("healthy_mean", "malignant_mean", "gain")
 _HEAD_FIELDS = ("polarity_weight", "polarity_bias")
-_FIELDS = ("mean", "scale", "weight", "bias", "pattern", *_PRIOR_FIELDS, *_HEAD_FIELDS)
+_FIELDS = (
+    "mean", "scale", "weight", "bias", "pattern", *_PRIOR_FIELDS, "drift", *_HEAD_FIELDS
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,10 +108,13 @@ class LatentClassifier:
         change = np.asarray(logit_change, dtype=np.float64)
         return self.unscaled(self.scaled(z) + change[:, None] * vector)
 
-    def posterior(self, z: Any, weight: ArrayLike, passes: int = 1) -> FloatArray:
+    def posterior(
+        self, z: Any, weight: ArrayLike, passes: int = 1, sideways: ArrayLike | None = None
+    ) -> FloatArray:
         """Return z: (B, d) moved by weight: (B,) in [0, 1] of the way to the healthy posterior.
 
         passes: how many times the posterior mean is taken, each time of the last one's result.
+        sideways: (B,) how far from the middle (0) to the side (1) of the body each slice lies.
         Raises OptionError when this classifier has no prior.
         """
         if self.prior is None:
@@ -119,7 +124,7 @@ class LatentClassifier:
             )
         a = healthy = self.scaled(z)
         for _ in range(passes):
-            healthy = self.prior.healthy(healthy)
+            healthy = self.prior.healthy(healthy, sideways)
         share = np.asarray(weight, dtype=np.float64)[:, None]
         return self.unscaled(a + share * (healthy - a))
 
@@ -149,6 +154,8 @@ class LatentClassifier:
             stored["pattern"] = self.pattern
         if self.prior is not None:
             stored.update({name: getattr(self.prior, name) for name in _PRIOR_FIELDS})
+            if self.prior.drift is not None:
+                stored["drift"] = self.prior.drift
         if self.head is not None:
             stored.update(polarity_weight=self.head.weight, polarity_bias=self.head.bias)
         return stored
@@ -170,6 +177,7 @@ class LatentClassifier:
         bias = float(np.asarray(stored["bias"], dtype=np.float64).reshape(-1)[0])
         pattern = stored.get("pattern")
         parts = _all_or_none(stored, _PRIOR_FIELDS)
+        drift = None if stored.get("drift") is None else _as_array(stored["drift"])
         head = _all_or_none(stored, _HEAD_FIELDS)
         return cls(
             _as_array(stored["mean"]),
@@ -177,7 +185,7 @@ class LatentClassifier:
             _as_array(stored["weight"]),
             bias,
             None if pattern is None else _as_array(pattern),
-            HealthyPrior(*parts) if parts else None,
+            HealthyPrior(parts[0], parts[1], parts[2], drift) if parts else None,
             PolarityHead(*head) if head else None,
         )
 

@@ -54,6 +54,7 @@ def healthy_edit(
     options: Options,
     *,
     shared_logit: float | None = None,
+    sideways: NDArray[np.float64] | None = None,
 ) -> HealthyEdit:
     """Edit slices towards `options.p_target` and render them (Atad et al. 2025, eq. 1).
 
@@ -65,8 +66,11 @@ def healthy_edit(
     While the healthy image, encoded again, is above the target and rounds are left, the latent is
     moved on by what is lacking; the round whose image scored lowest is kept, slice by slice.
 
-    shared_logit: move each slice as if it had at least this logit.
+    shared_logit: move each slice as if it had at least this logit. sideways: (N,) how far from the
+    middle (0) to the side (1) of the body each slice lies; all in the middle by default.
     """
+    if sideways is None:
+        sideways = np.zeros(len(images))
     z = network.encode(images)
     logits = classifier.logit(z)
     start = logits if shared_logit is None else np.maximum(logits, shared_logit)
@@ -74,7 +78,7 @@ def healthy_edit(
     target = logits + change
 
     x_t = network.invert(images, z)
-    z_healthy = _moved(classifier, z, change, options)
+    z_healthy = _moved(classifier, z, change, sideways, options)
     first_target_logits = classifier.logit(z_healthy)
     # Both in one batch: two slices take little longer than one.
     both = network.render(torch.cat([x_t, x_t]), torch.cat([z, z_healthy]))
@@ -89,7 +93,7 @@ def healthy_edit(
         index = torch.from_numpy(short)
         change[short] += (target - latest_logits)[short]
         source = latest if options.direction == "posterior" else z
-        latest[index] = _moved(classifier, source[index], change[short], options)
+        latest[index] = _moved(classifier, source[index], change[short], sideways[short], options)
         images_again = network.render(x_t[index], latest[index])
         latest_logits[short] = classifier.logit(network.encode(images_again))
         better = torch.from_numpy(latest_logits[short] < realised[short])
@@ -109,12 +113,16 @@ def edit_steps(slices: int, options: Options) -> int:
 
 
 def _moved(
-    classifier: LatentClassifier, z: Tensor, change: NDArray[np.float64], options: Options
+    classifier: LatentClassifier,
+    z: Tensor,
+    change: NDArray[np.float64],
+    sideways: NDArray[np.float64],
+    options: Options,
 ) -> Tensor:
     if options.direction == "posterior":
         # Whole from the threshold on; a forced vertebra below it is held to be healthy in part.
         weight = np.minimum(classifier.probability(z) / options.p_threshold, 1.0) * (change < 0)
-        moved = classifier.posterior(z, weight, options.posterior_passes)
+        moved = classifier.posterior(z, weight, options.posterior_passes, sideways)
     else:
         moved = classifier.move(z, change, options.direction)
     return torch.from_numpy(moved.astype(np.float32))

@@ -8,11 +8,15 @@ vertebra-level labels alone. The posterior mean of a_h given a_m is the Wiener f
 
 Unlike a move along one direction, it takes disease out along every direction in which malignant
 vertebrae vary more than healthy ones, and leaves the others, which hold anatomy, alone.
+
+Both Gaussians are of central slices. Towards the sides of the body latents drift, further than any
+disease moves them, because cortex comes into the slice; s(u), the mean drift of healthy slices at
+the share u of the way from the middle to the side, is taken off before and put back after.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,12 +33,16 @@ RIDGE = 0.05
 class HealthyPrior:
     """healthy_mean, malignant_mean: (d,); gain: (d, d) Σ_h (Σ_h + Σ_d)⁻¹; on scaled latents.
 
+    drift: (K, d) s(u) in the middle of each of K equal parts of the way from the middle of the body
+        to its side, the first of them 0; None where it was not measured.
+
     Raises ModelError when the shapes do not fit or a value is not finite.
     """
 
     healthy_mean: FloatArray
     malignant_mean: FloatArray
     gain: FloatArray
+    drift: FloatArray | None = None
 
     def __post_init__(self) -> None:
         d = np.size(self.healthy_mean)
@@ -47,10 +55,46 @@ class HealthyPrior:
                 )
             array.setflags(write=False)
             object.__setattr__(self, name, array)
+        if self.drift is None:
+            return
+        drift = np.array(self.drift, dtype=np.float64)
+        if drift.ndim != 2 or drift.shape[1] != d or not np.isfinite(drift).all():
+            raise ModelError(
+                f"Expected (K, {d}) finite numbers as the model's drift, got {drift.shape}.",
+                "Fetch the model again, or fit its classifier again.",
+            )
+        drift.setflags(write=False)
+        object.__setattr__(self, "drift", drift)
 
-    def healthy(self, scaled: FloatArray) -> FloatArray:
-        """Return the posterior mean â_h: (B, d) of scaled latents: (B, d)."""
-        return self.healthy_mean + (scaled - self.malignant_mean) @ self.gain.T
+    def healthy(self, scaled: FloatArray, sideways: ArrayLike | None = None) -> FloatArray:
+        """Return the posterior mean â_h: (B, d) of scaled latents: (B, d).
+
+        sideways: (B,) how far from the middle (0) to the side (1) of the body each slice lies;
+        the middle by default.
+        """
+        shift = self._drift_at(sideways)
+        return self.healthy_mean + shift + (scaled - shift - self.malignant_mean) @ self.gain.T
+
+    def _drift_at(self, sideways: ArrayLike | None) -> FloatArray:
+        """s(u): (B, d), linear between the middles of the parts and constant beyond them."""
+        if sideways is None or self.drift is None:
+            return np.zeros(1)
+        parts = len(self.drift)
+        place = np.asarray(sideways, dtype=np.float64).clip(0, 1) * parts - 0.5
+        place = place.clip(0, parts - 1)
+        lower = np.minimum(place.astype(int), max(parts - 2, 0))
+        upper = np.minimum(lower + 1, parts - 1)
+        share = (place - lower)[:, None]
+        return self.drift[lower] * (1 - share) + self.drift[upper] * share
+
+    def with_drift(self, parts: FloatArray) -> HealthyPrior:
+        """Return a copy whose drift is measured on healthy slices.
+
+        parts: (K, N, d) scaled latents of N slices in each of K equal parts of the way from the
+        middle to the side.
+        """
+        means = parts.mean(axis=1)
+        return replace(self, drift=means - means[0])
 
     @classmethod
     def fit(cls, scaled: FloatArray, malignant: ArrayLike) -> HealthyPrior:

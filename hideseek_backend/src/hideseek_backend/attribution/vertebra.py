@@ -111,7 +111,14 @@ def analyse_vertebra(
     stack = _stack(model, crop, _edited_slices(crop, options, warnings))
     meter.phase("edit", 60, edit_steps(len(stack.slices), options))
     shared = float(model.classifier.logit(latents).mean()) if options.shared_edit else None
-    edit = healthy_edit(network, model.classifier, stack.images, options, shared_logit=shared)
+    edit = healthy_edit(
+        network,
+        model.classifier,
+        stack.images,
+        options,
+        shared_logit=shared,
+        sideways=_sideways(crop, stack.slices),
+    )
     p_healthy = _healthy_p(edit, stack.slices, screened, options)
     if p_healthy > NOT_REALISED_P:
         warnings.append(
@@ -230,6 +237,16 @@ def _crossing(crop: VertebraCrop) -> list[int]:
     """The slices k of a crop that show more of the body than its cortex."""
     measured = np.count_nonzero(crop.body & crop.valid, axis=(0, 1)).tolist()
     return [k for k, area in zip(crop.slices, measured, strict=True) if area >= MIN_BODY_PX]
+
+
+def _sideways(crop: VertebraCrop, slices: Sequence[int]) -> NDArray[np.float64]:
+    """How far from the middle (0) to the side (1) of the body the slices k lie: (n,)."""
+    crossing = _crossing(crop)
+    if len(crop.slices) < crop.frame.shape[2] or not crossing:
+        return np.zeros(len(slices))  # only the central slices were cropped
+    middle = (crossing[0] + crossing[-1]) / 2
+    half = (crossing[-1] - crossing[0] + 1) / 2
+    return np.abs(np.asarray(slices) - middle) / half
 
 
 def _crop(block: VertebraBlock, options: Options) -> VertebraCrop:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score, roc_auc_score
@@ -13,6 +15,8 @@ from hideseek_backend.training.dataset import CENTRAL, SLICES, ShardSet
 
 WIDE_SLICES = 2
 """Slices of each vertebra of a wide shard that the classifier is fitted on."""
+DRIFT_VERTEBRAE = 1000
+"""Healthy vertebrae that the drift of latents towards the sides is measured on, at most."""
 
 
 def central_slices(
@@ -47,6 +51,24 @@ def fitting_slices(
         np.concatenate([labels, spread_labels]),
         np.arange(len(labels) + len(spread_labels)) < len(labels),
     )
+
+
+def sideways_parts(
+    dae: DiffusionAutoencoder,
+    wide: ShardSet,
+    to_intensity: Callable[[NDArray[np.float32]], Tensor],
+) -> NDArray[np.float32]:
+    """Encode slices of healthy vertebrae by their place between the middle and the side.
+
+    Returns z: (4, N, d), from the middle outwards; a wide shard's eight slices are of the eighths
+    from one side to the other.
+    """
+    healthy = [hu for hu, own in zip(wide.hu, wide.labels, strict=True) if own[0] == 0]
+    images = to_intensity(np.concatenate(healthy[:DRIFT_VERTEBRAE]).astype(np.float32))
+    z = encode_all(dae, images)
+    z = z.reshape(-1, SLICES, z.shape[-1])
+    half = SLICES // 2
+    return np.stack([np.concatenate([z[:, half - 1 - j], z[:, half + j]]) for j in range(half)])
 
 
 def encode_all(dae: DiffusionAutoencoder, images: Tensor, batch: int = 128) -> NDArray[np.float32]:

@@ -27,6 +27,7 @@ from hideseek_backend.training.classifier import (
     classification_figures,
     encode_all,
     fitting_slices,
+    sideways_parts,
 )
 from hideseek_backend.training.presets import PRESETS, Preset
 
@@ -169,6 +170,9 @@ def finish(
         for_prior=middle,
         seed=seed,
     )
+    if wide is not None and classifier.prior is not None:
+        parts = classifier.scaled(sideways_parts(dae, wide, to_intensity))
+        classifier = replace(classifier, prior=classifier.prior.with_drift(parts))
     held_out = dataset.ShardSet(run / "data", f"phantom-{VALIDATION_SEED}*.npz")
     hu, labels = central_slices(held_out, len(held_out), seed)
     z = encode_all(dae, to_intensity(hu))
