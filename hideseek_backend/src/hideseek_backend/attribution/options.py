@@ -32,9 +32,9 @@ class Options:
 
     Which vertebrae
     p_threshold: vertebrae below it are reported and not analysed.
-    p_slices: slices that the vertebra's p is read from (odd; 1 as in the paper).
-    p_span: middle share of the body's width that those are spread over, their odds averaged; 0: the
-        central ones, their latents averaged. For models that learned from slices at the sides.
+    p_slices: slices whose mean latent gives the vertebra's p (odd; 1 as in the paper).
+    p_span: middle share of the body's width that those are spread over; 0: the central ones. For
+        models that learned from labels of slices at the sides.
     force: analyse vertebrae below `p_threshold` or cut by the field of view as well.
     slices: "central" as in the paper, or "all" sagittal slices that cross the body.
     slice_step: with "all", edit every n-th slice and interpolate the residual in between.
@@ -66,8 +66,8 @@ class Options:
     erode: voxels taken off the body in plane before candidates are looked for.
     min_area: least area in px (0.64 mm² each) of a candidate's largest slice.
     min_slices: with "all", least number of slices that a candidate spans.
-    reach_slices: with "all", a candidate must come within so many slices (0.8 mm each) of the
-        central one; 0 asks for nothing. For models that learned from labels of central slices.
+    reach: with "all", a candidate must come within this share of the way from the middle of the
+        body to its side; 1 asks for nothing. Beyond, cortex fills the slices.
 
     Scores (eq. 2 and 3)
     projection: what happens to a composite before it is scored; see `scoring`.
@@ -122,7 +122,7 @@ class Options:
     erode: int = 1
     min_area: int = 5
     min_slices: int = 2
-    reach_slices: int = 0
+    reach: float = 1.0
 
     projection: Projection = "none"
     partial_depth: float = 0.5
@@ -265,7 +265,6 @@ _INTEGERS: dict[str, tuple[int, int]] = {
     "erode": (0, 10),
     "min_area": (1, 4096),
     "min_slices": (1, 64),
-    "reach_slices": (0, 64),
     "subsets": (1, 1024),
     "score_slices": (0, 64),
 }
@@ -280,6 +279,7 @@ _NUMBERS: dict[str, tuple[float, float]] = {
     "hysteresis_high": (0.0, 1.0),
     "min_contrast": (0.0, 4000.0),
     "peak_fraction": (0.0, 1.0),
+    "reach": (0.0, 1.0),
     "partial_depth": (0.01, 1.0),
     "min_evidence": (0.0, 1 - 1e-6),
     "tau": (-10.0, 10.0),

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import expit, logsumexp
+from scipy.special import expit
 from torch import Tensor
 
 from hideseek_backend.attribution.candidates import Candidates, find_candidates, reaching
@@ -95,7 +95,7 @@ def analyse_vertebra(
     screened = screened_slices(crop, options)
     if screened:
         latents = network.encode(_stack(model, crop, screened).images)
-        p = pooled_probability(model.classifier.logit(latents), options)
+        p = float(expit(model.classifier.logit(latents).mean()))
         reason = _why_not(p, block, options, warnings)
     if reason:
         return VertebraResult(
@@ -119,7 +119,7 @@ def analyse_vertebra(
         shared_logit=shared,
         sideways=_sideways(crop, stack.slices),
     )
-    p_healthy = _healthy_p(edit, stack.slices, screened, options)
+    p_healthy = _healthy_p(edit, stack.slices, screened)
     if p_healthy > NOT_REALISED_P:
         warnings.append(
             f"The healthy edit was not realised: encoded again, the healthy image still has "
@@ -196,7 +196,7 @@ def screen_vertebrae(
         p = float("nan")
         if screened:
             latents = network.encode(_stack(model, crop, screened).images)
-            p = pooled_probability(model.classifier.logit(latents), options)
+            p = float(expit(model.classifier.logit(latents).mean()))
         else:
             meter.step()
         results.append((block.level, p))
@@ -219,18 +219,6 @@ def screened_slices(crop: VertebraCrop, options: Options) -> tuple[int, ...]:
     side = (1 - options.p_span) / 2 * (crossing[-1] - crossing[0])
     spread = np.linspace(crossing[0] + side, crossing[-1] - side, options.p_slices)
     return tuple(sorted(set(spread.round().astype(int).tolist()) & set(crop.slices)))
-
-
-def pooled_probability(logits: NDArray[np.float64], options: Options) -> float:
-    """p of a vertebra from the logits (n,) of its screened slices.
-
-    Slices next to each other see the same, and their logits are averaged (the logit of the mean
-    latent). Slices spread over the body are not: a lesion on a few of them must count, so their
-    odds p / (1 - p) are averaged.
-    """
-    if options.p_span == 0:
-        return float(expit(logits.mean()))
-    return float(expit(logsumexp(logits) - np.log(len(logits))))
 
 
 def _crossing(crop: VertebraCrop) -> list[int]:
@@ -296,12 +284,10 @@ def _stack(model: AnalysisModel, crop: VertebraCrop, slices: Sequence[int]) -> _
     return _Stack(tuple(slices), tensor, hu, crop.body[:, :, held] & valid)
 
 
-def _healthy_p(
-    edit: HealthyEdit, edited: Sequence[int], screened: Sequence[int], options: Options
-) -> float:
+def _healthy_p(edit: HealthyEdit, edited: Sequence[int], screened: Sequence[int]) -> float:
     """p of the healthy images, encoded again: of the slices among those edited that p came from."""
     logits = [edit.realised_logits[i] for i, k in enumerate(edited) if k in screened]
-    return pooled_probability(np.asarray(logits if logits else edit.realised_logits), options)
+    return float(expit(np.mean(logits if logits else edit.realised_logits)))
 
 
 def _find(
@@ -324,10 +310,9 @@ def _find(
         difference = difference[:, :, upper - 1] * (1 - share) + difference[:, :, upper] * share
         stack = _stack(model, crop, all_slices.tolist())
     found = find_candidates(difference, stack.body, options, min_residual=least)
-    if options.reach_slices > 0 and len(stack.slices) > 1:
-        middle = crop.central_slice
-        near = [n for n, k in enumerate(stack.slices) if abs(k - middle) <= options.reach_slices]
-        found = reaching(found, near)
+    if options.reach < 1 and len(stack.slices) > 1:
+        near = np.flatnonzero(_sideways(crop, stack.slices) <= options.reach)
+        found = reaching(found, near.tolist())
     return stack, found
 
 
