@@ -252,3 +252,14 @@ def test_slices_know_how_far_from_the_middle_they_are() -> None:
     away = _sideways(crop, [int(crossing[0]), int(middle), int(crossing[-1])])
     assert away[0] == pytest.approx(away[2]) and 0.9 < away[0] < 1 and away[1] < 0.05
     assert _sideways(crop_block(oracle_block(), [31, 32, 33]), [32]).tolist() == [0.0]
+
+
+def test_candidates_that_stay_at_the_side_are_left_out() -> None:
+    block = oracle_block(slices=range(46, 50))  # 14 to 17 of 20 slices off the middle
+    everywhere = analysed(block, slices="all", force=True, polarity="both")
+    assert {c.polarity for c in everywhere.candidates} == {"lytic", "blastic"}
+    near = analysed(block, slices="all", force=True, polarity="both", reach=0.6)
+    assert near.candidates == ()
+    assert (
+        len(analysed(block, slices="all", force=True, polarity="both", reach=0.7).candidates) == 2
+    )

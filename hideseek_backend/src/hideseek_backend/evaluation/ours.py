@@ -1,8 +1,9 @@
 """HideSeek itself on the benchmark's slices: many vertebrae at a time, everything kept.
 
 The steps are those of `case.analyse_vertebra` with `slices="central"`: screen on the mean latent
-of `p_slices` central slices, healthy edit of the central one, candidates, scores, polarity. Here
-every vertebra is forced through, so that a figure can be given with and without the threshold.
+of `p_slices` central slices (the set holds no others, so `p_span` plays no part), healthy edit of
+the central one, candidates, scores, polarity. Here every vertebra is forced through, so that a
+figure can be given with and without the threshold.
 """
 
 from __future__ import annotations
