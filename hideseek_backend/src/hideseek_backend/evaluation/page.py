@@ -26,7 +26,7 @@ p { max-width: 52rem; margin: .4rem 0; } .note { color: var(--soft); font-size: 
 th, td { padding: .28rem .7rem; border-bottom: 1px solid var(--line); text-align: right;
   white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: #fff; }
-thead th { border-bottom: 2px solid #9aa4ae; vertical-align: bottom; }
+thead th { border-bottom: 2px solid #9aa4ae; vertical-align: bottom; white-space: normal; }
 tr.group td { background: var(--band); font-weight: 600; text-align: left; }
 td.best { font-weight: 700; } figure { margin: 1rem 0; } img { max-width: 100%; height: auto; }
 figcaption { color: var(--soft); font-size: .88rem; max-width: 52rem; }
