@@ -63,7 +63,7 @@ BUNDLED_DEFAULTS: dict[str, Any] = {
     "tau": 0.2,
     "mixed_fraction": 0.05,
     "min_presence": 0.5,
-    "name_presence": 0.7,
+    "name_presence": 0.6,
 }
 
 BUNDLED = Preset(
