@@ -51,6 +51,15 @@ def test_a_start_without_a_state_is_told(tmp_path: Path) -> None:
         command.main(_parse(*words, "--start-from", str(tmp_path / "none")))
 
 
+def test_a_start_from_another_network_is_told_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "state.pt").touch()
+    (tmp_path / "config.json").write_text(json.dumps(PRESETS["bundled"].train.to_dict()))
+    words = ("--preset", "tiny", "--run", str(tmp_path / "run"), "--out", "x")
+    with pytest.raises(InputError, match="another architecture"):
+        command.main(_parse(*words, "--start-from", str(tmp_path)))
+    assert not (tmp_path / "run").exists()
+
+
 def test_batches_are_drawn_from_every_kind_of_shard(tmp_path: Path) -> None:
     for name in ("phantom-0000000", "phantom-1000000", "wide-0050000", "real-a"):
         hu = np.zeros((8, 64, 64), np.int16)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hideseek_backend.attribution.classifier import LatentClassifier
+from hideseek_backend.dae import DaeConfig
 from hideseek_backend.errors import InputError, OptionError
 from hideseek_backend.phantom.options import PHANTOM_VERSION
 from hideseek_backend.training import dataset, loop
@@ -74,10 +75,8 @@ def main(args: argparse.Namespace) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     sources = [_real_source(Path(path)) for path in args.real]
-    if args.start_from is not None and not (args.start_from / "state.pt").is_file():
-        raise InputError(
-            f"--start-from {args.start_from} holds no state.pt.", "Give the --run of a training."
-        )
+    if args.start_from is not None:
+        _check_start(args.start_from, preset)
     device = _device(args.device)
     write_data(preset, args.run / "data", sources)
     sets = shard_sets(args.run / "data", preset, real=bool(sources))
@@ -217,6 +216,18 @@ def intensity(preset: Preset) -> Callable[[NDArray[np.float32]], Tensor]:
         return torch.from_numpy((hu.clip(low, high) - low) / (high - low)).float()
 
     return to_intensity
+
+
+def _check_start(run: Path, preset: Preset) -> None:
+    """Raise InputError unless a training of the preset's network lies in `run`."""
+    if not (run / "state.pt").is_file():
+        raise InputError(f"--start-from {run} holds no state.pt.", "Give the --run of a training.")
+    config = json.loads((run / "config.json").read_text())
+    if DaeConfig.from_dict(config["architecture"]) != preset.train.architecture:
+        raise InputError(
+            f"--start-from {run} holds a network of another architecture than the preset's.",
+            "Start from a training of the same preset.",
+        )
 
 
 def _real_source(path: Path) -> dict[str, Any]:
