@@ -57,7 +57,7 @@ BUNDLED_DEFAULTS: dict[str, Any] = {
     "split_distance": 6,
     "connectivity": 8,
     "erode": 0,
-    "reach": 0.6,
+    "reach": 0.5,
     "min_area": 16,
     "min_evidence": 0.5,
     "tau": 0.2,
