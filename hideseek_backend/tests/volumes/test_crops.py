@@ -11,7 +11,6 @@ from hideseek_backend.volumes.crops import (
     CropFrame,
     VertebraBlock,
     crop_block,
-    crop_slab,
     cut_block,
     labels_to_grid,
 )
@@ -143,7 +142,7 @@ def test_slab_equals_the_slices_of_the_whole(spine: ToySpine) -> None:
     block = cut_block(spine.ct, vertebrae_of(spine), "L2")
     whole = crop_block(block)
     for slices in ([32], [30, 31, 32], [5, 40, 20], [63, 0]):
-        slab = crop_slab(block, slices)
+        slab = crop_block(block, slices)
         np.testing.assert_allclose(slab.hu, whole.hu[:, :, slices], atol=0.01)
         np.testing.assert_array_equal(slab.body, whole.body[:, :, slices])
         np.testing.assert_array_equal(slab.valid, whole.valid[:, :, slices])
@@ -156,7 +155,7 @@ def test_fine_ct_is_blurred_before_resampling() -> None:
     noise = Volume(rng.normal(0, 100, (190, 190, 60)).astype(np.float32), affine)
     body = np.zeros(noise.shape, dtype=bool)
     body[70:120, 70:120, 20:40] = True
-    crop = crop_slab(VertebraBlock("L1", noise, body, body), [32])
+    crop = crop_block(VertebraBlock("L1", noise, body, body), [32])
     inner = crop.hu[20:44, 20:44, 0]
     # Trilinear interpolation alone would keep about 50 to 60 of the 100 HU.
     assert inner.std() < 25.0
@@ -222,4 +221,4 @@ def test_absent_level_and_empty_body_are_said(spine: ToySpine) -> None:
 def test_slices_outside_the_crop_are_refused(spine: ToySpine) -> None:
     block = cut_block(spine.ct, vertebrae_of(spine), "L2")
     with pytest.raises(ValueError, match=r"0\.\.63"):
-        crop_slab(block, [64])
+        crop_block(block, [64])

@@ -46,7 +46,10 @@ class HealthyPrior:
 
     def __post_init__(self) -> None:
         d = np.size(self.healthy_mean)
-        for name, shape in (("healthy_mean", (d,)), ("malignant_mean", (d,)), ("gain", (d, d))):
+        shapes = {"healthy_mean": (d,), "malignant_mean": (d,), "gain": (d, d)}
+        if self.drift is not None:
+            shapes["drift"] = (len(self.drift), d)
+        for name, shape in shapes.items():
             array = np.array(getattr(self, name), dtype=np.float64)
             if array.shape != shape or not np.isfinite(array).all():
                 raise ModelError(
@@ -55,16 +58,6 @@ class HealthyPrior:
                 )
             array.setflags(write=False)
             object.__setattr__(self, name, array)
-        if self.drift is None:
-            return
-        drift = np.array(self.drift, dtype=np.float64)
-        if drift.ndim != 2 or drift.shape[1] != d or not np.isfinite(drift).all():
-            raise ModelError(
-                f"Expected (K, {d}) finite numbers as the model's drift, got {drift.shape}.",
-                "Fetch the model again, or fit its classifier again.",
-            )
-        drift.setflags(write=False)
-        object.__setattr__(self, "drift", drift)
 
     def healthy(self, scaled: FloatArray, sideways: ArrayLike | None = None) -> FloatArray:
         """Return the posterior mean â_h: (B, d) of scaled latents: (B, d).

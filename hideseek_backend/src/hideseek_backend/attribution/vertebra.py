@@ -213,15 +213,15 @@ def central_slices(crop: VertebraCrop, count: int) -> tuple[int, ...]:
 
 def screened_slices(crop: VertebraCrop, options: Options) -> tuple[int, ...]:
     """The slices k that p is read from, ascending: see `Options.p_slices` and `p_span`."""
-    crossing = _crossing(crop)
-    if options.p_span == 0 or not crossing:
+    crossing = crossing_slices(crop) if options.p_span > 0 else []
+    if not crossing:
         return central_slices(crop, options.p_slices)
     side = (1 - options.p_span) / 2 * (crossing[-1] - crossing[0])
     spread = np.linspace(crossing[0] + side, crossing[-1] - side, options.p_slices)
     return tuple(sorted(set(spread.round().astype(int).tolist()) & set(crop.slices)))
 
 
-def _crossing(crop: VertebraCrop) -> list[int]:
+def crossing_slices(crop: VertebraCrop) -> list[int]:
     """The slices k of a crop that show more of the body than its cortex."""
     measured = np.count_nonzero(crop.body & crop.valid, axis=(0, 1)).tolist()
     return [k for k, area in zip(crop.slices, measured, strict=True) if area >= MIN_BODY_PX]
@@ -229,7 +229,7 @@ def _crossing(crop: VertebraCrop) -> list[int]:
 
 def _sideways(crop: VertebraCrop, slices: Sequence[int]) -> NDArray[np.float64]:
     """How far from the middle (0) to the side (1) of the body the slices k lie: (n,)."""
-    crossing = _crossing(crop)
+    crossing = crossing_slices(crop)
     if len(crop.slices) < crop.frame.shape[2] or not crossing:
         return np.zeros(len(slices))  # only the central slices were cropped
     middle = (crossing[0] + crossing[-1]) / 2
@@ -264,7 +264,7 @@ def _edited_slices(crop: VertebraCrop, options: Options, warnings: list[str]) ->
     """The slices k that are edited: the central one, or those that cross the body."""
     if options.slices == "central":
         return central_slices(crop, 1)
-    crossing = _crossing(crop)
+    crossing = crossing_slices(crop)
     if not crossing:
         return central_slices(crop, 1)
     if {crop.slices[0], crop.slices[-1]} & set(crossing):

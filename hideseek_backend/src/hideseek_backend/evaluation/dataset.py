@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hideseek_backend.errors import InputError, OptionError
 from hideseek_backend.evaluation.instances import BLASTIC, LYTIC
 from hideseek_backend.progress import Progress, ProgressCallback
-from hideseek_backend.volumes.crops import CENTRE_INDEX, VertebraBlock, crop_slab
+from hideseek_backend.volumes.crops import CENTRE_INDEX, VertebraBlock, crop_block
 
 #: first seed of each split; the phantom's ranges, the upper end is the next one's start
 SPLITS: dict[str, int] = {"train": 0, "validation": 1_000_000, "test": 2_000_000}
@@ -155,14 +155,14 @@ def slices_of(
     block: VertebraBlock, truth: NDArray[np.uint8], phenotype: str, source: str
 ) -> SliceSet:
     """Resample one block and its truth (on the block's grid) to five central slices."""
-    centre = crop_slab(block, [CENTRE_INDEX]).central_slice
+    centre = crop_block(block, [CENTRE_INDEX]).central_slice
     wanted = range(centre - MIDDLE, centre + MIDDLE + 1)
-    crop = crop_slab(block, wanted)
+    crop = crop_block(block, wanted)
     label = np.zeros(crop.hu.shape, dtype=np.uint8)
     for value in (LYTIC, BLASTIC):
         # the truth rides in the place of the vertebra mask: the same frame and interpolation
         carrier = replace(block, vertebra=truth == value, _cache={"padding": None})
-        label[crop_slab(carrier, wanted).vertebra & crop.body] = value
+        label[crop_block(carrier, wanted).vertebra & crop.body] = value
     return SliceSet(
         hu=_slices_first(np.clip(np.rint(crop.hu), -32768, 32767).astype(np.int16)),
         valid=_slices_first(crop.valid),

@@ -2,9 +2,9 @@
 
 A shard is an .npz: hu (N, 8, 64, 64) int16 sagittal slices, axes (posterior, superior); labels
 (N, 3) float32 in the order of `loop.LABELS`; source (N,) text. There are two kinds: "phantom" and
-"real" shards hold the five central slices first, then three from elsewhere in the body; "wide" ones
-hold eight spread evenly from one side of the body to the other, of phantoms that are drawn in
-their whole width and more often diseased at the sides.
+"real" shards hold the five central slices, three of them twice; "wide" ones hold eight spread
+evenly from one side of the body to the other, of phantoms that are drawn in their whole width and
+more often diseased at the sides. No shard shows the side of a real body.
 
 Every slice has its vertebra's label. For a healthy vertebra that is certain. For a malignant one it
 is not, since the slice may miss the lesions: what a classifier learns from such labels is the
@@ -23,10 +23,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hideseek_backend.attribution.vertebra import MIN_BODY_PX
+from hideseek_backend.attribution.vertebra import crossing_slices
 from hideseek_backend.errors import InputError
 from hideseek_backend.training.loop import Batch
-from hideseek_backend.volumes.crops import VertebraBlock, crop_block, crop_slab
+from hideseek_backend.volumes.crops import CENTRE_INDEX, VertebraBlock, crop_block
 
 CENTRAL = 5
 SLICES = 8
@@ -52,25 +52,18 @@ class Sample:
 
 
 def sample_slices(block: VertebraBlock, rng: np.random.Generator) -> NDArray[np.int16]:
-    """Resample the five central sagittal slices and three more that cross the body."""
-    centre = crop_slab(block, [32])
-    central = [centre.central_slice + d for d in range(-(CENTRAL // 2), CENTRAL // 2 + 1)]
-    others = [k for k in centre.body_slices if k not in central and 0 <= k < 64]
-    extra = rng.choice(others or central, SLICES - CENTRAL, replace=len(others) < SLICES - CENTRAL)
-    # crop_slab keeps an ordered set of slices: ask for each once, then put them in our order.
-    wanted = [*central, *(int(k) for k in extra)]
-    unique = sorted(set(wanted))
-    hu = crop_slab(block, unique).hu
-    return np.stack([hu[:, :, unique.index(k)] for k in wanted]).round().astype(np.int16)
+    """Resample the five central sagittal slices, three of them (drawn, perhaps alike) once more."""
+    centre = crop_block(block, [CENTRE_INDEX]).central_slice
+    central = [centre + d for d in range(-(CENTRAL // 2), CENTRAL // 2 + 1)]
+    again = rng.choice(central, SLICES - CENTRAL) - central[0]
+    hu = np.moveaxis(crop_block(block, central).hu, 2, 0).round().astype(np.int16)
+    return np.concatenate([hu, hu[again]])
 
 
 def spread_slices(block: VertebraBlock, rng: np.random.Generator) -> NDArray[np.int16]:
     """Resample eight sagittal slices, one from each eighth of the body's width."""
     whole = crop_block(block)
-    areas = np.count_nonzero(whole.body & whole.valid, axis=(0, 1))
-    crossing = np.flatnonzero(areas >= MIN_BODY_PX)
-    if not len(crossing):
-        crossing = np.array([whole.central_slice])
+    crossing = np.array(crossing_slices(whole) or [whole.central_slice])
     position = (np.arange(SLICES) + rng.random(SLICES)) / SLICES
     wanted = crossing[(position * len(crossing)).astype(int)]
     return np.moveaxis(whole.hu[:, :, wanted], 2, 0).round().astype(np.int16)

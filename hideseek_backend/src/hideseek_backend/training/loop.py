@@ -125,9 +125,11 @@ def train(
     trainee.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(trainee).eval().requires_grad_(False)
     optimiser = torch.optim.Adam(trainee.parameters(), lr=config.learning_rate, betas=(0.9, 0.99))
-    if start_from is not None:
+    step = 0
+    if (folder / "state.pt").exists():
+        step = _load(folder / "state.pt", trainee, average, optimiser, device)
+    elif start_from is not None:
         _load(start_from / "state.pt", trainee, average, optimiser, device)
-    step = _load(folder / "state.pt", trainee, average, optimiser, device)
     generator = Generator().manual_seed(config.seed * 1_000_003 + step)
     torch.manual_seed(config.seed * 1_000_003 + step)
     sums: dict[str, float] = {}
@@ -191,9 +193,7 @@ def _load(
     optimiser: torch.optim.Optimizer,
     device: torch.device,
 ) -> int:
-    """Load a state where there is one, and return its step."""
-    if not path.exists():
-        return 0
+    """Load a state and return its step."""
     state = torch.load(path, map_location=device, weights_only=True)
     trainee.load_state_dict(state["trainee"])
     average.load_state_dict(state["average"])

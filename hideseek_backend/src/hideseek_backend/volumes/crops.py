@@ -234,11 +234,6 @@ def crop_block(block: VertebraBlock, slices: Sequence[int] | None = None) -> Ver
     return VertebraCrop(block.level, frame, image, body, vertebra, valid, wanted)
 
 
-def crop_slab(block: VertebraBlock, slices: Sequence[int]) -> VertebraCrop:
-    """Resample only the sagittal slices `slices` of a block; as `crop_block`, but quicker."""
-    return crop_block(block, slices)
-
-
 def labels_to_grid(labels: NDArray[Any], frame: CropFrame, grid: Grid) -> NDArray[Any]:
     """Carry labels (64, 64, 64) from the crop frame to `grid`, nearest neighbour.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from hideseek_backend.errors import LabelError
 from hideseek_backend.report.json_report import candidate_record, to_plain
@@ -80,11 +81,9 @@ def body_message(mask: NDArray[np.bool_]) -> dict[str, Any]:
 
     Its corner's index is "low"; the array is empty where the mask is.
     """
-    hits = np.nonzero(mask)
-    low = [int(axis.min()) if axis.size else 0 for axis in hits]
-    high = [int(axis.max()) + 1 if axis.size else 0 for axis in hits]
-    held = mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-    return {"low": low, "mask": arrays.encode(held)}
+    boxes = ndimage.find_objects(mask.astype(np.uint8))
+    box = boxes[0] if boxes else (slice(0, 0),) * 3
+    return {"low": [axis.start for axis in box], "mask": arrays.encode(mask[box])}
 
 
 def vertebra_message(vertebra: VertebraResult) -> dict[str, Any]:
