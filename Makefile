@@ -78,7 +78,7 @@ lint: $(STAMP) types
 	$(PY) -m ruff format --check .
 
 types: $(STAMP)
-	$(PY) -m mypy --config-file $(PACKAGE)/pyproject.toml $(PACKAGE)/src/hideseek_backend
+	$(PY) -m mypy --config-file $(PACKAGE)/pyproject.toml $(PACKAGE)/src/hideseek_backend $(PACKAGE)/src/hideseek_lab
 
 test-backend: $(STAMP)
 	cd $(PACKAGE) && ../$(PY) -m pytest $(PYTEST_ARGS) tests

@@ -50,7 +50,7 @@ class HideSeek(ScriptedLoadableModule):
 
 def registerSampleData():
     """Offer the phantom in the Sample Data module; it is made on this computer when asked for."""
-    from HideSeekLib import sample_data
+    from HideSeekLib.setup import sample_data
 
     sample_data.register()
 
@@ -67,7 +67,7 @@ class HideSeekWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def setup(self):
         """Build the panel; starts no process and installs nothing."""
         ScriptedLoadableModuleWidget.setup(self)
-        from HideSeekLib.widget import HideSeekPanel
+        from HideSeekLib.panel.panel import HideSeekPanel
 
         self.logic = HideSeekLogic()
         self.panel = HideSeekPanel(self.resourcePath("UI/HideSeek.ui"), self.logic.parameterNode)
@@ -102,7 +102,7 @@ class HideSeekLogic(ScriptedLoadableModuleLogic):
 
     def getParameterNode(self):
         """Return the typed parameter node."""
-        from HideSeekLib.parameters import HideSeekParameterNode
+        from HideSeekLib.panel.parameters import HideSeekParameterNode
 
         return HideSeekParameterNode(self.parameterNode())
 
@@ -123,7 +123,7 @@ class HideSeekTest(ScriptedLoadableModuleTest):
 
     def test_parameters(self):
         """The parameter node keeps nodes and choices."""
-        from HideSeekLib.parameters import Polarity
+        from HideSeekLib.panel.parameters import Polarity
 
         parameters = HideSeekLogic().getParameterNode()
         ct = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "CT")

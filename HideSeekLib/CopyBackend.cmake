@@ -5,6 +5,7 @@ file(REMOVE_RECURSE ${DESTINATION})
 file(COPY ${SOURCE}
   DESTINATION ${parent}
   PATTERN "tests" EXCLUDE
+  PATTERN "hideseek_lab" EXCLUDE  # researchers only: training, benchmarks, comparators, cohorts
   PATTERN "build" EXCLUDE
   PATTERN "dist" EXCLUDE
   PATTERN "__pycache__" EXCLUDE

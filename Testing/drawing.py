@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from slicer_views import SliceView, ThreeDView, can_render, write_png
 
-from HideSeekLib import lesions_view, views
+from HideSeekLib.case import lesions_view, views
 
 _GAP = 6
 

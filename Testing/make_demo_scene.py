@@ -24,10 +24,11 @@ from drawing import draw_case
 from slicer_core_app import CoreApp, save_mrb
 from worker_run import Worker, WorkerFailed, analyse
 
-from HideSeekLib import export, geometry, terminology
+from HideSeekLib.anatomy import geometry, terminology
+from HideSeekLib.case import files as export
+from HideSeekLib.case.segments import add_segment, new_image
 from HideSeekLib.errors import SceneError
-from HideSeekLib.levels import level_of_label
-from HideSeekLib.segments import add_segment, new_image
+from HideSeekLib.wire.levels import level_of_label
 
 
 def load_volume(scene: Any, path: Path, name: str, label_map: bool = False) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from HideSeekLib import arrays
+from HideSeekLib.wire import arrays
 
 
 def ct_affine(

@@ -70,7 +70,7 @@ class HideSeekInSlicer(unittest.TestCase):
         cls.panel = slicer.modules.HideSeekWidget.panel
         python = os.environ.get("HIDESEEK_PYTHON")
         if python:
-            from HideSeekLib.parameters import BackendSettings
+            from HideSeekLib.panel.parameters import BackendSettings
 
             settings = BackendSettings.load(slicer.app.userSettings())
             settings.python = python
@@ -79,7 +79,7 @@ class HideSeekInSlicer(unittest.TestCase):
 
     def test_1_sample_data(self) -> None:
         """The phantom is made on this computer and loaded."""
-        from HideSeekLib import sample_data
+        from HideSeekLib.setup import sample_data
 
         ct, vertebrae = sample_data.load(self.folder / "phantom")
         self.assertGreater(ct.GetImageData().GetNumberOfPoints(), 0)
@@ -105,7 +105,7 @@ class HideSeekInSlicer(unittest.TestCase):
 
     def test_4_review(self) -> None:
         """Decisions change segments and volumes, and can be taken back."""
-        from HideSeekLib import views
+        from HideSeekLib.case import views
 
         key = self.case.rows()[0].key
         views.show_candidate(self.case, key)
@@ -152,7 +152,7 @@ class HideSeekInSlicer(unittest.TestCase):
 
     def test_7_export(self) -> None:
         """Files are written where they were asked for."""
-        from HideSeekLib import export
+        from HideSeekLib.case import files as export
 
         files = export.export_lesions(self.case, self.folder / "out")
         files += export.export_tables(self.case, self.folder / "out")
@@ -160,14 +160,14 @@ class HideSeekInSlicer(unittest.TestCase):
         print("  " + ", ".join(str(path) for path in files))
 
     def _newest(self) -> Any:
-        from HideSeekLib import scene
+        from HideSeekLib.case import case as scene
 
         cases = scene.cases_in_scene()
         self.assertTrue(cases, "no case is in the scene")
         return cases[-1]
 
     def _rows(self, what: str) -> int:
-        from HideSeekLib import scene
+        from HideSeekLib.case import case as scene
 
         cases = scene.cases_in_scene()
         if not cases:

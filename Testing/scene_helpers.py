@@ -11,9 +11,9 @@ import slicer
 import slicer.util
 import vtk
 
-from HideSeekLib import arrays
-from HideSeekLib import scene as case_scene
-from HideSeekLib.geometry import to_numpy, to_vtk
+from HideSeekLib.anatomy.geometry import to_numpy, to_vtk
+from HideSeekLib.case import case as case_scene
+from HideSeekLib.wire import arrays
 
 
 def add_ct(

@@ -107,8 +107,8 @@ def analyse(
 
     The same calls in the same order as the panel makes them.
     """
-    from HideSeekLib import scene
-    from HideSeekLib.blocks import iter_blocks
+    from HideSeekLib.anatomy.blocks import iter_blocks
+    from HideSeekLib.case import case as scene
 
     options = dict(options or {})
     model = worker.ask("load_model", {"model": "bundled", "device": "auto"})

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import qt
 
-from ..i18n import _
-from ..levels import LEVELS
-from ..review import Filters
-from . import tables
+from HideSeekLib.case.review import Filters
+from HideSeekLib.i18n import _
+from HideSeekLib.panel import tables
+from HideSeekLib.wire.levels import LEVELS
 
 if TYPE_CHECKING:
-    from ..widget import HideSeekPanel
+    from HideSeekLib.panel.panel import HideSeekPanel
 
 DECISION, LEVEL, TYPE, DELTA, KEPT, VOLUME, HU, REASON = range(8)
 MARKS = {"accept": ("✓", tables.GREEN), "reject": ("✗", tables.RED), "": ("", "")}

@@ -12,20 +12,20 @@ import ctk
 import qt
 import slicer
 
-from .. import environment
-from ..i18n import _
-from ..parameters import BackendSettings
-from ..worker_process import (
+from HideSeekLib.i18n import _
+from HideSeekLib.panel import tables
+from HideSeekLib.panel.parameters import BackendSettings
+from HideSeekLib.setup import environment
+from HideSeekLib.worker.process import (
     kill_tree,
     make_process,
     process_environment,
     python_command,
     read_bytes,
 )
-from . import tables
 
 if TYPE_CHECKING:
-    from ..widget import HideSeekPanel
+    from HideSeekLib.panel.panel import HideSeekPanel
 
 MARKS = {
     "ok": ("✓", tables.GREEN),

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import qt
 import slicer
 
-from .. import export, report_message
-from ..errors import SceneError
-from ..i18n import _
-from ..worker_request import Failure
-from . import tables
+from HideSeekLib.case import files as export
+from HideSeekLib.case import report_message
+from HideSeekLib.errors import SceneError
+from HideSeekLib.i18n import _
+from HideSeekLib.panel import tables
+from HideSeekLib.worker.request import Failure
 
 if TYPE_CHECKING:
-    from ..widget import HideSeekPanel
+    from HideSeekLib.panel.panel import HideSeekPanel
 
 FOLDER_KEY = "HideSeek/ExportFolder"
 

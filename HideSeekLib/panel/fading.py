@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import qt
 
-from .. import views
+from HideSeekLib.case import views
 
 if TYPE_CHECKING:
-    from ..widget import HideSeekPanel
+    from HideSeekLib.panel.panel import HideSeekPanel
 
 FLICKER_MS = 450
 

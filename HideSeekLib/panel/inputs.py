@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .. import blocks, vertebrae
-from ..errors import SceneError
-from ..i18n import _
-from ..jobs import Inputs
-from ..levels import LEVELS
-from . import tables
+from HideSeekLib.anatomy import blocks, vertebrae
+from HideSeekLib.errors import SceneError
+from HideSeekLib.i18n import _
+from HideSeekLib.panel import tables
+from HideSeekLib.run.jobs import Inputs
+from HideSeekLib.wire.levels import LEVELS
 
 if TYPE_CHECKING:
-    from ..widget import HideSeekPanel
+    from HideSeekLib.panel.panel import HideSeekPanel
 
 FOUND_BY = {
     "user": lambda: _("you"),

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import qt
 import slicer
 
-from .. import pick
-from ..i18n import _
-from ..jobs import PickedBody
-from ..levels import LEVELS
-from . import tables
+from HideSeekLib.anatomy import click as pick
+from HideSeekLib.i18n import _
+from HideSeekLib.panel import tables
+from HideSeekLib.run.jobs import PickedBody
+from HideSeekLib.wire.levels import LEVELS
 
 if TYPE_CHECKING:
-    from ..widget import HideSeekPanel
+    from HideSeekLib.panel.panel import HideSeekPanel
 
 PRIORITY = 10.0  # before the slice view's own window/level drag
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import qt
 
-from .. import scene
-from ..errors import SceneError
-from ..i18n import _
-from . import tables
-from .candidates import CandidateTable
-from .fading import FadingSection
-from .screening import number
+from HideSeekLib.case import case as scene
+from HideSeekLib.errors import SceneError
+from HideSeekLib.i18n import _
+from HideSeekLib.panel import tables
+from HideSeekLib.panel.candidates import CandidateTable
+from HideSeekLib.panel.fading import FadingSection
+from HideSeekLib.panel.screening import number
 
 if TYPE_CHECKING:
-    from ..widget import HideSeekPanel
+    from HideSeekLib.panel.panel import HideSeekPanel
 
 DRAG_WAIT_MS, DRAG_END_MS = 40, 400
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from ..i18n import _
-from ..jobs import Job
-from . import tables
+from HideSeekLib.i18n import _
+from HideSeekLib.panel import tables
+from HideSeekLib.run.jobs import Job
 
 if TYPE_CHECKING:
-    from ..widget import HideSeekPanel
+    from HideSeekLib.panel.panel import HideSeekPanel
 
 STAGES = {
     "screen": lambda: _("screening"),

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import qt
 
-from ..i18n import _
-from ..jobs import Job
-from ..parameters import Polarity
-from . import tables
+from HideSeekLib.i18n import _
+from HideSeekLib.panel import tables
+from HideSeekLib.panel.parameters import Polarity
+from HideSeekLib.run.jobs import Job
 
 if TYPE_CHECKING:
-    from ..widget import HideSeekPanel
+    from HideSeekLib.panel.panel import HideSeekPanel
 
 FLAGGED = 0.5
 

@@ -50,7 +50,7 @@ def make(core: Any) -> Iterator[Any]:
     """Give a maker of panels by their worker's behaviour; limits are seconds of the client's."""
     from harness import PanelBench
 
-    from HideSeekLib.worker_request import Limits
+    from HideSeekLib.worker.request import Limits
 
     made: list[PanelBench] = []
 

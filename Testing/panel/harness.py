@@ -87,9 +87,9 @@ class PanelBench:
     """A panel whose worker is `fake_worker.py` with the given behaviour, or the real one."""
 
     def __init__(self, behaviour: str = "good", real: bool = False) -> None:
-        from HideSeekLib.parameters import BackendSettings
-        from HideSeekLib.widget import HideSeekPanel
-        from HideSeekLib.worker_process import QProcessTransport
+        from HideSeekLib.panel.panel import HideSeekPanel
+        from HideSeekLib.panel.parameters import BackendSettings
+        from HideSeekLib.worker.process import QProcessTransport
 
         self.behaviour = behaviour
         self.transports: list[Any] = []

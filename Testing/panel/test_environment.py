@@ -12,9 +12,9 @@ import pytest
 from harness import PanelBench, spin, wait
 from standins import slicer_modules
 
-from HideSeekLib import environment
-from HideSeekLib.parameters import BackendSettings
-from HideSeekLib.worker_process import process_environment, python_command
+from HideSeekLib.panel.parameters import BackendSettings
+from HideSeekLib.setup import environment
+from HideSeekLib.worker.process import process_environment, python_command
 
 GOOD: dict[str, Any] = {
     "python": "3.12.9",

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from harness import PanelBench, runs, spin, usable, wait
 
-from HideSeekLib.worker_process import descendants
+from HideSeekLib.worker.process import descendants
 
 
 @pytest.mark.parametrize(
@@ -156,8 +156,8 @@ def test_two_analyses_and_the_worker_dies_in_the_first(make: Callable[..., Panel
 
 
 def test_a_python_that_does_not_exist(core: Any) -> None:
-    from HideSeekLib.parameters import BackendSettings
-    from HideSeekLib.worker_process import QProcessTransport
+    from HideSeekLib.panel.parameters import BackendSettings
+    from HideSeekLib.worker.process import QProcessTransport
 
     bench = PanelBench()
     bench.panel._make_transport = lambda settings: QProcessTransport(settings)

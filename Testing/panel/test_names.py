@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from harness import ROOT, UI
 
-LIBRARY = [ROOT / "HideSeekLib" / "widget.py", *sorted((ROOT / "HideSeekLib/panel").glob("*.py"))]
+LIBRARY = sorted((ROOT / "HideSeekLib/panel").glob("*.py"))
 TEXT_PROPERTIES = ("text", "toolTip", "title")
 TEXT_SETTERS = ("say", "setText", "setToolTip", "appendPlainText")
 PASSIVE = {"QLabel", "qMRMLWidget"}  # shown as they are; Python names only some of them
@@ -60,7 +60,7 @@ def test_every_widget_of_the_ui_file_is_used() -> None:
 
 
 def test_bound_parameters_exist(core: object) -> None:
-    from HideSeekLib.parameters import HideSeekParameterNode
+    from HideSeekLib.panel.parameters import HideSeekParameterNode
 
     bound = {
         p.findtext("string")

@@ -13,7 +13,7 @@ import pytest
 import slicer
 from harness import LEVELS, ROOT, PanelBench, spin, wait
 
-from HideSeekLib import report_message
+from HideSeekLib.case import report_message
 
 sys.path.insert(0, str(ROOT / "hideseek_backend" / "tests"))
 tiny_model = pytest.importorskip("tiny_model", reason="the backend's tests are not here")
@@ -90,7 +90,7 @@ def test_evidence_in_the_report_is_what_the_worker_sent(bench: PanelBench) -> No
     )
     bench.panel.start_job("segment", ("T12",))
     bench.finish(120)
-    from HideSeekLib.arrays import decode
+    from HideSeekLib.wire.arrays import decode
 
     case = bench.panel.case
     evidence = report_message.evidence_message(case, case.record.replies["T12"])

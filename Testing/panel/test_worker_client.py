@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from HideSeekLib.arrays import decode
-from HideSeekLib.worker_client import WorkerClient
-from HideSeekLib.worker_protocol import (
+from HideSeekLib.wire.arrays import decode
+from HideSeekLib.wire.protocol import (
     CHUNK_BYTES,
     LineBuffer,
     decode_line,
     encode_line,
     encode_line_steps,
 )
-from HideSeekLib.worker_request import Failure, Limits, Request
+from HideSeekLib.worker.client import WorkerClient
+from HideSeekLib.worker.request import Failure, Limits, Request
 
 
 class Wire:

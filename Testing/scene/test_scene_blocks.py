@@ -10,10 +10,10 @@ import replies
 import slicer
 from scene_helpers import add_ct, add_segmentation
 
-from HideSeekLib import arrays
-from HideSeekLib.blocks import block_from_body, check_inputs, cut_block, iter_blocks
+from HideSeekLib.anatomy.blocks import block_from_body, check_inputs, cut_block, iter_blocks
+from HideSeekLib.anatomy.geometry import to_vtk
 from HideSeekLib.errors import InputError, NodeGone, ReplyError
-from HideSeekLib.geometry import to_vtk
+from HideSeekLib.wire import arrays
 
 SHAPE = (150, 140, 90)
 
@@ -238,7 +238,7 @@ def test_broken_arrays_are_refused():
 
 def test_slicer_agrees_about_the_voxels(scene):
     """Our read-only look-up of a segment gives what Slicer's own export gives."""
-    from HideSeekLib.geometry import SegmentVoxels, grid_of
+    from HideSeekLib.anatomy.geometry import SegmentVoxels, grid_of
 
     affine = replies.ct_affine((0.8, 0.8, 1.2), turn=0.15)
     ct, whole, _body = spine(scene, affine)

@@ -17,9 +17,9 @@ from scene_helpers import (
     to_numpy_affine,
 )
 
-from HideSeekLib import scene as case_scene
-from HideSeekLib.geometry import voxels_of
-from HideSeekLib.segments import segment_id
+from HideSeekLib.anatomy.geometry import voxels_of
+from HideSeekLib.case import case as case_scene
+from HideSeekLib.case.segments import segment_id
 
 
 @pytest.mark.parametrize("grid", GRIDS)
@@ -147,7 +147,7 @@ def test_nothing_of_the_users_is_touched(scene):
     mask = mask_of(segmentation, "vertebrae_T10", ct)
     times = (ct.GetMTime(), segmentation.GetMTime(), segmentation.GetSegmentation().GetMTime())
     names = list(range(segmentation.GetSegmentation().GetNumberOfSegments()))
-    from HideSeekLib.blocks import iter_blocks
+    from HideSeekLib.anatomy.blocks import iter_blocks
 
     list(iter_blocks(ct, segmentation))
     case.add_vertebra(

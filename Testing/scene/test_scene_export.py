@@ -14,10 +14,11 @@ import replies
 import slicer
 from scene_helpers import add_ct
 
-from HideSeekLib import export, sample_data
-from HideSeekLib import scene as case_scene
+from HideSeekLib.case import case as case_scene
+from HideSeekLib.case import files as export
+from HideSeekLib.case.segments import segment_id
 from HideSeekLib.errors import NodeGone, SceneError
-from HideSeekLib.segments import segment_id
+from HideSeekLib.setup import sample_data
 
 SHAPE = (70, 60, 50)
 AFFINE = replies.ct_affine()

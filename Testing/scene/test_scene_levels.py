@@ -11,10 +11,16 @@ import slicer
 import vtk
 from scene_helpers import add_ct, add_segmentation
 
-from HideSeekLib import levels, terminology
+from HideSeekLib.anatomy import terminology
+from HideSeekLib.anatomy.geometry import to_vtk
+from HideSeekLib.anatomy.vertebrae import (
+    level_at,
+    match_label_values,
+    match_levels,
+    segments_by_level,
+)
 from HideSeekLib.errors import InputError
-from HideSeekLib.geometry import to_vtk
-from HideSeekLib.vertebrae import level_at, match_label_values, match_levels, segments_by_level
+from HideSeekLib.wire import levels
 
 
 @pytest.mark.parametrize(

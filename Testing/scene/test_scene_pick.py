@@ -11,9 +11,10 @@ pytest.importorskip("slicer_core", reason="needs the slicer-core package")
 import slicer
 from scene_helpers import add_ct
 
-from HideSeekLib import arrays, pick
-from HideSeekLib.blocks import block_from_body
+from HideSeekLib.anatomy import click as pick
+from HideSeekLib.anatomy.blocks import block_from_body
 from HideSeekLib.errors import InputError, ReplyError
+from HideSeekLib.wire import arrays
 
 
 def test_a_body_comes_back_to_where_it_was_asked_for(app):

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from HideSeekLib.results import Candidate
-from HideSeekLib.review import HISTORY, Decision, Filters, Review
+from HideSeekLib.case.review import HISTORY, Decision, Filters, Review
+from HideSeekLib.wire.results import Candidate
 
 
 def candidate(level, number, delta, polarity="lytic", kept=None, volume=100.0):

@@ -17,9 +17,9 @@ from scene_helpers import (
     mask_of,
 )
 
-from HideSeekLib import scene as case_scene
+from HideSeekLib.case import case as case_scene
+from HideSeekLib.case.segments import segment_id
 from HideSeekLib.errors import NodeGone, ReplyError, SceneError
-from HideSeekLib.segments import segment_id
 
 
 def test_threshold_with_200_candidates_is_quick(scene):

@@ -13,9 +13,11 @@ pytest.importorskip("slicer_core", reason="needs the slicer-core package")
 from scene_helpers import add_ct, add_segmentation
 from slicer_views import SliceView, ThreeDView, can_render
 
-from HideSeekLib import arrays, lesions_view, pick, views
-from HideSeekLib import scene as case_scene
+from HideSeekLib.anatomy import click as pick
+from HideSeekLib.case import case as case_scene
+from HideSeekLib.case import lesions_view, views
 from HideSeekLib.errors import NodeGone, SceneError
+from HideSeekLib.wire import arrays
 
 pytestmark = pytest.mark.skipif(
     not can_render(), reason="no off-screen OpenGL: apt-get install libegl1 libgl1-mesa-dri"
@@ -168,7 +170,7 @@ def test_the_difference_is_red_where_bone_is_restored_and_blue_where_it_is_taken
 
 
 def evidence_centre(case):
-    from HideSeekLib.geometry import grid_of
+    from HideSeekLib.anatomy.geometry import grid_of
 
     grid = grid_of(case.healthy("T12"))
     # A little off the lesions, which are drawn over everything.

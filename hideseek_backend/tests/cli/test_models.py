@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hideseek_backend.cli import main
-from hideseek_backend.models import check
+from hideseek_lab.benchmark import notebook as check
 
 
 def test_list_and_verify(

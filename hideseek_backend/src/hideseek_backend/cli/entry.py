@@ -80,6 +80,8 @@ def _add_verbs(
     chosen = words[0] if words else ""
     group = parser.add_subparsers(title="verbs", metavar="VERB", parser_class=Parser)
     for name, verb in verbs.items():
+        if not verb.installed():
+            continue
         child = group.add_parser(
             name,
             help=verb.help,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -29,6 +30,12 @@ class Verb:
     module: str
     example: str
     parts: tuple[tuple[str, Verb], ...] = ()
+
+    def installed(self) -> bool:
+        """Whether the verb's package is here: Slicer's copy of the backend leaves the lab out."""
+        modules = [self.module, *(part.module for _name, part in self.parts)]
+        packages = {module.partition(".")[0] for module in modules if module}
+        return any(importlib.util.find_spec(package) is not None for package in packages)
 
     def load(self) -> Command:
         """Import the verb's module."""
@@ -58,12 +65,12 @@ VERBS: dict[str, Verb] = {
     ),
     "evaluate": Verb(
         "compare lesion masks with reference masks",
-        "hideseek_backend.evaluation.command",
+        "hideseek_backend.cli.evaluate",
         "hideseek evaluate results/lesions.nii.gz truth.nii.gz --out score",
     ),
     "train": Verb(
         "train a model",
-        "hideseek_backend.training.command",
+        "hideseek_lab.cli.train",
         "hideseek train --out runs/mine",
     ),
     "benchmark": Verb(
@@ -75,7 +82,7 @@ VERBS: dict[str, Verb] = {
                 "speed",
                 Verb(
                     "reference protocol against fast: seconds, memory and agreement",
-                    "hideseek_backend.evaluation.speed_command",
+                    "hideseek_lab.cli.benchmark_speed",
                     "hideseek benchmark speed --json speed.json",
                 ),
             ),
@@ -83,7 +90,7 @@ VERBS: dict[str, Verb] = {
                 "quality",
                 Verb(
                     "our settings, the paper's and its baselines on fixed phantom splits",
-                    "hideseek_backend.evaluation.quality_command",
+                    "hideseek_lab.cli.benchmark_quality",
                     "hideseek benchmark quality --json quality.json",
                 ),
             ),
@@ -91,7 +98,7 @@ VERBS: dict[str, Verb] = {
                 "volumes",
                 Verb(
                     "lesions and volumes of whole phantom spines in three dimensions",
-                    "hideseek_backend.evaluation.volumes_command",
+                    "hideseek_lab.cli.benchmark_volumes",
                     "hideseek benchmark volumes --cases 8",
                 ),
             ),
@@ -147,7 +154,7 @@ VERBS: dict[str, Verb] = {
                 "check",
                 Verb(
                     "rerun the authors' notebook case and compare with the figures it prints",
-                    "hideseek_backend.cli.models_check",
+                    "hideseek_lab.cli.models_check",
                     "hideseek models check dae-verts",
                 ),
             ),

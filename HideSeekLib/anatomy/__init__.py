@@ -1,0 +1,1 @@
+"""Vertebrae in the scene: geometry, voxels, levels, blocks, terminology. No Qt."""

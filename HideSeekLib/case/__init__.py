@@ -1,0 +1,1 @@
+"""One case in the scene: nodes, record, review, segments, evidence, views, files. No Qt."""

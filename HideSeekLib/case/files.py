@@ -1,0 +1,176 @@
+"""Write a reviewed case to files: lesions as .seg.nrrd and NIfTI, tables as CSV.
+
+Every file is written under a temporary name and then put in place, so that a full disk or a crash
+leaves no half-written result; the scene's own storage nodes are not touched.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import math
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import slicer
+
+from HideSeekLib import __version__
+from HideSeekLib.anatomy.geometry import SegmentVoxels, need
+from HideSeekLib.case import nifti
+from HideSeekLib.case.case import Case
+from HideSeekLib.case.segments import segment_id
+from HideSeekLib.errors import SceneError
+from HideSeekLib.i18n import _
+from HideSeekLib.wire import tables
+from HideSeekLib.wire.results import POLARITIES
+
+FORMATS = ("seg.nrrd", "nii.gz")
+LESION_VALUES = {"lytic": 1, "blastic": 2}
+
+
+def export_lesions(
+    case: Case, folder: str | os.PathLike[str], formats: Iterable[str] = FORMATS
+) -> list[Path]:
+    """Write the lesions that are kept now, as the segments show them (with edits by hand).
+
+    "seg.nrrd": named, coloured, coded segments that Slicer opens; "nii.gz": uint8 on the CT's grid,
+    1 lytic, 2 blastic. Returns the files. Raises SceneError when a file cannot be written, NodeGone
+    when the lesions were deleted, ValueError for an unknown format.
+    """
+    node = need(case.lesions, _("The lesion segmentation"))
+    target = _folder(folder)
+    written = []
+    for name in formats:
+        if name == "seg.nrrd":
+            written.append(_put(target / "lesions.seg.nrrd", lambda path: _write_seg(node, path)))
+        elif name == "nii.gz":
+            data = gzip.compress(nifti.to_bytes(lesion_map(case), case.record.grid.affine), 6)
+            written.append(_put(target / "lesions.nii.gz", _bytes_writer(data)))
+        else:
+            raise ValueError(f"expected a format in {FORMATS}, got {name!r}")
+    return written
+
+
+def lesion_map(case: Case) -> np.ndarray:
+    """Lesions on the CT's grid, (I, J, K) uint8: 1 lytic, 2 blastic; where both, blastic."""
+    node = need(case.lesions, _("The lesion segmentation"))
+    grid = case.record.grid
+    out = np.zeros(grid.shape, np.uint8)
+    for level in case.record.replies:
+        for polarity in POLARITIES:
+            identifier = segment_id(level, polarity)
+            if node.GetSegmentation().GetSegment(identifier) is None:
+                continue
+            voxels = SegmentVoxels(node, identifier)
+            box = voxels.box()
+            if box is None:
+                continue
+            part = voxels.array[tuple(slice(a, b) for a, b in zip(*box, strict=True))]
+            index = np.argwhere(part == voxels.value) + box[0]
+            ras = index @ voxels.affine[:3, :3].T + voxels.affine[:3, 3]
+            ijk = np.rint(grid.ijk(ras)).astype(int)
+            inside = np.all((ijk >= 0) & (ijk < grid.shape), axis=1)
+            out[tuple(ijk[inside].T)] = LESION_VALUES[polarity]
+    return out
+
+
+def export_tables(case: Case, folder: str | os.PathLike[str]) -> list[Path]:
+    """Write candidates.csv and vertebrae.csv with the review's state; returns the files."""
+    target = _folder(folder)
+    rows = [_cells(tables.CANDIDATE_COLUMNS, tables.candidate_values(r)) for r in case.rows()]
+    vertebrae = [
+        _cells(tables.VERTEBRA_COLUMNS, tables.vertebra_values(r)) for r in case.vertebra_rows()
+    ]
+    return [
+        _put(target / "candidates.csv", _csv_writer(tables.CANDIDATE_COLUMNS, rows)),
+        _put(target / "vertebrae.csv", _csv_writer(tables.VERTEBRA_COLUMNS, vertebrae)),
+    ]
+
+
+def case_summary(case: Case) -> dict[str, Any]:
+    """What was done to a case, as plain values: names, threshold, decisions, provenance."""
+    kept = [row for row in case.rows() if row.kept]
+    return {
+        "case": case.name,
+        "extension": __version__,
+        "model": dict(case.record.model),
+        "provenance": dict(case.record.provenance),
+        "threshold": case.review.threshold,
+        "candidates": len(case.rows()),
+        "kept": len(kept),
+        "decisions": {
+            key: {"verdict": d.verdict, "reason": d.reason}
+            for key, d in case.review.decisions.items()
+        },
+    }
+
+
+def _folder(folder: str | os.PathLike[str]) -> Path:
+    path = Path(folder)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SceneError(
+            _("The folder {path} cannot be made: {error}. Choose another.").format(
+                path=path, error=error.strerror
+            )
+        ) from error
+    return path
+
+
+def _put(path: Path, write: Any) -> Path:
+    """Write through a temporary file beside the target, then replace the target."""
+    draft = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        write(draft)
+        os.replace(draft, path)
+    except OSError as error:
+        raise SceneError(
+            _(
+                "{path} cannot be written: {error}. Choose another folder or free some space."
+            ).format(path=path, error=error.strerror or error)
+        ) from error
+    finally:
+        draft.unlink(missing_ok=True)
+    return path
+
+
+def _write_seg(node: Any, path: Path) -> None:
+    storage = slicer.vtkMRMLSegmentationStorageNode()
+    storage.SetFileName(str(path))
+    if not os.access(path.parent, os.W_OK) or not storage.WriteData(node) or not path.exists():
+        raise OSError(0, _("Slicer could not write the segmentation"))
+
+
+def _bytes_writer(data: bytes) -> Any:
+    return lambda path: path.write_bytes(data)
+
+
+def _csv_writer(columns: Sequence[tuple[str, str, str]], rows: Sequence[Sequence[str]]) -> Any:
+    def write(path: Path) -> None:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow([name for name, _kind, _unit in columns])
+            writer.writerows(rows)
+
+    return write
+
+
+# Columns that are flags in the table node and words in the file, as the backend writes them.
+_FLAGS = ("kept", "analysed")
+
+
+def _cells(columns: Sequence[tuple[str, str, str]], values: Sequence[Any]) -> list[str]:
+    cells = []
+    for (name, kind, unit), value in zip(columns, values, strict=True):
+        if name in _FLAGS:
+            cells.append("yes" if value else "no")
+        elif kind == "d":
+            finite = math.isfinite(value)
+            cells.append("" if not finite else f"{value:.2f}" if unit == "mm" else f"{value:.6g}")
+        else:
+            cells.append(str(value))
+    return cells

@@ -1,0 +1,1 @@
+"""Installing, checking and repairing the environment; sample data."""

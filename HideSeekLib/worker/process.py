@@ -1,0 +1,214 @@
+"""The worker as a QProcess: which command, which environment, and how to end all of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+
+from HideSeekLib.i18n import _
+from HideSeekLib.panel.parameters import BackendSettings
+from HideSeekLib.worker.client import WorkerClient
+
+log = logging.getLogger(__name__)
+
+
+def slicer_python() -> str:
+    """Return the path of Slicer's own Python launcher, or of this Python outside Slicer."""
+    name = "PythonSlicer.exe" if os.name == "nt" else "PythonSlicer"
+    launcher = Path(getattr(slicer.app, "slicerHome", "")) / "bin" / name
+    return str(launcher) if launcher.is_file() else sys.executable
+
+
+def python_command(settings: BackendSettings, arguments: list[str]) -> list[str]:
+    """Return program and arguments that run the backend's Python with `arguments`.
+
+    `ssh` hands its words to a shell on the other side, so they are quoted for it.
+    Raises ValueError when the prefix has an unclosed quote.
+    """
+    prefix = settings.prefix_words()
+    python = settings.python or ("python3" if prefix else slicer_python())
+    command = [python, *arguments]
+    if prefix and Path(prefix[0]).stem.lower() in ("ssh", "plink"):
+        command = [shlex.quote(word) for word in command]
+    return [*prefix, *command]
+
+
+def process_environment(settings: BackendSettings) -> dict[str, str]:
+    """Return the environment for the command: Slicer's for its own Python, the user's otherwise.
+
+    Slicer's launcher sets library and Python paths that would break another Python.
+    """
+    if settings.python or settings.remote():
+        environment = {str(k): str(v) for k, v in slicer.util.startupEnvironment().items()}
+    else:
+        environment = dict(os.environ)
+    environment.update(PYTHONUNBUFFERED="1", PYTHONIOENCODING="utf-8", PYTHONUTF8="1")
+    return environment
+
+
+def make_process(environment: Mapping[str, str]) -> Any:
+    """Return a QProcess with separate channels and the given environment."""
+    process = qt.QProcess()
+    variables = qt.QProcessEnvironment()
+    for name, value in environment.items():
+        variables.insert(name, value)
+    process.setProcessEnvironment(variables)
+    return process
+
+
+def read_bytes(array: Any) -> bytes:
+    """Return the bytes of a QByteArray, whichever type the binding gives."""
+    data = array.data()
+    return data.encode("utf-8") if isinstance(data, str) else bytes(data)
+
+
+class QProcessTransport:
+    """Runs the worker as a child process of Slicer; see worker_client.Transport."""
+
+    def __init__(self, settings: BackendSettings, arguments: list[str] | None = None) -> None:
+        self.settings = settings
+        self._arguments = arguments or ["-u", "-m", "hideseek_backend.worker"]
+        self._process: Any = None
+        self._client: WorkerClient | None = None
+
+    def start(self, client: WorkerClient) -> None:
+        """Start the worker for `client`; failures are reported to it, not raised."""
+        self._client = client
+        try:
+            command = python_command(self.settings, self._arguments)
+        except ValueError as error:
+            client.exited(_("the command prefix cannot be read: {error}").format(error=error))
+            return
+        process = make_process(process_environment(self.settings))
+        self._process = process
+        # The process is compared in each slot: a late signal of a killed worker must not be
+        # taken for the word of its successor.
+        process.connect("readyReadStandardOutput()", lambda: self._read_output(process))
+        process.connect("readyReadStandardError()", lambda: self._read_errors(process))
+        process.connect(
+            "finished(int,QProcess::ExitStatus)",
+            lambda code, status: self._finished(process, code, status),
+        )
+        process.connect(
+            "errorOccurred(QProcess::ProcessError)", lambda error: self._failed(process, error)
+        )
+        client.log_started(" ".join(command))
+        process.start(command[0], command[1:])
+
+    def write(self, data: bytes) -> None:
+        """Hand bytes to the worker; Qt keeps what the pipe does not take yet."""
+        if self._process is not None:
+            self._process.write(qt.QByteArray(data))
+
+    def kill(self) -> None:
+        """End the worker with everything below it."""
+        process, self._process, self._client = self._process, None, None
+        if process is None:
+            return
+        kill_tree(int(process.processId()))
+        process.kill()
+        # The object must outlive its process, or Qt waits for it in the destructor.
+        _dying.append(process)
+        del _dying[:-8]
+
+    def process_id(self) -> int:
+        """Return the id of the running process, 0 without one."""
+        return int(self._process.processId()) if self._process is not None else 0
+
+    def _read_output(self, process: Any) -> None:
+        if process is self._process and self._client is not None:
+            self._client.bytes_received(read_bytes(process.readAllStandardOutput()))
+
+    def _read_errors(self, process: Any) -> None:
+        if process is self._process and self._client is not None:
+            text = read_bytes(process.readAllStandardError()).decode("utf-8", "replace")
+            self._client.log_received(text.rstrip())
+
+    def _finished(self, process: Any, code: int, status: Any) -> None:
+        if process is not self._process or self._client is None:
+            return
+        self._read_output(process)
+        self._read_errors(process)
+        crashed = status == qt.QProcess.CrashExit
+        reason = _("crash") if crashed else _("exit code {code}").format(code=code)
+        client, self._process, self._client = self._client, None, None
+        _dying.append(process)
+        del _dying[:-8]
+        client.exited(reason)
+
+    def _failed(self, process: Any, error: Any) -> None:
+        if process is not self._process or self._client is None:
+            return
+        if error == qt.QProcess.FailedToStart:
+            client, self._process, self._client = self._client, None, None
+            client.exited(_("the command was not found or may not be run"))
+
+
+_dying: list[Any] = []
+
+
+def kill_tree(root: int) -> None:
+    """Kill a process and all its descendants; a launcher's child would survive its parent."""
+    if root <= 0:
+        return
+    if os.name == "nt":
+        subprocess.Popen(
+            ["taskkill", "/PID", str(root), "/T", "/F"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )
+        return
+    for pid in [root, *descendants(root)]:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            continue  # already gone, or its number belongs to someone else by now
+
+
+def descendants(root: int) -> list[int]:
+    """Return the ids of all processes below `root` (POSIX)."""
+    children: dict[int, list[int]] = {}
+    for pid, parent in _process_table():
+        children.setdefault(parent, []).append(pid)
+    found: list[int] = []
+    waiting = [root]
+    while waiting:
+        below = children.get(waiting.pop(), [])
+        found += below
+        waiting += below
+    return found
+
+
+def _process_table() -> list[tuple[int, int]]:
+    proc = Path("/proc")
+    if proc.joinpath("self/stat").is_file():
+        table = []
+        for entry in proc.iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                stat = entry.joinpath("stat").read_text(errors="replace")
+            except OSError:
+                continue  # it ended while we looked
+            # The name in parentheses may hold anything, spaces and parentheses included.
+            table.append((int(entry.name), int(stat.rpartition(")")[2].split()[1])))
+        return table
+    try:
+        listing = subprocess.run(
+            ["ps", "-axo", "pid=,ppid="], capture_output=True, text=True, timeout=2, check=False
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        log.warning("The processes below the worker could not be listed")
+        return []
+    return [(int(a), int(b)) for a, b in (line.split() for line in listing.splitlines() if line)]

@@ -1,0 +1,65 @@
+"""What a client of the worker is asked and answers: requests, failures, limits, transports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from HideSeekLib.worker.client import WorkerClient
+
+Message = dict[str, Any]
+
+
+class Transport(Protocol):
+    """What carries the bytes: starts the worker, writes to it, ends it with all its children."""
+
+    def start(self, client: WorkerClient) -> None:
+        """Start the worker; report through `client.bytes_received`, `.log_received`, `.exited`."""
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes for the worker's standard input without waiting."""
+
+    def kill(self) -> None:
+        """End the worker and every process below it, without waiting."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds the client waits before it stops believing in the worker."""
+
+    hello: float = 120.0  # importing torch from a cold network disk takes a minute
+    ping_every: float = 5.0
+    silence: float = 45.0  # without any word, while pinged, the worker is hung
+    cancel: float = 1.5  # then the worker is killed: the user was promised two seconds
+    step: float = 0.02  # work done in one tick
+    shutdown: float = 1.5
+    restarts: int = 2  # automatic restarts in a row for requests still waiting
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a request ended without a result; `code` as in the protocol, or "crashed", "silent"."""
+
+    code: str
+    message: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}".strip()
+
+
+@dataclass
+class Request:
+    """One request and what to do with its answers; `on_failure` gets a Failure."""
+
+    method: str
+    params: Mapping[str, Any]
+    on_result: Callable[[Message], None] | None = None
+    on_failure: Callable[[Failure], None] | None = None
+    on_vertebra: Callable[[Message], None] | None = None
+    on_progress: Callable[[Message], None] | None = None
+    id: str = ""
+    cancelling_since: float | None = None
+    encoder: Generator[None, None, bytes] | None = field(default=None, repr=False)

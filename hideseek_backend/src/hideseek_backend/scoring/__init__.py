@@ -1,0 +1,1 @@
+"""Lesion masks against reference masks: what `hideseek evaluate` prints."""

@@ -1,0 +1,1 @@
+"""Benchmarks of speed and accuracy, and the baselines they compare with."""

@@ -1,0 +1,1 @@
+"""The verbs of the lab, a file each; `hideseek_backend.cli.verbs` lists them."""

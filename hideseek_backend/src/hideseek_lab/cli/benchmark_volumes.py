@@ -1,0 +1,104 @@
+"""The verb `hideseek benchmark volumes`: whole phantom spines in three dimensions."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from hideseek_backend.cli import values
+from hideseek_backend.cli.progress import ProgressBar
+from hideseek_backend.progress import Progress
+from hideseek_backend.report.output import writing
+from hideseek_backend.scoring.cases import find_cases
+from hideseek_backend.scoring.evaluate import ScoringOptions, evaluate_cases
+from hideseek_backend.scoring.evaluation_report import (
+    evaluation_files,
+    summary_lines,
+)
+from hideseek_backend.scoring.output import json_text, write_into
+from hideseek_lab.benchmark.memory import peak_memory
+
+DESCRIPTION = (
+    "Segment whole phantom spines of the test split with --slices all and compare lesions and "
+    "their volumes with the truth. A stopped run goes on with the cases that are not done."
+)
+FIRST_SEED = 2_300_000
+"""In the test split, beyond the seeds of the central-slice benchmark."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments to its parser."""
+    parser.description = DESCRIPTION
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/volumes"), metavar="DIR",
+        help="folder for cases, tables and the page (default runs/volumes)",
+    )  # fmt: skip
+    parser.add_argument("--model", default="bundled", metavar="NAME_OR_DIR")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument(
+        "--cases", type=values.whole(1, 1000), default=8, metavar="N", help="phantoms (default 8)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the verb; returns the exit status."""
+    from hideseek_backend.models.store import load_model
+    from hideseek_backend.phantom import PHANTOM_VERSION
+
+    model = load_model(args.model, device=args.device)
+    # Cases of other weights or other phantoms are not this run's.
+    folder = args.out / f"{model.hash[:12]}-phantom{PHANTOM_VERSION}"
+    seeds = range(FIRST_SEED, FIRST_SEED + args.cases)
+    with writing(args.out), ProgressBar() as bar:
+        costs = []
+        for index, seed in enumerate(seeds):
+            bar(Progress("phantom cases", None, index, len(seeds)))
+            costs.append(_case(model, seed, folder))
+        found, truth = folder / "found", folder / "truth"
+        wanted = {f"{seed}" for seed in seeds}
+        cases = [case for case in find_cases(found, truth, truth) if case.name in wanted]
+        evaluation = evaluate_cases(cases, ScoringOptions(), bar)
+        write_into(args.out, evaluation_files(evaluation))
+    seconds = sorted(cost["seconds"] for cost in costs)
+    memory = max(cost["peak_memory_mb"] for cost in costs)
+    lines = [
+        *summary_lines(evaluation),
+        f"{len(costs)} spines, {model.device}: median {seconds[len(seconds) // 2]:.0f} s, longest "
+        f"{seconds[-1]:.0f} s; analysis takes {memory:.0f} MB at most",
+        f"Page: {args.out / 'evaluation.html'}",
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")
+    if args.json is not None:
+        files = {args.json.name: json_text({"model": model.hash, "cases": costs})}
+        write_into(args.json.parent, files)
+    return 0
+
+
+def _case(model: Any, seed: int, folder: Path) -> dict[str, float]:
+    """Make and segment one phantom unless that is done; return its seconds and memory."""
+    from hideseek_backend.attribution.options import Options
+    from hideseek_backend.case import segment_ct
+    from hideseek_backend.phantom import make_phantom
+    from hideseek_backend.volumes.vertebrae import load_case
+    from hideseek_backend.volumes.writing import write_nifti
+
+    cost_file = folder / "cost" / f"{seed}.json"
+    if cost_file.is_file():
+        return dict(json.loads(cost_file.read_text()))
+    phantom = make_phantom(seed)
+    case = load_case(phantom.ct, phantom.vertebrae, bodies_path=phantom.bodies, labels="verse")
+    options = Options.for_protocol("fast", model.spec.defaults, slices="all")
+    started = time.perf_counter()
+    with peak_memory(model.device) as peak:
+        result = segment_ct(case.ct, case.vertebrae, model=model, options=options)
+    cost = {"seed": seed, "seconds": time.perf_counter() - started, "peak_memory_mb": peak.mb}
+    write_nifti(result.lesions, folder / "found" / str(seed) / "lesions.nii.gz")
+    write_nifti(phantom.bodies, folder / "truth" / str(seed) / "bodies.nii.gz")
+    write_nifti(phantom.truth, folder / "truth" / str(seed) / "truth.nii.gz")
+    write_into(cost_file.parent, {cost_file.name: json_text(cost)})
+    return cost

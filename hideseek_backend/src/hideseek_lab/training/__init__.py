@@ -1,0 +1,1 @@
+"""Training: data, loop, fitted classifier, model folder."""

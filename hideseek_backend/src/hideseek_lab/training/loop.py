@@ -1,0 +1,221 @@
+"""The training loop of the autoencoder: resumable, reproducible, readable in a sitting."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from hideseek_backend.dae import DaeConfig, DiffusionAutoencoder
+from hideseek_backend.diffusion import edm
+from hideseek_lab.training.augment import Augmentation, augment
+
+LABELS = ("malignant", "lytic", "blastic")
+"""Vertebra-level labels of the auxiliary loss, in the order of a batch's label columns."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides a training besides its data.
+
+    label_weight: weight of the auxiliary binary cross-entropy on vertebra-level labels
+        (0: the paper's unsupervised autoencoder).
+    encoder_steps: how many of the steps come first and train the encoder alone, on labels.
+    label_images: images a step that only the encoder and the label loss see, on top of `batch`;
+        the encoder costs a tenth of the denoiser.
+    log_sigma_mean, log_sigma_std: the log-normal distribution of noise levels. Most effort goes
+        where the noise is high enough that only z can tell what was there.
+    decay_from: share of the steps after which the learning rate falls linearly to 2 %.
+    """
+
+    architecture: DaeConfig
+    steps: int = 10_000
+    batch: int = 32
+    learning_rate: float = 1e-3
+    warmup: int = 200
+    decay_from: float = 0.6
+    ema: float = 0.999
+    label_weight: float = 0.1
+    encoder_steps: int = 0
+    label_images: int = 0
+    log_sigma_mean: float = 0.3
+    log_sigma_std: float = 1.3
+    gradient_clip: float = 1.0
+    bf16: bool = True
+    seed: int = 0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    @property
+    def drawn(self) -> int:
+        """Images drawn for a step."""
+        return self.batch + self.label_images
+
+    def to_dict(self) -> dict[str, object]:
+        return {**asdict(self), "architecture": self.architecture.to_dict()}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """images: (B, 1, S, S) model intensity; labels: (B, 3) in {0, 1} as LABELS."""
+
+    images: Tensor
+    labels: Tensor
+
+
+class Trainee(nn.Module):
+    """The autoencoder with the linear label head that only training uses."""
+
+    def __init__(self, config: DaeConfig) -> None:
+        super().__init__()
+        self.dae = DiffusionAutoencoder(config)
+        self.head = nn.Linear(config.z_channels, len(LABELS))
+
+
+def denoising_loss(dae: DiffusionAutoencoder, images: Tensor, z: Tensor, sigma: Tensor) -> Tensor:
+    """Weighted denoising error of images: (B, 1, S, S) under z at sigma: (B,).
+
+    Karras et al. 2022, eq. 8 with λ(σ) = (σ² + 1) / σ², for data of unit variance.
+    """
+    clean = dae.standardise(images)
+    noisy = clean + torch.randn_like(clean) * sigma[:, None, None, None]
+    time_modulations = dae.network.time_modulations(edm.noise_embedding(sigma))
+    denoised = dae.denoise(noisy, sigma, time_modulations, dae.network.z_modulations(z))
+    weight = (sigma.square() + 1) / sigma.square()
+    return (weight[:, None, None, None] * (denoised - clean).square()).mean()
+
+
+def learning_rate(config: TrainConfig, step: int) -> float:
+    """Linear warm-up (once more where the denoiser joins), constant, linear decay to 2 %."""
+    since = step - config.encoder_steps if step >= config.encoder_steps else step
+    rate = config.learning_rate * min(1.0, (since + 1) / config.warmup)
+    start = config.decay_from * config.steps
+    if step > start:
+        rate *= 1 - 0.98 * (step - start) / max(1.0, config.steps - start)
+    return rate
+
+
+def train(
+    config: TrainConfig,
+    batches: Callable[[int], Iterator[Batch]],
+    folder: Path,
+    *,
+    device: torch.device | None = None,
+    start_from: Path | None = None,
+    save_every: int = 500,
+    report: Callable[[int, dict[str, float]], None] | None = None,
+) -> DiffusionAutoencoder:
+    """Train to `config.steps`, resuming from `folder` where it holds a state.
+
+    batches(step): an endless iterator of batches that continues at that step. start_from: a folder
+    of another training of the same architecture, whose weights a new one begins with.
+    Returns the autoencoder with the averaged (EMA) weights.
+    """
+    device = device or torch.device("cpu")
+    torch.manual_seed(config.seed)
+    trainee = Trainee(config.architecture).to(device)
+    # The stubs of Module.to do not know memory_format, which torch itself documents.
+    trainee.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = copy.deepcopy(trainee).eval().requires_grad_(False)
+    optimiser = torch.optim.Adam(trainee.parameters(), lr=config.learning_rate, betas=(0.9, 0.99))
+    step = 0
+    if (folder / "state.pt").exists():
+        step = _load(folder / "state.pt", trainee, average, optimiser, device)
+    elif start_from is not None:
+        _load(start_from / "state.pt", trainee, average, optimiser, device)
+    generator = Generator().manual_seed(config.seed * 1_000_003 + step)
+    torch.manual_seed(config.seed * 1_000_003 + step)
+    sums: dict[str, float] = {}
+    since, started = step, time.monotonic()
+    for batch in batches(step):
+        if step >= config.steps:
+            break
+        images = augment(batch.images, config.augmentation, generator).to(device)
+        labels = batch.labels.to(device)
+        denoised = config.batch if step >= config.encoder_steps else 0
+        sigma = torch.randn(denoised, generator=generator)
+        sigma = sigma.mul(config.log_sigma_std).add(config.log_sigma_mean).exp().to(device)
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(config, step)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.bf16):
+            z = trainee.dae.semantic(images)
+            labelled = F.binary_cross_entropy_with_logits(trainee.head(z).float(), labels)
+            denoising = labelled.new_zeros(())
+            if denoised:
+                part = images[:denoised], z[:denoised], sigma
+                denoising = denoising_loss(trainee.dae, *part)
+        loss = denoising + (config.label_weight if denoised else 1.0) * labelled
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(trainee.parameters(), config.gradient_clip)
+        optimiser.step()
+        step += 1
+        _average(average, trainee, min(config.ema, (1 + step) / (10 + step)))
+        for key, value in (("denoising", denoising), ("label", labelled)):
+            sums[key] = sums.get(key, 0.0) + value.item()
+        if step % 100 == 0:
+            seconds = (time.monotonic() - started) / (step - since)
+            if report is not None:
+                mean = {k: v / (step - since) for k, v in sums.items()}
+                report(step, {**mean, "seconds_per_step": seconds})
+            sums, since, started = {}, step, time.monotonic()
+        if step % save_every == 0 or step == config.steps:
+            _save(folder, config, step, trainee, average, optimiser)
+    return average.dae
+
+
+def averaged(folder: Path) -> tuple[DiffusionAutoencoder, int]:
+    """Load the averaged autoencoder and its step from a training folder."""
+    config = DaeConfig.from_dict(json.loads((folder / "config.json").read_text())["architecture"])
+    trainee = Trainee(config)
+    state = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
+    trainee.load_state_dict(state["average"])
+    return trainee.dae.eval(), int(state["step"])
+
+
+def _average(average: nn.Module, trainee: nn.Module, decay: float) -> None:
+    with torch.no_grad():
+        for mean, now in zip(average.parameters(), trainee.parameters(), strict=True):
+            mean.lerp_(now, 1 - decay)
+
+
+def _load(
+    path: Path,
+    trainee: nn.Module,
+    average: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    device: torch.device,
+) -> int:
+    """Load a state and return its step."""
+    state = torch.load(path, map_location=device, weights_only=True)
+    trainee.load_state_dict(state["trainee"])
+    average.load_state_dict(state["average"])
+    optimiser.load_state_dict(state["optimiser"])
+    return int(state["step"])
+
+
+def _save(
+    folder: Path,
+    config: TrainConfig,
+    step: int,
+    trainee: nn.Module,
+    average: nn.Module,
+    optimiser: torch.optim.Optimizer,
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config.to_dict(), indent=2))
+    state = {
+        "step": step,
+        "trainee": trainee.state_dict(),
+        "average": average.state_dict(),
+        "optimiser": optimiser.state_dict(),
+    }
+    torch.save(state, folder / "state.pt.part")
+    os.replace(folder / "state.pt.part", folder / "state.pt")
