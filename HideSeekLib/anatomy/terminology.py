@@ -13,6 +13,8 @@ import slicer
 RESOURCES = Path(__file__).resolve().parent.parent / "Resources"
 LESION_CONTEXT = "HideSeek vertebral lesions"
 REGION_CONTEXT = "HideSeek vertebrae"
+GENERAL_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
+"""Slicer's own terminology of structures. Ours: a terminology of lesions, a list of regions."""
 
 # Red and blue, as in the report; also the recommended colours in the terminology file.
 POLARITY_COLORS: dict[str, tuple[float, float, float]] = {
@@ -119,7 +121,7 @@ def body_entry(level: str) -> str:
     """Serialized terminology entry of a vertebra: an anatomical structure with its level's code."""
     return "~".join(
         (
-            REGION_CONTEXT,
+            GENERAL_CONTEXT,
             _triple("123037004", "Anatomical Structure"),
             region_triple(level),
             "^^",
@@ -133,13 +135,10 @@ def body_entry(level: str) -> str:
 def register(logic: Any) -> bool:
     """Load our two contexts into Slicer's terminologies logic, so that its selector shows them.
 
-    Returns True when both were loaded. Slicer before 5.8 names the second method after "anatomic".
+    Returns True when both were loaded.
     """
-    load_regions = (
-        getattr(logic, "LoadRegionContextFromFile", None) or logic.LoadAnatomicContextFromFile
-    )
     lesions = logic.LoadTerminologyFromFile(str(RESOURCES / "HideSeekLesions.term.json"))
-    regions = load_regions(str(RESOURCES / "HideSeekVertebrae.region.json"))
+    regions = logic.LoadRegionContextFromFile(str(RESOURCES / "HideSeekVertebrae.region.json"))
     return bool(lesions) and bool(regions)
 
 
