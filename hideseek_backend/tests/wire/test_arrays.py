@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 import pytest
 
-from hideseek_backend.worker import arrays
+from hideseek_backend.wire import arrays
 
 
 @pytest.mark.parametrize("dtype", arrays.DTYPES)
@@ -63,7 +63,7 @@ def test_missing_keys_and_wrong_kinds_are_refused() -> None:
             arrays.decode(message)
     with pytest.raises(ValueError, match="3 dimensions"):
         arrays.decode(arrays.encode(np.zeros(2)), ndim=3)
-    with pytest.raises(ValueError, match="expected one of"):
+    with pytest.raises(ValueError, match="expected an array of"):
         arrays.encode(np.zeros(2, np.complex64))
 
 
