@@ -139,9 +139,15 @@ def _put(path: Path, write: Any) -> Path:
 
 
 def _write_seg(node: Any, path: Path) -> None:
+    # Slicer merges the labelmaps of what it writes; the segmentation on screen keeps its own.
+    segmentation = slicer.vtkSegmentation()
+    segmentation.DeepCopy(node.GetSegmentation())
+    copy = slicer.vtkMRMLSegmentationNode()
+    copy.SetName(node.GetName())
+    copy.SetAndObserveSegmentation(segmentation)
     storage = slicer.vtkMRMLSegmentationStorageNode()
     storage.SetFileName(str(path))
-    if not os.access(path.parent, os.W_OK) or not storage.WriteData(node) or not path.exists():
+    if not os.access(path.parent, os.W_OK) or not storage.WriteData(copy) or not path.exists():
         raise OSError(0, _("Slicer could not write the segmentation"))
 
 

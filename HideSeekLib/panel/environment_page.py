@@ -17,12 +17,12 @@ from HideSeekLib.panel import tables
 from HideSeekLib.panel.parameters import BackendSettings
 from HideSeekLib.setup import environment
 from HideSeekLib.worker.process import (
-    kill_tree,
     make_process,
     process_environment,
     python_command,
     read_bytes,
 )
+from HideSeekLib.worker.process_tree import kill_tree
 
 if TYPE_CHECKING:
     from HideSeekLib.panel.panel import HideSeekPanel

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from HideSeekLib.anatomy import blocks, vertebrae
-from HideSeekLib.errors import SceneError
+from HideSeekLib.anatomy import vertebrae
 from HideSeekLib.i18n import _
 from HideSeekLib.panel import tables
+from HideSeekLib.run import words
 from HideSeekLib.run.jobs import Inputs
 from HideSeekLib.wire.levels import LEVELS
 
@@ -90,24 +90,8 @@ class InputsSection:
         if inputs.ct is None:
             text = _("Choose a CT. Without one, load a sample: Sample Data module, HideSeek.")
         else:
-            try:
-                good, reason = blocks.check_inputs(inputs.ct, inputs.vertebrae)
-            except SceneError as error:
-                good, reason = False, str(error)
-            levels = self.levels()
-            if not good:
-                text = "⚠ " + reason
-            elif inputs.vertebrae is None:
-                text = _("No vertebra segmentation: pick vertebrae by clicking in a slice view.")
-            elif not levels:
-                text = "⚠ " + _("No segment is known as a vertebra. Give the levels below.")
-            else:
-                text = _("{n} vertebrae, {first} to {last}.").format(
-                    n=len(levels), first=levels[0], last=levels[-1]
-                )
-                doubtful = [m.name for m in self.matches if m.note and m.level]
-                if doubtful:
-                    text += " ⚠ " + _("Check: {names}").format(names=", ".join(doubtful[:4]))
+            good, text = words.about_inputs(inputs, self.matches)
+            text = text if good else "⚠ " + text
         tables.show_text(self.ui.inputsMessageLabel, text)
         self.ui.levelsGroup.enabled = inputs.vertebrae is not None
 

@@ -112,6 +112,25 @@ def test_a_rejected_lesion_is_gone_and_an_undo_brings_it_back(room):
     assert is_grey(room.colour_at(view, point))
 
 
+@pytest.mark.parametrize("into_one", [True, False])
+def test_what_was_merged_by_a_save_is_drawn_as_decided(room, into_one):
+    segmentation = room.case.lesions.GetSegmentation()
+    points = {key: views.candidate_point(room.case, key) for key in ("T12:1", "T12:2")}
+    view = room.views["Red"]
+
+    def colour(key):
+        views.jump_to(points[key])
+        return room.colour_at(view, points[key])
+
+    segmentation.CollapseBinaryLabelmaps(into_one)
+    room.case.decide(["T12:1"], "reject")
+    assert is_grey(colour("T12:1")) and is_blue(colour("T12:2"))
+    segmentation.CollapseBinaryLabelmaps(into_one)
+    room.case.undo()
+    room.case.decide(["T12:2"], "reject")
+    assert is_red(colour("T12:1")) and is_grey(colour("T12:2"))
+
+
 def test_a_row_jumps_and_is_outlined(room):
     for key in ("T12:2", "T12:1"):
         views.show_candidate(room.case, key)
