@@ -20,8 +20,8 @@ from typing import Any
 
 from HideSeekLib.i18n import _
 from HideSeekLib.panel.parameters import BackendSettings
+from HideSeekLib.wire.version import VERSION
 
-BACKEND_VERSION = "0.1.0"
 """Version of the backend that this extension carries and expects."""
 
 PINNED = ("numpy", "scipy", "SimpleITK", "vtk")
@@ -174,8 +174,8 @@ def _backend(title: str, facts: Mapping[str, Any], install: str) -> Check:
         text = _("lacks {names}").format(names=", ".join(lacking))
         return Check("backend", title, "missing", text, action, install and _("Repair"))
     found = backend.get("version")
-    if found is not None and found != BACKEND_VERSION:
-        text = _("{found}; this extension carries {own}").format(found=found, own=BACKEND_VERSION)
+    if found is not None and found != VERSION:
+        text = _("{found}; this extension carries {own}").format(found=found, own=VERSION)
         return Check("backend", title, "warning", text, action, install and _("Update"))
     return Check("backend", title, "ok", str(found or _("source tree")))
 

@@ -49,6 +49,7 @@ def test_agrees_with_the_documented_bytes() -> None:
         ({"data": base64.b64encode(b"junk").decode()}, "does not unpack"),
         ({"data": 5}, "data as text"),
         ({"data": ""}, "got 0"),
+        ({"data": arrays.encode(np.zeros(2, np.int16))["data"][:-8]}, "unpack|cut off|got"),
     ],
 )
 def test_malformed_arrays_are_refused(change: dict[str, object], words: str) -> None:

@@ -122,7 +122,8 @@ def _value(record: Any, c: Column) -> Any:
 
 
 def _kind_of(kind: Any) -> str:
-    inner = [k for k in get_args(kind) if k not in (type(None), Ellipsis)]
-    if kind is float or inner == [float] or inner == [float] * 3:
+    """A tuple in one column is text; one in a column for each part is of the parts' kind."""
+    parts = [k for k in get_args(kind) if k is not type(None)]
+    if kind is float or (parts and set(parts) == {float}):
         return "number"
-    return "whole" if kind in (int, bool) or inner in ([int], [bool]) else "text"
+    return "whole" if kind in (int, bool) or parts in ([int], [bool]) else "text"
