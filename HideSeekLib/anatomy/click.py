@@ -22,20 +22,24 @@ REACH_MM = 55.0
 """Half the side of the cube about a click that the worker looks for a body in."""
 
 
-def click_to_ras(slice_node: Any, xy: Sequence[float]) -> tuple[float, float, float]:
-    """World RAS (mm) of a place in a slice view. xy: pixels from the view's lower left corner."""
-    ras = slice_node.GetXYToRAS().MultiplyPoint((float(xy[0]), float(xy[1]), 0.0, 1.0))
+def click_to_ras(view: Any, slice_node: Any, xy: Sequence[float]) -> tuple[float, float, float]:
+    """World RAS (mm) of a place in a slice view. xy: pixels from the view's lower left corner.
+
+    The view itself knows which of several slices of a light box was hit; a view without that
+    knowledge shows one slice, whose matrix is in the node.
+    """
+    if hasattr(view, "convertDeviceToXYZ"):
+        ras = view.convertXYZToRAS(view.convertDeviceToXYZ([int(xy[0]), int(xy[1])]))
+    else:
+        ras = slice_node.GetXYToRAS().MultiplyPoint((float(xy[0]), float(xy[1]), 0.0, 1.0))
     return (ras[0], ras[1], ras[2])
 
 
-def vertebra_at_click(
-    slice_node: Any,
-    xy: Sequence[float],
-    segmentation_node: Any,
-    overrides: Mapping[str, str] | None = None,
+def vertebra_at(
+    ras: Sequence[float], segmentation_node: Any, overrides: Mapping[str, str] | None = None
 ) -> Hit | None:
-    """Find the vertebra under the cursor, or within 3 mm of it; None where there is none."""
-    return level_at(segmentation_node, click_to_ras(slice_node, xy), overrides)
+    """Find the vertebra at a place in world RAS, or within 3 mm of it; None where there is none."""
+    return level_at(segmentation_node, ras, overrides)
 
 
 def body_request(ct_node: Any, ras_world: Sequence[float], level: str) -> dict[str, Any]:

@@ -15,13 +15,10 @@ RESOURCES = Path(__file__).resolve().parent.parent / "Resources"
 def register(logic: Any) -> bool:
     """Load our two contexts into Slicer's terminologies logic, so that its selector shows them.
 
-    Returns True when both were loaded. Slicer before 5.8 names the second method after "anatomic".
+    Returns True when both were loaded.
     """
-    load_regions = (
-        getattr(logic, "LoadRegionContextFromFile", None) or logic.LoadAnatomicContextFromFile
-    )
     lesions = logic.LoadTerminologyFromFile(str(RESOURCES / "HideSeekLesions.term.json"))
-    regions = load_regions(str(RESOURCES / "HideSeekVertebrae.region.json"))
+    regions = logic.LoadRegionContextFromFile(str(RESOURCES / "HideSeekVertebrae.region.json"))
     return bool(lesions) and bool(regions)
 
 

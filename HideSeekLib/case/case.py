@@ -8,7 +8,9 @@ are only referred to: nothing of the user's is changed or moved.
 from __future__ import annotations
 
 import json
+import logging
 import time
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -37,6 +39,8 @@ __all__ = [
     "cases_in_scene",
 ]
 
+log = logging.getLogger(__name__)
+
 HUB_ATTRIBUTE = "HideSeek.Case"
 _DEFAULT_TAU = 0.5
 
@@ -53,7 +57,7 @@ class ApplyReport:
 
 
 # The scene's own nodes know nothing of Python objects: this finds the Case of a hub again.
-_open_cases: dict[str, Case] = {}
+_open_cases: weakref.WeakValueDictionary[str, Case] = weakref.WeakValueDictionary()
 
 
 def begin_run(
@@ -109,8 +113,8 @@ def cases_in_scene(scene: Any = None) -> list[Case]:
         if node.GetAttribute(HUB_ATTRIBUTE):
             try:
                 found.append(case_from_node(node))
-            except SceneError:
-                continue
+            except SceneError as error:
+                log.warning("A HideSeek case of the scene cannot be used: %s", error)
     return found
 
 
@@ -164,7 +168,6 @@ class Case(CaseNodes):
         folder = folders.case_folder(scene, record.name, ct)
         folders.place(scene, hub, folder)
         case = cls(hub, record)
-        case._node("record", "vtkMRMLTextNode", _("{case} record"))
         case._save_record()
         case._save_review()
         case._lesions()

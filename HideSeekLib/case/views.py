@@ -86,9 +86,13 @@ def highlight(case: Case, keys: Iterable[str]) -> None:
     scene = need(case.node, _("The HideSeek case")).GetScene()
     node = scene.GetFirstNodeByName(HIGHLIGHT_NAME)
     if node is None:
-        node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", HIGHLIGHT_NAME)
+        # Hidden before it is added: Slicer does not look again whether a node is hidden.
+        node = scene.CreateNodeByClass("vtkMRMLSegmentationNode")
+        node.UnRegister(None)
+        node.SetName(HIGHLIGHT_NAME)
         node.SetSaveWithScene(False)
         node.SetHideFromEditors(True)
+        scene.AddNode(node)
         node.CreateDefaultDisplayNodes()
         display = node.GetDisplayNode()
         if display is not None:

@@ -47,9 +47,11 @@ class ScreeningSection:
 
     def polarity_of(self, level: str) -> str:
         """Return what to look for in one vertebra."""
-        return self.panel.parameters.polarityByLevel.get(
-            level, self.panel.parameters.polarity.value
-        )
+        return self._overrides().get(level, self.panel.parameters.polarity.value)
+
+    def _overrides(self) -> dict[str, str]:
+        # A copy: what Slicer's wrapper gives is no dict, and its `get` takes no default.
+        return dict(self.panel.parameters.polarityByLevel)
 
     def refresh(self) -> None:
         """Show the levels of the segmentation and whatever is known about them."""
@@ -144,11 +146,11 @@ class ScreeningSection:
         for level, combo in self._combos.items():
             entries = [(_("as patient"), "")]
             entries += [(choice.label(), choice.value) for choice in Polarity]
-            tables.fill_combo(combo, entries, self.panel.parameters.polarityByLevel.get(level, ""))
+            tables.fill_combo(combo, entries, self._overrides().get(level, ""))
 
     def _set_polarity(self, level: str) -> None:
         chosen = tables.combo_key(self._combos[level])
-        overrides = dict(self.panel.parameters.polarityByLevel)
+        overrides = self._overrides()
         overrides.pop(level, None)
         if chosen:
             overrides[level] = chosen

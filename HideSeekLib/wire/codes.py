@@ -20,6 +20,8 @@ COLORS: Mapping[str, tuple[float, float, float]] = {
 
 LESION_CONTEXT = "HideSeek vertebral lesions"
 REGION_CONTEXT = "HideSeek vertebrae"
+GENERAL_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
+"""Slicer's own terminology of structures. Ours: a terminology of lesions, a list of regions."""
 _LESION_CATEGORY = ("SCT", "49755003", "Morphologically Altered Structure")
 _STRUCTURE_CATEGORY = ("SCT", "123037004", "Anatomical Structure")
 _LESION_TYPE = ("SCT", "14799000", "Neoplasm, Secondary")
@@ -115,7 +117,7 @@ def vertebra_entry(level: str) -> str:
     """Terminology entry of a vertebra: an anatomical structure with its level's code."""
     return "~".join(
         (
-            REGION_CONTEXT,
+            GENERAL_CONTEXT,
             "^".join(_STRUCTURE_CATEGORY),
             "^".join(region_code(level)),
             "^^",

@@ -53,6 +53,7 @@ class WorkerClient:
         self._heard = 0.0  # when the worker last said anything
         self._pinged = 0.0
         self._restarts = 0
+        self.ever_ready = False  # whether a worker of these settings ever spoke
         self._noise = 0
         self._last_words = ""
 
@@ -301,6 +302,7 @@ class WorkerClient:
             )
             return
         self.hello = message
+        self.ever_ready = True
         self._set_state("ready")
 
     def _answered(self, kind: str, message: Message) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,23 @@ from HideSeekLib.worker.process_tree import kill_tree
 
 
 def slicer_python() -> str:
-    """Return the path of Slicer's own Python launcher, or of this Python outside Slicer."""
+    """Return the path of Slicer's own Python launcher. Raises ValueError without one."""
     name = "PythonSlicer.exe" if os.name == "nt" else "PythonSlicer"
     launcher = Path(getattr(slicer.app, "slicerHome", "")) / "bin" / name
-    return str(launcher) if launcher.is_file() else sys.executable
+    if launcher.is_file():
+        return str(launcher)
+    # Never this executable: inside Slicer it is the application, and a second one would start.
+    found = shutil.which("PythonSlicer")
+    if found is None:
+        raise ValueError(_("PythonSlicer was not found beside this Slicer"))
+    return found
 
 
 def python_command(settings: BackendSettings, arguments: list[str]) -> list[str]:
     """Return program and arguments that run the backend's Python with `arguments`.
 
     `ssh` hands its words to a shell on the other side, so they are quoted for it.
-    Raises ValueError when the prefix has an unclosed quote.
+    Raises ValueError when the prefix has an unclosed quote, or Slicer's own Python is not found.
     """
     prefix = settings.prefix_words()
     python = settings.python or ("python3" if prefix else slicer_python())
@@ -60,6 +66,14 @@ def make_process(environment: Mapping[str, str]) -> Any:
         variables.insert(name, value)
     process.setProcessEnvironment(variables)
     return process
+
+
+def end_process(process: Any) -> None:
+    """Kill a QProcess with everything below it."""
+    kill_tree(int(process.processId()))
+    if os.name != "nt":
+        # On Windows the launcher must live until taskkill has found its children.
+        process.kill()
 
 
 def read_bytes(array: Any) -> bytes:
@@ -111,8 +125,7 @@ class QProcessTransport:
         process, self._process, self._client = self._process, None, None
         if process is None:
             return
-        kill_tree(int(process.processId()))
-        process.kill()
+        end_process(process)
         # The object must outlive its process, or Qt waits for it in the destructor.
         _dying.append(process)
         del _dying[:-8]

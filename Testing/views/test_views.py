@@ -219,16 +219,22 @@ def test_a_click_finds_the_vertebra_under_it(room):
         views.jump_to(ras)
         for view in room.views.values():
             xy = view.xy_of(ras)
-            assert pick.click_to_ras(view.node, xy) == pytest.approx(ras, abs=0.1)
-            assert pick.vertebra_at_click(view.node, xy, room.segmentation).level == level
+            assert pick.click_to_ras(view, view.node, xy) == pytest.approx(ras, abs=0.1)
+            assert (
+                pick.vertebra_at(pick.click_to_ras(view, view.node, xy), room.segmentation).level
+                == level
+            )
     view = room.views["Yellow"]
     disc = (AFFINE @ [50, 40, 29, 1])[:3]
-    assert pick.vertebra_at_click(view.node, view.xy_of(disc), room.segmentation) is None
+    assert (
+        pick.vertebra_at(pick.click_to_ras(view, view.node, view.xy_of(disc)), room.segmentation)
+        is None
+    )
     # A click is found where it is seen, after the view was zoomed and panned too.
     view.zoom(40)
     ras = (AFFINE @ [60, 30, 15, 1])[:3]
     views.jump_to(ras)
-    hit = pick.vertebra_at_click(view.node, view.xy_of(ras), room.segmentation)
+    hit = pick.vertebra_at(pick.click_to_ras(view, view.node, view.xy_of(ras)), room.segmentation)
     assert hit.level == "L1"
 
 
