@@ -26,11 +26,12 @@ export QT_QPA_PLATFORM ?= offscreen
 export VTK_DEFAULT_OPENGL_WINDOW ?= vtkEGLRenderWindow
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test lint types test-backend test-slicer bench bench-quality train-bundled check-rendering clean
+.PHONY: help wire environment demo test lint types test-backend test-slicer bench bench-quality train-bundled check-rendering clean
 
 help:
 	@echo "make demo           phantom CT -> lesions, tables and report; scores itself; Slicer scene"
 	@echo "make test           lint, types and every test"
+	@echo "make wire           copies the backend's wire to the Slicer side"
 	@echo "make lint           ruff and mypy"
 	@echo "make bench          speed: reference protocol against fast"
 	@echo "make bench-quality  accuracy: our settings, the paper's and its baselines"
@@ -54,6 +55,10 @@ check-rendering:
 	      echo "note: $$p is missing, so pictures of Slicer's views are skipped: apt-get install $$p"; \
 	  done; \
 	fi
+
+wire:
+	rm -rf HideSeekLib/wire && mkdir HideSeekLib/wire
+	cp $(PACKAGE)/src/hideseek_backend/wire/*.py HideSeekLib/wire/
 
 demo: $(STAMP) check-rendering
 	$(HIDESEEK) phantom --out $(OUT)/demo/phantom --seed $(DEMO_SEED) --overwrite

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import slicer
 
-from HideSeekLib.anatomy import blocks, terminology
+from HideSeekLib.anatomy import blocks
 from HideSeekLib.anatomy.geometry import grid_of, need, voxels_of, world_to_local
 from HideSeekLib.anatomy.vertebrae import Hit, level_at
 from HideSeekLib.case.segments import add_segment, new_image
 from HideSeekLib.errors import InputError, ReplyError
 from HideSeekLib.i18n import _
-from HideSeekLib.wire import arrays, levels
+from HideSeekLib.wire import arrays, codes, levels
+from HideSeekLib.wire.errors import WireError
 
 BODY_COLOR = (0.95, 0.8, 0.45)
 REACH_MM = 55.0
@@ -77,10 +78,13 @@ def body_from_reply(
     without the CT.
     """
     need(ct_node, _("The CT"))
-    mask = arrays.decode(reply.get("mask"))
     low = reply.get("low")
-    if mask.ndim != 3 or not isinstance(low, list) or len(low) != 3:
-        raise ReplyError(f"expected a mask of three axes and its corner, got {mask.shape}, {low!r}")
+    try:
+        mask = arrays.decode(reply.get("mask"), ndim=3)
+    except WireError as error:
+        raise ReplyError(f"mask: {error}") from error
+    if not isinstance(low, list) or len(low) != 3:
+        raise ReplyError(f"expected the corner of the mask, got {low!r:.60}")
     if not mask.any():
         raise InputError(
             _("No vertebral body was found around the click. Click in the middle of one.")
@@ -102,7 +106,7 @@ def body_from_reply(
         f"body_{level}",
         _("{level} body (approximate)").format(level=level),
         BODY_COLOR,
-        terminology.body_entry(level),
+        codes.vertebra_entry(level),
         image,
     )
     return node

@@ -21,11 +21,12 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
-from HideSeekLib.anatomy import terminology
 from HideSeekLib.anatomy.geometry import SegmentVoxels, to_numpy, to_vtk
 from HideSeekLib.anatomy.grid import Grid
+from HideSeekLib.case.reply import VertebraReply
 from HideSeekLib.i18n import _
-from HideSeekLib.wire.results import POLARITIES, VertebraReply
+from HideSeekLib.wire import codes
+from HideSeekLib.wire.codes import POLARITIES
 
 
 def segment_id(level: str, polarity: str) -> str:
@@ -211,8 +212,8 @@ class LesionSegments:
             self.node,
             segment_id(level, polarity),
             segment_name(level, polarity),
-            terminology.POLARITY_COLORS[polarity],
-            terminology.lesion_entry(level, polarity),
+            codes.COLORS[polarity],
+            codes.lesion_entry(level, polarity),
             self._boxes[level, polarity].image(self._grid),
         )
 

@@ -14,11 +14,11 @@ import numpy as np
 import slicer
 
 from HideSeekLib.anatomy.geometry import grid_of, in_scene, local_to_world, need
-from HideSeekLib.anatomy.terminology import lesion_entry
 from HideSeekLib.case.case import Case
 from HideSeekLib.case.segments import add_segment, new_image
 from HideSeekLib.errors import SceneError
 from HideSeekLib.i18n import _
+from HideSeekLib.wire.codes import lesion_entry
 
 HIGHLIGHT_NAME = "HideSeek highlight"
 HIGHLIGHT_COLOR = (1.0, 0.85, 0.1)

@@ -10,7 +10,7 @@ from HideSeekLib.anatomy.vertebrae import SegmentLevel, segments_by_level
 from HideSeekLib.errors import SceneError
 from HideSeekLib.i18n import _
 from HideSeekLib.run.jobs import Inputs, Job, JobState
-from HideSeekLib.wire.tables import Row, VertebraRow
+from HideSeekLib.wire.records import Candidate, Vertebra
 
 FLAGGED = 0.5
 """P(malignant) from which on a screened vertebra is offered for analysis."""
@@ -78,7 +78,7 @@ def about_job(job: Job, now: float, waiting: int = 0) -> str:
     return " · ".join(parts)
 
 
-def about_end(job: Job, rows: Iterable[VertebraRow]) -> str:
+def about_end(job: Job, rows: Iterable[Vertebra]) -> str:
     """Say how a job ended. rows: the vertebrae of its case."""
     n = len(job.finished)
     names = ", ".join(job.finished[:6]) + (" …" if n > 6 else "")
@@ -104,7 +104,7 @@ def state_in_job(job: Job | None, level: str) -> str:
     return _("waiting")
 
 
-def state_of_vertebra(row: VertebraRow | None, candidates: Sequence[Row]) -> str:
+def state_of_vertebra(row: Vertebra | None, candidates: Sequence[Candidate]) -> str:
     """Say what is known about a vertebra. candidates: all rows of its case."""
     if row is None:
         return ""
@@ -121,7 +121,7 @@ def state_of_vertebra(row: VertebraRow | None, candidates: Sequence[Row]) -> str
     return text + (" ⚠" if row.warnings else "")
 
 
-def about_vertebra(row: VertebraRow) -> str:
+def about_vertebra(row: Vertebra) -> str:
     """Say what was found in a vertebra: P before and after the healthy edit, volumes."""
     parts = [row.level]
     p, healthy = known(row.p_malignant), known(row.p_healthy_image)
@@ -138,7 +138,7 @@ def about_vertebra(row: VertebraRow) -> str:
     return " · ".join(parts)
 
 
-def counts(rows: Sequence[Row], shown: int) -> str:
+def counts(rows: Sequence[Candidate], shown: int) -> str:
     """Say how many candidates there are and what was decided. shown: those that pass the filter."""
     return _(
         "{shown} of {n} shown · {kept} kept · {accepted} accepted · {rejected} rejected"

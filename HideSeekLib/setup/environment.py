@@ -20,10 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from HideSeekLib.i18n import _
+from HideSeekLib.wire.version import VERSION
 from HideSeekLib.worker.settings import BackendSettings
-
-BACKEND_VERSION = "0.1.0"
-"""Version of the backend that this extension carries and expects."""
 
 PINNED = ("numpy", "scipy", "SimpleITK", "vtk")
 """Packages that are Slicer's own and must not move."""
@@ -193,8 +191,8 @@ def _backend(title: str, facts: Mapping[str, Any], install: str) -> Check:
         text = _("lacks {names}").format(names=", ".join(lacking))
         return Check("backend", title, CheckState.MISSING, text, action, install and _("Repair"))
     found = backend.get("version")
-    if found is not None and found != BACKEND_VERSION:
-        text = _("{found}; this extension carries {own}").format(found=found, own=BACKEND_VERSION)
+    if found is not None and found != VERSION:
+        text = _("{found}; this extension carries {own}").format(found=found, own=VERSION)
         return Check("backend", title, CheckState.WARNING, text, action, install and _("Update"))
     return Check("backend", title, CheckState.OK, str(found or _("source tree")))
 

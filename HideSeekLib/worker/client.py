@@ -14,14 +14,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from HideSeekLib.wire.protocol import (
-    PROTOCOL,
-    LineBuffer,
-    ProtocolError,
-    decode_line,
-    encode_line,
-    encode_line_steps,
-)
+from HideSeekLib.wire.lines import LineBuffer, decode_line, encode_line, encode_line_steps
+from HideSeekLib.wire.version import PROTOCOL
 from HideSeekLib.worker.request import ClientState, Failure, Limits, Message, Request, Transport
 
 log = logging.getLogger(__name__)
@@ -271,7 +265,7 @@ class WorkerClient:
             self._heard = self._pinged = self._clock()
             self._set_state(ClientState.BUSY)
             self._transport.write(stop.value)
-        except (ProtocolError, TypeError, ValueError) as error:
+        except (TypeError, ValueError) as error:
             request.encoder, self._active = None, None
             self._set_state(ClientState.READY)
             self._fail(request, Failure("input", f"The request cannot be sent: {error}"))

@@ -91,12 +91,12 @@ def test_the_installed_library_is_what_is_imported(installed):
     _said, _built, prefix = installed
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from HideSeekLib.anatomy import click, terminology\n"
+        "from HideSeekLib.anatomy import click\n"
         "from HideSeekLib.case import case, files, views\n"
         "from HideSeekLib.setup import sample_data\n"
-        "from HideSeekLib.wire import levels\n"
+        "from HideSeekLib.wire import codes\n"
         "print(case.__file__)\n"
-        "print(terminology.lesion_entry('T10', 'lytic'))\n"
+        "print(codes.lesion_entry('T10', 'lytic'))\n"
         "assert 'torch' not in sys.modules and 'qt' not in sys.modules\n"
         "assert not [m for m in sys.modules if m.split('.')[0] == 'hideseek_backend']\n"
     )
@@ -149,6 +149,8 @@ def test_only_the_standard_library_slicer_and_numpy_at_file_scope():
             assert not strangers, f"{path.name}: {strangers}"
 
 
+BACKEND_WIRE = ROOT / "hideseek_backend" / "src" / "hideseek_backend" / "wire"
+
 # Modules that only the panel uses; everything else runs without Qt.
 ROOMS_WITHOUT_QT = ("wire", "anatomy", "case", "run")
 
@@ -171,6 +173,13 @@ def test_the_scene_side_knows_no_qt():
             if isinstance(node, ast.ImportFrom) and node.level == 0
         }
         assert not imported & {"qt", "ctk", "PySide6", "torch", "hideseek_backend"}, path
+
+
+def test_the_wire_is_the_backends_byte_for_byte():
+    theirs, ours = BACKEND_WIRE.glob("*.py"), (ROOT / "HideSeekLib" / "wire").glob("*.py")
+    assert {p.name: p.read_bytes() for p in ours} == {p.name: p.read_bytes() for p in theirs}, (
+        "run make wire"
+    )
 
 
 def test_resources_are_valid_json():

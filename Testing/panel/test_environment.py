@@ -14,6 +14,7 @@ from standins import slicer_modules
 
 from HideSeekLib.panel.settings_section import TYPING_MS
 from HideSeekLib.setup import environment
+from HideSeekLib.wire.version import VERSION
 from HideSeekLib.worker.process import process_environment, python_command
 from HideSeekLib.worker.settings import BackendSettings
 
@@ -24,7 +25,7 @@ GOOD: dict[str, Any] = {
     "packages": {environment.requirement_name(r): "1" for r in environment.requirements()},
     "importable": {"SimpleITK": True, "numpy": True, "scipy": True, "torch": True},
     "torch": {"version": "2.8.0", "gpus": [{"name": "H200", "memory": 140 * environment.GIB}]},
-    "backend": {"version": environment.BACKEND_VERSION, "bundled": True},
+    "backend": {"version": VERSION, "bundled": True},
     "memory": {"total": 64 * environment.GIB, "available": 40 * environment.GIB},
     "pip": True,
 }
@@ -54,7 +55,7 @@ def test_all_is_well() -> None:
         ({"memory": {}}, "memory", "unknown", ""),
         ({"disk": 1 << 20}, "disk", "warning", ""),
         (
-            {"backend": {"version": environment.BACKEND_VERSION, "bundled": False}},
+            {"backend": {"version": VERSION, "bundled": False}},
             "model",
             "missing",
             "backend",

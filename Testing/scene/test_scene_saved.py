@@ -154,7 +154,7 @@ def check(case, folder: Path, edited: dict | None = None) -> None:
     case.node.GetScene().RemoveNode(again)
     candidates, _vertebrae = files.export_tables(case, folder)
     rows = list(csv.DictReader(candidates.open(encoding="utf-8")))
-    assert {f"{r['vertebra']}:{r['candidate']}" for r in rows if r["kept"] == "yes"} == kept
+    assert {f"{r['vertebra']}:{r['candidate']}" for r in rows if r["kept"] == "true"} == kept
 
 
 STEPS = (
