@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +81,7 @@ class ExportSection:
             if check.checked
         ]
         for name in formats:
-            self._todo.append(
-                lambda name=name: export.export_lesions(case, folder, formats=(name,))
-            )
+            self._todo.append(partial(export.export_lesions, case, folder, (name,)))
         if ui.exportTablesCheck.checked:
             self._todo.append(lambda: export.export_tables(case, folder))
         if ui.exportReportCheck.checked:

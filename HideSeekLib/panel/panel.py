@@ -161,7 +161,8 @@ class HideSeekPanel:
         """Join the widgets to the scene's parameter node; the old one stays until that works."""
         node = self._parameter_node()
         repair(node)
-        parameters = HideSeekParameterNode(node)
+        wrapper: Any = HideSeekParameterNode  # Slicer's decorator gives it what is used here
+        parameters = wrapper(node)
         if self._gui_tag is not None:
             self.board.parameters.disconnectGui(self._gui_tag)
             self._gui_tag = None

@@ -28,13 +28,13 @@ class SettingsSection:
         self._show()
         ui.offlineCheck.connect("toggled(bool)", lambda on: self.read())
         ui.prefixEdit.connect("editingFinished()", self.read)
-        # A path tells of every keystroke, and of being cleared by another signal alone; a combo
-        # box tells of every keystroke, too: act when the typing has come to rest.
+        # A path tells of every keystroke, and of being cleared by another signal alone; another
+        # Python ends every job: act when the typing has come to rest.
         self._typing = qt_tools.single_shot(TYPING_MS, self.read)
         ui.pythonPath.connect("currentPathChanged(QString)", lambda path: self._typing.start())
         ui.pythonPath.connect("validInputChanged(bool)", lambda valid: self._typing.start())
         for combo in (ui.modelCombo, ui.deviceCombo):
-            combo.connect("editTextChanged(QString)", lambda text: self._typing.start())
+            combo.connect("editTextChanged(QString)", lambda text: self.read())
 
     def _show(self) -> None:
         ui, settings = self.ui, self.board.settings

@@ -38,7 +38,7 @@ class BackendSettings:
         if not isinstance(stored, dict):
             stored = {}
         names = {f.name for f in fields(cls)}
-        known = {
+        known: dict[str, Any] = {
             k: v
             for k, v in stored.items()
             if k in names and isinstance(v, bool if k == "offline" else str)
