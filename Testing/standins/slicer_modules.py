@@ -109,6 +109,7 @@ class Application:
     """What the panel asks of `slicer.app`."""
 
     applicationName = "Slicer"
+    majorVersion, minorVersion = 5, 12
     documentationBaseUrl = "https://slicer.readthedocs.io/"
 
     def __init__(self, scene: Any, settings_file: str) -> None:
