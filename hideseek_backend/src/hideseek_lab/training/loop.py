@@ -11,12 +11,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from hideseek_backend.dae import DaeConfig, DiffusionAutoencoder
 from hideseek_backend.diffusion import edm
 from hideseek_lab.training.augment import Augmentation, augment
+from hideseek_lab.training.distributed import ALONE, Replicas
+from hideseek_lab.training.label_loss import label_loss
 
 LABELS = ("malignant", "lytic", "blastic")
 """Vertebra-level labels of the auxiliary loss, in the order of a batch's label columns."""
@@ -64,10 +65,16 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Batch:
-    """images: (B, 1, S, S) model intensity; labels: (B, 3) in {0, 1} as LABELS."""
+    """images: (B, 1, S, S) model intensity; labels: (B, 3) in {0, 1} as LABELS.
+
+    known: (B, 3) in {0, 1}, which labels somebody has given; all of them if None.
+    slices: how many consecutive images are slices of one vertebra.
+    """
 
     images: Tensor
     labels: Tensor
+    known: Tensor | None = None
+    slices: int = 1
 
 
 class Trainee(nn.Module):
@@ -78,14 +85,27 @@ class Trainee(nn.Module):
         self.dae = DiffusionAutoencoder(config)
         self.head = nn.Linear(config.z_channels, len(LABELS))
 
+    def forward(self, images: Tensor, sigma: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the denoising loss of the first images, one for each of sigma, and all logits."""
+        z = self.dae.semantic(images)
+        denoised = len(sigma)
+        loss = z.new_zeros(())
+        if denoised:
+            loss = denoising_loss(self.dae, images[:denoised], z[:denoised], sigma, noise)
+        return loss, self.head(z)
 
-def denoising_loss(dae: DiffusionAutoencoder, images: Tensor, z: Tensor, sigma: Tensor) -> Tensor:
+
+def denoising_loss(
+    dae: DiffusionAutoencoder, images: Tensor, z: Tensor, sigma: Tensor, noise: Tensor
+) -> Tensor:
     """Weighted denoising error of images: (B, 1, S, S) under z at sigma: (B,).
+
+    noise: (B, 1, S, S), of unit variance.
 
     Karras et al. 2022, eq. 8 with λ(σ) = (σ² + 1) / σ², for data of unit variance.
     """
     clean = dae.standardise(images)
-    noisy = clean + torch.randn_like(clean) * sigma[:, None, None, None]
+    noisy = clean + noise * sigma[:, None, None, None]
     time_modulations = dae.network.time_modulations(edm.noise_embedding(sigma))
     denoised = dae.denoise(noisy, sigma, time_modulations, dae.network.z_modulations(z))
     weight = (sigma.square() + 1) / sigma.square()
@@ -111,11 +131,13 @@ def train(
     start_from: Path | None = None,
     save_every: int = 500,
     report: Callable[[int, dict[str, float]], None] | None = None,
+    replicas: Replicas = ALONE,
 ) -> DiffusionAutoencoder:
     """Train to `config.steps`, resuming from `folder` where it holds a state.
 
     batches(step): an endless iterator of batches that continues at that step. start_from: a folder
     of another training of the same architecture, whose weights a new one begins with.
+    replicas: this process's place where several train one model; each is given whole batches.
     Returns the autoencoder with the averaged (EMA) weights.
     """
     device = device or torch.device("cpu")
@@ -130,6 +152,7 @@ def train(
         step = _load(folder / "state.pt", trainee, average, optimiser, device)
     elif start_from is not None:
         _load(start_from / "state.pt", trainee, average, optimiser, device)
+    whole = replicas.wrap(trainee, unused=config.encoder_steps > 0)
     generator = Generator().manual_seed(config.seed * 1_000_003 + step)
     torch.manual_seed(config.seed * 1_000_003 + step)
     sums: dict[str, float] = {}
@@ -137,20 +160,21 @@ def train(
     for batch in batches(step):
         if step >= config.steps:
             break
-        images = augment(batch.images, config.augmentation, generator).to(device)
-        labels = batch.labels.to(device)
+        images = augment(batch.images, config.augmentation, generator)
         denoised = config.batch if step >= config.encoder_steps else 0
         sigma = torch.randn(denoised, generator=generator)
-        sigma = sigma.mul(config.log_sigma_std).add(config.log_sigma_mean).exp().to(device)
+        sigma = sigma.mul(config.log_sigma_std).add(config.log_sigma_mean).exp()
+        noise = torch.randn((denoised, *images.shape[1:]), generator=generator)
+        images, labels, known = (
+            None if values is None else replicas.part(values, config.batch).to(device)
+            for values in (images, batch.labels, batch.known)
+        )
+        sigma, noise = (replicas.part(v, denoised).to(device) for v in (sigma, noise))
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(config, step)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.bf16):
-            z = trainee.dae.semantic(images)
-            labelled = F.binary_cross_entropy_with_logits(trainee.head(z).float(), labels)
-            denoising = labelled.new_zeros(())
-            if denoised:
-                part = images[:denoised], z[:denoised], sigma
-                denoising = denoising_loss(trainee.dae, *part)
+            denoising, logits = whole(images, sigma, noise)
+            labelled = label_loss(logits.float(), labels, known, batch.slices)
         loss = denoising + (config.label_weight if denoised else 1.0) * labelled
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -162,12 +186,13 @@ def train(
             sums[key] = sums.get(key, 0.0) + value.item()
         if step % 100 == 0:
             seconds = (time.monotonic() - started) / (step - since)
+            mean = {k: replicas.mean(v / (step - since)) for k, v in sums.items()}
             if report is not None:
-                mean = {k: v / (step - since) for k, v in sums.items()}
                 report(step, {**mean, "seconds_per_step": seconds})
             sums, since, started = {}, step, time.monotonic()
-        if step % save_every == 0 or step == config.steps:
+        if replicas.first and (step % save_every == 0 or step == config.steps):
             _save(folder, config, step, trainee, average, optimiser)
+    replicas.wait()
     return average.dae
 
 
