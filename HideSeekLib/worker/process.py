@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shlex
-import signal
-import subprocess
-import sys
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,24 +13,29 @@ import qt
 import slicer
 
 from HideSeekLib.i18n import _
-from HideSeekLib.panel.parameters import BackendSettings
-from HideSeekLib.worker.client import WorkerClient
-
-log = logging.getLogger(__name__)
+from HideSeekLib.worker.process_tree import kill_tree
+from HideSeekLib.worker.request import Listener
+from HideSeekLib.worker.settings import BackendSettings
 
 
 def slicer_python() -> str:
-    """Return the path of Slicer's own Python launcher, or of this Python outside Slicer."""
+    """Return the path of Slicer's own Python launcher. Raises ValueError without one."""
     name = "PythonSlicer.exe" if os.name == "nt" else "PythonSlicer"
     launcher = Path(getattr(slicer.app, "slicerHome", "")) / "bin" / name
-    return str(launcher) if launcher.is_file() else sys.executable
+    if launcher.is_file():
+        return str(launcher)
+    # Never this executable: inside Slicer it is the application, and a second one would start.
+    found = shutil.which("PythonSlicer")
+    if found is None:
+        raise ValueError(_("PythonSlicer was not found beside this Slicer"))
+    return found
 
 
 def python_command(settings: BackendSettings, arguments: list[str]) -> list[str]:
     """Return program and arguments that run the backend's Python with `arguments`.
 
     `ssh` hands its words to a shell on the other side, so they are quoted for it.
-    Raises ValueError when the prefix has an unclosed quote.
+    Raises ValueError when the prefix has an unclosed quote, or Slicer's own Python is not found.
     """
     prefix = settings.prefix_words()
     python = settings.python or ("python3" if prefix else slicer_python())
@@ -66,6 +68,14 @@ def make_process(environment: Mapping[str, str]) -> Any:
     return process
 
 
+def end_process(process: Any) -> None:
+    """Kill a QProcess with everything below it."""
+    kill_tree(int(process.processId()))
+    if os.name != "nt":
+        # On Windows the launcher must live until taskkill has found its children.
+        process.kill()
+
+
 def read_bytes(array: Any) -> bytes:
     """Return the bytes of a QByteArray, whichever type the binding gives."""
     data = array.data()
@@ -73,21 +83,21 @@ def read_bytes(array: Any) -> bytes:
 
 
 class QProcessTransport:
-    """Runs the worker as a child process of Slicer; see worker_client.Transport."""
+    """Runs the worker as a child process of Slicer; see `request.Transport`."""
 
     def __init__(self, settings: BackendSettings, arguments: list[str] | None = None) -> None:
         self.settings = settings
         self._arguments = arguments or ["-u", "-m", "hideseek_backend.worker"]
         self._process: Any = None
-        self._client: WorkerClient | None = None
+        self._listener: Listener | None = None
 
-    def start(self, client: WorkerClient) -> None:
-        """Start the worker for `client`; failures are reported to it, not raised."""
-        self._client = client
+    def start(self, listener: Listener) -> None:
+        """Start the worker; failures are reported to the listener, not raised."""
+        self._listener = listener
         try:
             command = python_command(self.settings, self._arguments)
         except ValueError as error:
-            client.exited(_("the command prefix cannot be read: {error}").format(error=error))
+            listener.exited(_("the command prefix cannot be read: {error}").format(error=error))
             return
         process = make_process(process_environment(self.settings))
         self._process = process
@@ -102,7 +112,7 @@ class QProcessTransport:
         process.connect(
             "errorOccurred(QProcess::ProcessError)", lambda error: self._failed(process, error)
         )
-        client.log_started(" ".join(command))
+        listener.log_started(" ".join(command))
         process.start(command[0], command[1:])
 
     def write(self, data: bytes) -> None:
@@ -112,11 +122,10 @@ class QProcessTransport:
 
     def kill(self) -> None:
         """End the worker with everything below it."""
-        process, self._process, self._client = self._process, None, None
+        process, self._process, self._listener = self._process, None, None
         if process is None:
             return
-        kill_tree(int(process.processId()))
-        process.kill()
+        end_process(process)
         # The object must outlive its process, or Qt waits for it in the destructor.
         _dying.append(process)
         del _dying[:-8]
@@ -126,89 +135,32 @@ class QProcessTransport:
         return int(self._process.processId()) if self._process is not None else 0
 
     def _read_output(self, process: Any) -> None:
-        if process is self._process and self._client is not None:
-            self._client.bytes_received(read_bytes(process.readAllStandardOutput()))
+        if process is self._process and self._listener is not None:
+            self._listener.bytes_received(read_bytes(process.readAllStandardOutput()))
 
     def _read_errors(self, process: Any) -> None:
-        if process is self._process and self._client is not None:
+        if process is self._process and self._listener is not None:
             text = read_bytes(process.readAllStandardError()).decode("utf-8", "replace")
-            self._client.log_received(text.rstrip())
+            self._listener.log_received(text.rstrip())
 
     def _finished(self, process: Any, code: int, status: Any) -> None:
-        if process is not self._process or self._client is None:
+        if process is not self._process or self._listener is None:
             return
         self._read_output(process)
         self._read_errors(process)
         crashed = status == qt.QProcess.CrashExit
         reason = _("crash") if crashed else _("exit code {code}").format(code=code)
-        client, self._process, self._client = self._client, None, None
+        listener, self._process, self._listener = self._listener, None, None
         _dying.append(process)
         del _dying[:-8]
-        client.exited(reason)
+        listener.exited(reason)
 
     def _failed(self, process: Any, error: Any) -> None:
-        if process is not self._process or self._client is None:
+        if process is not self._process or self._listener is None:
             return
         if error == qt.QProcess.FailedToStart:
-            client, self._process, self._client = self._client, None, None
-            client.exited(_("the command was not found or may not be run"))
+            listener, self._process, self._listener = self._listener, None, None
+            listener.exited(_("the command was not found or may not be run"))
 
 
 _dying: list[Any] = []
-
-
-def kill_tree(root: int) -> None:
-    """Kill a process and all its descendants; a launcher's child would survive its parent."""
-    if root <= 0:
-        return
-    if os.name == "nt":
-        subprocess.Popen(
-            ["taskkill", "/PID", str(root), "/T", "/F"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-        )
-        return
-    for pid in [root, *descendants(root)]:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            continue  # already gone, or its number belongs to someone else by now
-
-
-def descendants(root: int) -> list[int]:
-    """Return the ids of all processes below `root` (POSIX)."""
-    children: dict[int, list[int]] = {}
-    for pid, parent in _process_table():
-        children.setdefault(parent, []).append(pid)
-    found: list[int] = []
-    waiting = [root]
-    while waiting:
-        below = children.get(waiting.pop(), [])
-        found += below
-        waiting += below
-    return found
-
-
-def _process_table() -> list[tuple[int, int]]:
-    proc = Path("/proc")
-    if proc.joinpath("self/stat").is_file():
-        table = []
-        for entry in proc.iterdir():
-            if not entry.name.isdigit():
-                continue
-            try:
-                stat = entry.joinpath("stat").read_text(errors="replace")
-            except OSError:
-                continue  # it ended while we looked
-            # The name in parentheses may hold anything, spaces and parentheses included.
-            table.append((int(entry.name), int(stat.rpartition(")")[2].split()[1])))
-        return table
-    try:
-        listing = subprocess.run(
-            ["ps", "-axo", "pid=,ppid="], capture_output=True, text=True, timeout=2, check=False
-        ).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        log.warning("The processes below the worker could not be listed")
-        return []
-    return [(int(a), int(b)) for a, b in (line.split() for line in listing.splitlines() if line)]

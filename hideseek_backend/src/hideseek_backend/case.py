@@ -30,9 +30,10 @@ from hideseek_backend.progress import (
     within_case,
 )
 from hideseek_backend.volumes.crops import VertebraBlock, cut_block
-from hideseek_backend.volumes.labels import LEVELS
 from hideseek_backend.volumes.vertebrae import LoadedCase, Vertebrae, load_case
 from hideseek_backend.volumes.volume import Volume
+from hideseek_backend.wire.levels import LEVELS
+from hideseek_backend.wire.words import ABSENT, CUT, EMPTY, SCREENED
 
 if TYPE_CHECKING:
     from hideseek_backend.models.store import Model
@@ -50,10 +51,6 @@ __all__ = [
 
 ScanInput = str | Path | Volume
 MaskInput = str | Path | Volume | Vertebrae
-
-ABSENT = "not in the segmentation"
-EMPTY = "no body in the segmentation"
-SCREENED = "screened only"
 
 
 def segment_ct(
@@ -83,7 +80,7 @@ def segment_ct(
     Raises InputError, GeometryError, LabelError, ModelError, DeviceError, OptionError, Cancelled.
     """
     started = time.perf_counter()
-    case = _loaded(ct, vertebrae, bodies, labels)
+    case = _loaded(ct, vertebrae, bodies, labels, levels)
     chosen = _chosen_levels(levels, case.vertebrae)
     ready = _ready(model, device)
     options = _options(options, ready)
@@ -123,7 +120,7 @@ def screen_ct(
     Arguments and errors are those of `segment_ct`. No vertebra is analysed and `lesions` is empty.
     """
     started = time.perf_counter()
-    case = _loaded(ct, vertebrae, bodies, labels)
+    case = _loaded(ct, vertebrae, bodies, labels, levels)
     chosen = _chosen_levels(levels, case.vertebrae)
     ready = _ready(model, device)
     options = _options(options, ready)
@@ -136,7 +133,7 @@ def screen_ct(
         if block is not None:
             result = replace(
                 result,
-                reason="cut by the field of view" if block.cut else SCREENED,
+                reason=CUT if block.cut else SCREENED,
                 block_origin_ijk=block.origin_ijk,
                 body_volume_mm3=block.body_volume_mm3,
             )
@@ -151,10 +148,11 @@ def _loaded(
     vertebrae: MaskInput,
     bodies: ScanInput | None,
     labels: str | Path | Mapping[str, int] | None,
+    levels: Sequence[str] | None,
 ) -> LoadedCase:
     """Read what is still on disk."""
     if not isinstance(vertebrae, Vertebrae):
-        return load_case(ct, vertebrae, bodies_path=bodies, labels=labels)
+        return load_case(ct, vertebrae, bodies_path=bodies, labels=labels, levels=levels)
     if bodies is not None or labels is not None:
         raise InputError(
             "Expected no bodies or labels beside finished Vertebrae, which hold both.",

@@ -50,7 +50,7 @@ def test_central_slice_of_a_mixed_vertebra() -> None:
     assert result.p_malignant == pytest.approx(1 / (1 + np.exp(-9)), abs=1e-4)
     assert result.p_healthy_image == pytest.approx(1e-2, rel=0.1)
     assert result.phenotype == "mixed"
-    assert [c.candidate for c in result.candidates] == [1, 2]
+    assert [c.number for c in result.candidates] == [1, 2]
     assert {c.polarity for c in result.candidates} == {"lytic", "blastic"}
     assert all(c.kept and c.delta == pytest.approx(0.5, abs=0.01) for c in result.candidates)
     lytic = next(c for c in result.candidates if c.polarity == "lytic")
@@ -61,9 +61,7 @@ def test_central_slice_of_a_mixed_vertebra() -> None:
     place = block.ct.affine @ [22.5, 25.5, 32, 1]
     np.testing.assert_allclose(lytic.centroid_ras, place[:3], atol=1e-6)
     assert result.block_labels is not None
-    np.testing.assert_array_equal(
-        result.block_labels[:, :, 32] == lytic.candidate, region_mask(LYTIC)
-    )
+    np.testing.assert_array_equal(result.block_labels[:, :, 32] == lytic.number, region_mask(LYTIC))
     assert not result.block_labels[:, :, 31].any()
 
 
@@ -214,6 +212,21 @@ def test_screening_agrees_with_analysis() -> None:
     assert list(found) == ["T12", "L1"]
     for block in blocks:
         assert found[block.level] == pytest.approx(analysed(block).p_malignant, abs=1e-6)
+
+
+def test_screening_reports_each_vertebra_when_it_is_done() -> None:
+    seen: list[Progress] = []
+    blocks = [oracle_block(level) for level in ("T11", "T12", "L1", "L2")]
+    screen_vertebrae(oracle_model(), blocks, options(p_slices=5), progress=seen.append)
+    done = [p.done for p in seen]
+    assert done == sorted(done) and {25, 50, 75, 100} <= set(done)
+
+
+def test_a_p_that_is_no_number_is_not_analysed() -> None:
+    model = oracle_model(bias=float("nan"))
+    result = analyse_vertebra(model, oracle_block(), options(force=True))
+    assert not result.analysed and result.reason == "its p could not be computed"
+    assert np.isnan(result.p_malignant)
 
 
 def test_central_slices_are_the_nearest_with_measured_body() -> None:

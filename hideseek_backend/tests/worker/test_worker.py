@@ -13,7 +13,7 @@ from tiny_model import write_tiny_model
 from worker_process import Worker
 
 from hideseek_backend.volumes.volume import Volume
-from hideseek_backend.worker import arrays
+from hideseek_backend.wire import arrays
 
 SHAPE = (40, 48, 56)
 AFFINE = np.array([[-1.2, 0, 0, 24.0], [0, 0, -1.3, 36.0], [0, 1.25, 0, -400.0], [0, 0, 0, 1.0]])
@@ -41,6 +41,7 @@ def block(level: str, **changes: Any) -> dict[str, Any]:
     r, a, s = np.moveaxis(ras - volume.ras((np.array(SHAPE) - 1) / 2), -1, 0)
     body = (np.abs(r) < 16) & (np.abs(a) < 14) & (np.abs(s) < 11)
     ct = np.random.default_rng(0).normal(40, 10, SHAPE)
+    ct[np.abs(a) > 20] -= 140  # fat
     ct[body] += 180
     lesion = (r**2 + a**2 + s**2) < 30
     ct[lesion] += 500
@@ -51,7 +52,7 @@ def block(level: str, **changes: Any) -> dict[str, Any]:
         "vertebra": arrays.encode(body),
         "body": arrays.encode(body),
         "origin_ijk": [7, 8, 9],
-        "cut": False,
+        "edges": [[False, False]] * 3,
     }
     return {**message, **changes}
 
@@ -60,7 +61,7 @@ def test_hello_and_info() -> None:
     with Worker() as worker:
         hello = worker.next()
         assert hello is not None
-        assert (hello["type"], hello["protocol"]) == ("hello", 1)
+        assert (hello["type"], hello["protocol"]) == ("hello", 2)
         assert hello["pid"] == worker.process.pid and "cpu" in hello["devices"]
         assert {"backend", "python", "torch"} <= set(hello)
         info = worker.result("1", "info")
@@ -114,12 +115,48 @@ def test_a_click_that_cannot_be_used_is_told(
 
 
 def test_screen(worker: Worker) -> None:
-    blocks = [block("T12"), block("L1", cut=True)]
+    body = arrays.decode(block("L1")["body"])
+    body[:, :, 0] = 1
+    edges = [[False, False], [False, False], [True, False]]
+    blocks = [block("T12"), block("L1", body=arrays.encode(body), edges=edges)]
     result = worker.result("s", "screen", blocks=blocks)
     first, second = result["vertebrae"]
-    assert (first["level"], second["level"]) == ("T12", "L1")
+    assert (first["vertebra"], second["vertebra"]) == ("T12", "L1")
     assert 0.5 < first["p_malignant"] <= 1 and first["reason"] == ""
     assert second["reason"] == "cut by the field of view"
+
+
+def refused(voxels: np.ndarray) -> dict[str, Any]:
+    return {"ct": arrays.encode(voxels)}
+
+
+CT = arrays.decode(block("T12")["ct"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (refused(np.where(CT > 150, np.float32(np.nan), CT).astype(np.float32)), "NaN"),
+        (refused(CT - CT.min()), "MR image"),
+        (refused((CT + 1024).astype(np.int16)), "offset of -1024"),
+        (refused((CT / 100).astype(np.float32)), "normalised"),
+        (refused(np.zeros(SHAPE, np.int16)), "0 everywhere"),
+        ({"affine": (AFFINE @ np.diag([8.0, 1, 1, 1])).tolist()}, "at most 6 mm"),
+    ],
+)
+def test_a_block_is_refused_as_a_file_is(
+    worker: Worker, changes: dict[str, Any], words: str
+) -> None:
+    for method in ("screen", "segment"):
+        error = worker.error("no", method, blocks=[block("T12", **changes)])
+        assert error["code"] == "input" and words in error["message"]
+
+
+def test_padding_at_the_body_cuts_it(worker: Worker) -> None:
+    padded = CT.copy()
+    padded[:, :, :22] = -2000
+    result = worker.result("pad", "screen", blocks=[block("T12", **refused(padded))])
+    assert result["vertebrae"][0]["reason"] == "cut by the field of view"
 
 
 def test_segment_streams_each_vertebra(worker: Worker) -> None:
@@ -128,7 +165,7 @@ def test_segment_streams_each_vertebra(worker: Worker) -> None:
     assert replies[-1]["type"] == "result" and all(r["id"] == "seg" for r in replies)
     assert replies[-1]["result"]["provenance"]["seed"] == 5
     streamed = [r["vertebra"] for r in replies if r["type"] == "vertebra"]
-    assert [v["level"] for v in streamed] == ["T12", "L1"]
+    assert [v["vertebra"] for v in streamed] == ["T12", "L1"]
     vertebra = streamed[0]
     assert vertebra["analysed"] and vertebra["block_origin_ijk"] == [7, 8, 9]
     labels = arrays.decode(vertebra["block_labels"])
@@ -140,7 +177,7 @@ def test_segment_streams_each_vertebra(worker: Worker) -> None:
     assert healthy.shape == (64, 64, len(evidence["slices"])) and healthy.dtype == np.float32
     difference = arrays.decode(evidence["difference"])
     assert np.allclose(difference, healthy - arrays.decode(evidence["image"]), atol=0.01)
-    assert np.shape(evidence["affine"]) == (4, 4)
+    assert evidence["unit"] == "HU" and arrays.decode(evidence["affine"]).shape == (4, 4)
     progress = [r for r in replies if r["type"] == "progress"]
     assert progress and all(0 <= p["done"] <= p["total"] == 200 for p in progress)
     assert {"stage", "vertebra", "seconds_left"} <= set(progress[0])
@@ -155,29 +192,27 @@ def test_an_empty_body_is_reported_not_fatal(worker: Worker) -> None:
     empty = arrays.encode(np.zeros(SHAPE, np.uint8))
     worker.ask("e", "segment", blocks=[block("T9", body=empty), block("T10")])
     replies = worker.until("result", "error")
-    streamed = {r["vertebra"]["level"]: r["vertebra"] for r in replies if r["type"] == "vertebra"}
+    streamed = {
+        r["vertebra"]["vertebra"]: r["vertebra"] for r in replies if r["type"] == "vertebra"
+    }
     assert not streamed["T9"]["analysed"] and "no body" in streamed["T9"]["reason"]
     assert streamed["T9"]["p_malignant"] is None and streamed["T10"]["analysed"]
 
 
-def test_report_of_the_last_result_and_of_vertebrae_sent_along(worker: Worker) -> None:
+def test_a_report_of_vertebrae_sent_along(worker: Worker) -> None:
     worker.ask("r1", "segment", blocks=[block("T12")])
     replies = worker.until("result", "error")
     streamed = [r["vertebra"] for r in replies if r["type"] == "vertebra"]
-    candidate = streamed[0]["candidates"][0]["candidate"]
-    decisions = {f"T12:{candidate}": "accept"}
-    kept = worker.result("r2", "report", target="r1", decisions=decisions, title="Case 7")["html"]
-    assert "Case 7" in kept and "accepted" in kept and kept.startswith("<!DOCTYPE html>")
-    sent = worker.result(
+    streamed[0]["candidates"][0]["decision"] = "accept"
+    page = worker.result(
         "r3",
         "report",
         vertebrae=streamed,
-        decisions=decisions,
         title="Case 7",
         provenance=replies[-1]["result"]["provenance"],
         options={},
     )["html"]
-    assert sent == kept
+    assert "Case 7" in page and "accepted" in page and page.startswith("<!DOCTYPE html>")
 
 
 @pytest.mark.parametrize(
@@ -186,6 +221,7 @@ def test_report_of_the_last_result_and_of_vertebrae_sent_along(worker: Worker) -
         ({"blocks": []}, "protocol", "at least one"),
         ({"blocks": [block("T12"), block("T12")]}, "protocol", "each level once"),
         ({"blocks": [block("X1")]}, "protocol", "level"),
+        ({"blocks": [block("T12", edges=[True])]}, "protocol", "two flags"),
         ({"blocks": [block("T12", affine=[[1, 2], [3, 4]])]}, "protocol", "16 numbers"),
         ({"blocks": [block("T12", affine=np.zeros((4, 4)).tolist())]}, "input", "affine"),
         ({"blocks": [block("T12", ct={"dtype": "int16"})]}, "protocol", "ct"),
@@ -218,10 +254,9 @@ def test_models_and_devices_that_are_not_there(worker: Worker, tmp_path: Path) -
     assert worker.result("m4", "info")["model"]["name"] == "tiny"
 
 
-def test_reports_without_a_result_are_refused(worker: Worker) -> None:
-    assert worker.error("x1", "report", target="never")["code"] == "input"
+def test_reports_without_vertebrae_are_refused(worker: Worker) -> None:
+    assert worker.error("x1", "report")["code"] == "protocol"
     assert worker.error("x2", "report", vertebrae=[{"level": "T12"}])["code"] == "protocol"
-    assert worker.error("x3", "report", decisions=[1])["code"] == "protocol"
 
 
 def test_garbage_does_not_hurt(worker: Worker) -> None:
@@ -246,6 +281,18 @@ def encode(self, *args, **kwargs):
 D.encode = encode
 """
     )
+
+
+def test_a_click_is_answered_while_an_analysis_runs(model: Path) -> None:
+    with slow_worker(2.0) as worker:
+        worker.next()
+        worker.result("l", "load_model", model=str(model), device="cpu")
+        worker.ask("job", "segment", blocks=[block(f"T{n}") for n in range(1, 9)])
+        worker.ask("click", "body", **click())
+        found = worker.until("result", "error")[-1]
+        assert (found["id"], found["type"]) == ("click", "result") and "low" in found["result"]
+        worker.ask("p", "ping")
+        assert worker.until("result")[-1]["result"] == {"busy": True}
 
 
 @pytest.mark.parametrize("seconds", [0.3, 6.0])

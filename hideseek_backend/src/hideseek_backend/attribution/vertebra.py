@@ -16,7 +16,12 @@ from torch import Tensor
 from hideseek_backend.attribution.candidates import Candidates, find_candidates, reaching
 from hideseek_backend.attribution.classifier import LatentClassifier
 from hideseek_backend.attribution.edit import HealthyEdit, edit_steps, healthy_edit
-from hideseek_backend.attribution.intensity import IntensityModel, as_shown, least_residual
+from hideseek_backend.attribution.intensity import (
+    IntensityModel,
+    as_shown,
+    invertible,
+    least_residual,
+)
 from hideseek_backend.attribution.lesions import (
     in_order_of_delta,
     kept_volume,
@@ -36,6 +41,7 @@ from hideseek_backend.volumes.crops import (
     VertebraCrop,
     crop_block,
 )
+from hideseek_backend.wire.words import CUT
 
 # A sagittal slice with less of the body than this (26 mm²) shows nothing but cortex.
 MIN_BODY_PX = 40
@@ -163,6 +169,7 @@ def analyse_vertebra(
         phenotype=phenotype,
         candidates=candidates,
         evidence=_evidence(model, stack, edit, in_frame),
+        evidence_unit="HU" if invertible(model) else "model",
         frame=crop.frame,
         block_labels=block_labels,
         block_origin_ijk=block.origin_ijk,
@@ -188,18 +195,18 @@ def screen_vertebrae(
     """
     meter = Meter(progress, cancelled)
     network = Network(model.dae, model.device, options, meter)
-    meter.phase("screen", 100, len(blocks))
     results = []
-    for block in blocks:
+    for done, block in enumerate(blocks, start=1):
+        # A phase each: how many slices a block has to show is not known before it is cropped.
+        meter.phase("screen", 100 * done // len(blocks), options.p_slices)
         crop = _crop(block, options.with_changes(slices="central"))
         screened = screened_slices(crop, options)
         p = float("nan")
         if screened:
             latents = network.encode(_stack(model, crop, screened).images)
             p = float(expit(model.classifier.logit(latents).mean()))
-        else:
-            meter.step()
         results.append((block.level, p))
+    meter.phase("screen", 100, 1)
     return results
 
 
@@ -249,9 +256,11 @@ def _crop(block: VertebraBlock, options: Options) -> VertebraCrop:
 
 def _why_not(p: float, block: VertebraBlock, options: Options, warnings: list[str]) -> str:
     """Why a vertebra is not analysed, "" if it is; what was forced becomes a warning."""
+    if not np.isfinite(p):
+        return "its p could not be computed"
     reasons = []
     if block.cut:
-        reasons.append("cut by the field of view")
+        reasons.append(CUT)
     if p < options.p_threshold:
         reasons.append(f"below p = {options.p_threshold:g}")
     if options.force:
