@@ -34,24 +34,19 @@ class Replicas:
         """Whether this process is the one that writes."""
         return self.rank == 0
 
-    def check(self, *, batch: int, label_images: int, slices: int) -> None:
+    def check(self, *, batch: int, label_images: int, bag: int) -> None:
         """Raise OptionError where a batch cannot be parted evenly, vertebra by vertebra."""
-        for name, count in (("batch", batch), ("label images", label_images)):
-            if count % (self.world * slices):
-                raise OptionError(
-                    f"A {name} of {count} cannot be parted among {self.world} processes with "
-                    f"{slices} slices a vertebra.",
-                    f"Use a multiple of {self.world * slices}, or another number of processes.",
-                )
+        if batch % self.world or (batch + label_images) % (self.world * bag):
+            raise OptionError(
+                f"A batch of {batch} and {label_images} label images cannot be parted among "
+                f"{self.world} processes with {bag} slices a vertebra.",
+                f"Use a number of processes that divides both {batch} and "
+                f"{(batch + label_images) // bag} vertebrae.",
+            )
 
-    def part(self, values: Tensor, first: int) -> Tensor:
-        """This process's share of (B, …): of the first `first` rows, then of the others."""
-        if self.world == 1:
-            return values
-        ends = []
-        for rows in (values[:first], values[first:]):
-            ends.append(rows.chunk(self.world)[self.rank] if len(rows) else rows)
-        return torch.cat(ends)
+    def part(self, values: Tensor) -> Tensor:
+        """This process's share of (B, …)."""
+        return values.chunk(self.world)[self.rank] if len(values) else values
 
     def wrap(self, module: nn.Module, *, unused: bool) -> nn.Module:
         """The module that averages gradients over processes; unused: some parameters get none."""

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from hideseek_backend.dae import DaeConfig, DiffusionAutoencoder
 from hideseek_backend.diffusion import edm
 from hideseek_lab.training.augment import Augmentation, augment
 from hideseek_lab.training.distributed import ALONE, Replicas
-from hideseek_lab.training.label_loss import label_loss
 
 LABELS = ("malignant", "lytic", "blastic")
 """Vertebra-level labels of the auxiliary loss, in the order of a batch's label columns."""
@@ -32,6 +34,8 @@ class TrainConfig:
     encoder_steps: how many of the steps come first and train the encoder alone, on labels.
     label_images: images a step that only the encoder and the label loss see, on top of `batch`;
         the encoder costs a tenth of the denoiser.
+    bag: slices of one vertebra that the label loss pools: a malignant vertebra must look malignant
+        on some of them, a healthy one on none. 1: every slice has its vertebra's label.
     log_sigma_mean, log_sigma_std: the log-normal distribution of noise levels. Most effort goes
         where the noise is high enough that only z can tell what was there.
     decay_from: share of the steps after which the learning rate falls linearly to 2 %.
@@ -47,6 +51,7 @@ class TrainConfig:
     label_weight: float = 0.1
     encoder_steps: int = 0
     label_images: int = 0
+    bag: int = 1
     log_sigma_mean: float = 0.3
     log_sigma_std: float = 1.3
     gradient_clip: float = 1.0
@@ -65,16 +70,11 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Batch:
-    """images: (B, 1, S, S) model intensity; labels: (B, 3) in {0, 1} as LABELS.
-
-    known: (B, 3) in {0, 1}, which labels somebody has given; all of them if None.
-    slices: how many consecutive images are slices of one vertebra.
-    """
+    """images: (B, 1, S, S) model intensity, the `bag` slices of a vertebra next to each other;
+    labels: (B / bag, 3) in {0, 1} as LABELS, NaN where nobody has said."""
 
     images: Tensor
     labels: Tensor
-    known: Tensor | None = None
-    slices: int = 1
 
 
 class Trainee(nn.Module):
@@ -86,12 +86,15 @@ class Trainee(nn.Module):
         self.head = nn.Linear(config.z_channels, len(LABELS))
 
     def forward(self, images: Tensor, sigma: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the denoising loss of the first images, one for each of sigma, and all logits."""
+        """Return the denoising loss and the logits of all images.
+
+        As many images as there are noise levels are denoised, spread evenly over the batch.
+        """
         z = self.dae.semantic(images)
-        denoised = len(sigma)
         loss = z.new_zeros(())
-        if denoised:
-            loss = denoising_loss(self.dae, images[:denoised], z[:denoised], sigma, noise)
+        if len(sigma):
+            seen = torch.arange(len(sigma), device=z.device) * len(images) // len(sigma)
+            loss = denoising_loss(self.dae, images[seen], z[seen], sigma, noise)
         return loss, self.head(z)
 
 
@@ -110,6 +113,23 @@ def denoising_loss(
     denoised = dae.denoise(noisy, sigma, time_modulations, dae.network.z_modulations(z))
     weight = (sigma.square() + 1) / sigma.square()
     return (weight[:, None, None, None] * (denoised - clean).square()).mean()
+
+
+def pooled(logits: Tensor, bag: int) -> Tensor:
+    """Pool logits of slices: (V · bag, n) to those of V vertebrae: (V, n), log-mean-exp.
+
+    Smooth between the mean and the maximum: the multiple-instance reading of a vertebra's label.
+    """
+    return logits.unflatten(0, (-1, bag)).logsumexp(dim=1) - math.log(bag)
+
+
+def label_loss(logits: Tensor, labels: Tensor, bag: int) -> Tensor:
+    """Binary cross-entropy of pooled logits: (V · bag, n) and labels: (V, n), NaN for no loss."""
+    known = labels.isfinite()
+    loss = F.binary_cross_entropy_with_logits(
+        pooled(logits, bag), labels.nan_to_num(), reduction="none"
+    )
+    return (loss * known).mean()
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
@@ -150,8 +170,10 @@ def train(
     step = 0
     if (folder / "state.pt").exists():
         step = _load(folder / "state.pt", trainee, average, optimiser, device)
-    elif start_from is not None:
+    elif start_from is not None and (start_from / "state.pt").exists():
         _load(start_from / "state.pt", trainee, average, optimiser, device)
+    elif start_from is not None:
+        _load_model(start_from, trainee, average)
     whole = replicas.wrap(trainee, unused=config.encoder_steps > 0)
     generator = Generator().manual_seed(config.seed * 1_000_003 + step)
     torch.manual_seed(config.seed * 1_000_003 + step)
@@ -165,16 +187,14 @@ def train(
         sigma = torch.randn(denoised, generator=generator)
         sigma = sigma.mul(config.log_sigma_std).add(config.log_sigma_mean).exp()
         noise = torch.randn((denoised, *images.shape[1:]), generator=generator)
-        images, labels, known = (
-            None if values is None else replicas.part(values, config.batch).to(device)
-            for values in (images, batch.labels, batch.known)
+        images, labels, sigma, noise = (
+            replicas.part(values).to(device) for values in (images, batch.labels, sigma, noise)
         )
-        sigma, noise = (replicas.part(v, denoised).to(device) for v in (sigma, noise))
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(config, step)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.bf16):
             denoising, logits = whole(images, sigma, noise)
-            labelled = label_loss(logits.float(), labels, known, batch.slices)
+            labelled = label_loss(logits.float(), labels, config.bag)
         loss = denoising + (config.label_weight if denoised else 1.0) * labelled
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -224,6 +244,24 @@ def _load(
     average.load_state_dict(state["average"])
     optimiser.load_state_dict(state["optimiser"])
     return int(state["step"])
+
+
+def _load_model(folder: Path, trainee: Trainee, average: Trainee) -> None:
+    """Take the weights of a model's folder, and its classifier as the label head."""
+    from hideseek_backend.models.store import load_model
+
+    model = load_model(folder, "cpu")
+    own = model.classifier
+    weight, bias = [own.weight], [own.bias]
+    if own.head is not None:
+        weight, bias = [own.weight, *own.head.weight], [own.bias, *own.head.bias]
+    raw = np.stack(weight) / own.scale
+    count = len(weight)
+    with torch.no_grad():
+        trainee.dae.load_state_dict(model.dae.state_dict())
+        trainee.head.weight[:count] = torch.from_numpy(raw).float()
+        trainee.head.bias[:count] = torch.from_numpy(np.array(bias) - raw @ own.mean).float()
+    average.load_state_dict(trainee.state_dict())
 
 
 def _save(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,8 +14,7 @@ from hideseek_lab.training.distributed import replicas
 from hideseek_lab.training.loop import Batch, train
 from hideseek_lab.training.presets import TINY
 
-CONFIG = replace(TINY.train, steps=6, batch=8, label_images=4, encoder_steps=2)
-SLICES = 2
+CONFIG = replace(TINY.train, steps=6, batch=8, label_images=4, encoder_steps=2, bag=2)
 
 
 def batches(step: int) -> Iterator[Batch]:
@@ -22,9 +22,8 @@ def batches(step: int) -> Iterator[Batch]:
     while True:
         generator = torch.Generator().manual_seed(step)
         images = torch.rand(12, 1, 64, 64, generator=generator)
-        labels = torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]] * 3).repeat_interleave(SLICES, 0)
-        known = torch.tensor([[1.0, 0.0, 1.0], [1.0, 1.0, 1.0]] * 3).repeat_interleave(SLICES, 0)
-        yield Batch(images, labels, known, SLICES)
+        labels = torch.tensor([[1.0, math.nan, 1.0], [0.0, 0.0, 0.0]] * 3)
+        yield Batch(images, labels)
         step += 1
 
 
@@ -32,7 +31,7 @@ def main(folder: Path) -> None:
     """Train in `folder`, then go on from what was saved; the first process saves."""
     torch.set_num_threads(1)
     with replicas(torch.device("cpu")) as (own, device):
-        own.check(batch=CONFIG.batch, label_images=CONFIG.label_images, slices=SLICES)
+        own.check(batch=CONFIG.batch, label_images=CONFIG.label_images, bag=CONFIG.bag)
         for steps in (CONFIG.steps, CONFIG.steps + 3):
             longer = replace(CONFIG, steps=steps)
             train(longer, batches, folder, device=device, save_every=3, replicas=own)
