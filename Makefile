@@ -85,6 +85,7 @@ lint: $(STAMP) types
 
 types: $(STAMP)
 	$(PY) -m mypy --config-file $(PACKAGE)/pyproject.toml $(PACKAGE)/src/hideseek_backend $(PACKAGE)/src/hideseek_lab
+	$(PY) -m mypy --config-file mypy.ini
 
 test-backend: $(STAMP)
 	cd $(PACKAGE) && ../$(PY) -m pytest $(PYTEST_ARGS) tests
