@@ -5,11 +5,12 @@ The models are tiny and their pictures mean nothing; whatever they say, both pat
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
-import os
 import re
-import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,11 @@ from HideSeekLib.case import files
 sys.path.insert(0, str(ROOT / "hideseek_backend" / "tests"))
 tiny_model = pytest.importorskip("tiny_model", reason="the backend's tests are not here")
 toy_spine = pytest.importorskip("toy_spine")
+cli = pytest.importorskip("hideseek_backend.cli")
 
 LEVELS = ("T12", "L1", "L2")
+# Whatever differs is a candidate, so that random pictures give some.
+SETTINGS = {"slices": "all", "min_contrast": 0.0}
 VALUES = {"T12": 19, "L1": 20, "L2": 21}
 GRIDS = {
     "oblique": toy_spine.grid_affine((1.5, 1.2, 2.0), (8.0, -6.0, 12.0), flips=(-1, -1, 1)),
@@ -48,10 +52,9 @@ def model_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 class Scan:
     """A CT and its vertebrae, as arrays, to be given to either path."""
 
-    def __init__(self, affine: np.ndarray, field_mm: tuple[float, float, float]) -> None:
-        spine = toy_spine.toy_spine(LEVELS, affine, field_mm)
-        self.affine = spine.ct.affine.astype(np.float32).astype(float)  # as NIfTI keeps it
-        self.labels = spine.labels.data
+    def __init__(self, affine: np.ndarray, *, top_mm: float = 100.0) -> None:
+        """affine: of the grid; top_mm: where the field of view ends, above the middle of L1."""
+        spine = toy_spine.toy_spine(LEVELS, affine, (90.0, 110.0, 110.0))
         self.hu = spine.ct.data.astype(np.int16)
         rng = np.random.default_rng(1)
         for level, place in spine.centres.items():
@@ -59,23 +62,31 @@ class Scan:
             index = np.rint(spine.ct.ijk(place + rng.uniform(-5, 5, 3))).astype(int)
             box = tuple(slice(max(0, int(n) - 3), int(n) + 4) for n in index)
             self.hu[box] += np.int16(500 if level == "L1" else -150)
+        axis = int(np.abs(spine.ct.affine[2, :3]).argmax())
+        index = np.tile((np.array(self.hu.shape) - 1) / 2, (self.hu.shape[axis], 1))
+        index[:, axis] = np.arange(len(index))
+        inside = np.flatnonzero(spine.ct.ras(index)[:, 2] < top_mm)
+        low, high = np.zeros(3, int), np.array(self.hu.shape)
+        low[axis], high[axis] = inside[0], inside[-1] + 1
+        ct, labels = (v.box(low, high) for v in (spine.ct.with_data(self.hu), spine.labels))
+        self.hu, self.labels = np.ascontiguousarray(ct.data), np.ascontiguousarray(labels.data)
+        self.affine = ct.affine.astype(np.float32).astype(float)  # as NIfTI keeps it
 
-    def by_command(self, verb: str, model: Path, folder: Path) -> subprocess.CompletedProcess[str]:
-        """Write the files and run `hideseek VERB` on them."""
-        folder.mkdir(exist_ok=True)
+    def by_command(self, verb: str, model: Path, folder: Path) -> tuple[int, str]:
+        """Write the files, run `hideseek VERB` on them; its exit status and what it complained."""
         for name, data in (("ct", self.hu), ("vertebrae", self.labels)):
             nibabel.save(nibabel.Nifti1Image(data, self.affine), folder / f"{name}.nii.gz")
-        source = str(ROOT / "hideseek_backend" / "src")
-        return subprocess.run(
-            [
-                sys.executable, "-m", "hideseek_backend.cli", verb,
-                str(folder / "ct.nii.gz"), str(folder / "vertebrae.nii.gz"), "--labels", "verse",
-                "--model", str(model), "--device", "cpu", "--slices", "all", "--quiet",
-                "--out", str(folder / "out"),
-            ],
-            env={**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"},
-            capture_output=True, text=True, check=False, timeout=200,
-        )  # fmt: skip
+        said = io.StringIO()
+        settings = [x for name, value in SETTINGS.items() for x in ("--set", f"{name}={value}")]
+        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+            status = cli.main(
+                [
+                    verb, str(folder / "ct.nii.gz"), str(folder / "vertebrae.nii.gz"),
+                    "--labels", "verse", "--model", str(model), "--device", "cpu", *settings,
+                    "--quiet", "--out", str(folder / "out"),
+                ]
+            )  # fmt: skip
+        return status, said.getvalue()
 
     def nodes(self, scene: Any) -> tuple[Any, Any]:
         """The CT and its segmentation in a scene."""
@@ -87,24 +98,28 @@ class Scan:
         return ct, add_segmentation(scene, ct, segments)
 
 
-def by_slicer(scan: Scan, scene: Any, model: Path) -> Any:
-    ct, segmentation = scan.nodes(scene)
+@pytest.fixture(scope="module", name="worker")
+def one_worker() -> Iterator[Worker]:
     with Worker() as worker:
-        return analyse(
-            worker, ct, segmentation, model=str(model), options={"slices": "all"}, levels=LEVELS
-        )
+        yield worker
 
 
-@pytest.mark.parametrize("kind", ["window", "percentile"])
-@pytest.mark.parametrize("grid", GRIDS)
+def by_slicer(scan: Scan, scene: Any, worker: Worker, model: Path) -> Any:
+    ct, segmentation = scan.nodes(scene)
+    return analyse(worker, ct, segmentation, model=str(model), options=SETTINGS, levels=LEVELS)
+
+
+@pytest.mark.parametrize(
+    ("grid", "kind"), [("oblique", "window"), ("oblique", "percentile"), ("sagittal", "window")]
+)
 def test_the_same_answer(
-    scene: Any, models: dict[str, Path], tmp_path: Path, kind: str, grid: str
+    scene: Any, worker: Worker, models: dict[str, Path], tmp_path: Path, grid: str, kind: str
 ) -> None:
     # The field of view ends within the uppermost vertebra.
-    scan = Scan(GRIDS[grid], (90.0, 110.0, 70.0))
-    done = scan.by_command("segment", models[kind], tmp_path)
-    assert done.returncode == 0, done.stderr
-    case = by_slicer(scan, scene, models[kind])
+    scan = Scan(GRIDS[grid], top_mm=34.0)
+    status, said = scan.by_command("segment", models[kind], tmp_path)
+    assert status == 0, said
+    case = by_slicer(scan, scene, worker, models[kind])
     ours, theirs = tmp_path / "slicer", tmp_path / "out"
     files.export_lesions(case, ours, ["nii.gz"])
     files.export_tables(case, ours)
@@ -117,7 +132,7 @@ def test_the_same_answer(
     report = json.loads((theirs / "report.json").read_text(encoding="utf-8"))
     told = {v["vertebra"]: v for v in report["vertebrae"]}
     assert {v["analysed"] for v in told.values()} == {True, False}, "one is cut, the others not"
-    assert sum(len(v["candidates"]) for v in told.values()) > 1
+    assert sum(len(v["candidates"]) for v in told.values()) > 0
     assert case.record.provenance["evidence_units"] == report["provenance"]["evidence_units"]
     for level in LEVELS:
         if told[level]["analysed"]:
@@ -125,10 +140,12 @@ def test_the_same_answer(
             assert node.GetAttribute("HideSeek.Unit") == ("HU" if kind == "window" else "model")
 
 
-def test_a_models_own_intensity_is_not_called_hu(scene: Any, models: dict[str, Path]) -> None:
+def test_a_models_own_intensity_is_not_called_hu(
+    scene: Any, worker: Worker, models: dict[str, Path]
+) -> None:
     """Percentiles give 0 to 1: a window of HU would show nothing, and a unit of HU would lie."""
-    scan = Scan(GRIDS["oblique"], (90.0, 110.0, 110.0))
-    case = by_slicer(scan, scene, models["percentile"])
+    scan = Scan(GRIDS["oblique"])
+    case = by_slicer(scan, scene, worker, models["percentile"])
     node, difference = case.healthy("L1"), case.difference("L1")
     low, high = difference.GetImageData().GetScalarRange()
     assert max(abs(low), abs(high)) < 50, "not HU"
@@ -150,18 +167,19 @@ SPOILT = {
 
 
 @pytest.mark.parametrize("fault", SPOILT)
-def test_the_same_refusals(scene: Any, models: dict[str, Path], tmp_path: Path, fault: str) -> None:
-    scan = Scan(GRIDS["oblique"], (90.0, 110.0, 70.0))
+def test_the_same_refusals(
+    scene: Any, worker: Worker, models: dict[str, Path], tmp_path: Path, fault: str
+) -> None:
+    scan = Scan(GRIDS["oblique"])
     spoil, words = SPOILT[fault]
     scan.hu = spoil(scan.hu)
+    with pytest.raises(WorkerFailed) as told:
+        by_slicer(scan, scene, worker, models["window"])
     for verb in ("screen", "segment"):
-        done = scan.by_command(verb, models["window"], tmp_path)
-        assert done.returncode == 2 and words in done.stderr
-        with pytest.raises(WorkerFailed) as told:
-            by_slicer(scan, scene, models["window"])
+        status, said = scan.by_command(verb, models["window"], tmp_path)
+        assert status == 2 and words in said
         # One sentence, apart from the numbers that differ between a block and the whole.
-        command, worker = (_without_numbers(t) for t in (done.stderr, str(told.value)))
-        assert worker in command
+        assert _without_numbers(str(told.value)) in _without_numbers(said)
 
 
 def _without_numbers(text: str) -> str:
@@ -169,20 +187,21 @@ def _without_numbers(text: str) -> str:
     return re.sub(r"-?\d+(\.\d+)?", "#", joined)
 
 
-def test_padding_cuts_on_both_paths(scene: Any, models: dict[str, Path], tmp_path: Path) -> None:
-    scan = Scan(GRIDS["sagittal"], (90.0, 110.0, 110.0))
+def test_padding_cuts_on_both_paths(
+    scene: Any, worker: Worker, models: dict[str, Path], tmp_path: Path
+) -> None:
+    scan = Scan(GRIDS["sagittal"])
     heights = (np.argwhere(np.ones(scan.hu.shape)) @ scan.affine[2, :3]).reshape(scan.hu.shape)
     body = heights[scan.labels == VALUES["L2"]]
     scan.hu[heights < np.percentile(body, 40)] = -2000
-    done = scan.by_command("screen", models["window"], tmp_path)
-    assert done.returncode == 0, done.stderr
+    status, said = scan.by_command("screen", models["window"], tmp_path)
+    assert status == 0, said
     report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
     reasons = {v["vertebra"]: v["reason"] for v in report["vertebrae"]}
     ct, segmentation = scan.nodes(scene)
     blocks = [block.to_json() for block in iter_blocks(ct, segmentation)]
-    with Worker() as worker:
-        worker.ask("load_model", {"model": str(models["window"]), "device": "cpu"})
-        told = worker.ask("screen", {"blocks": blocks})["vertebrae"]
+    worker.ask("load_model", {"model": str(models["window"]), "device": "cpu"})
+    told = worker.ask("screen", {"blocks": blocks})["vertebrae"]
     assert reasons["L2"] == "cut by the field of view"
     assert {v["vertebra"] for v in told if v["reason"]} == {
         level for level, reason in reasons.items() if reason == "cut by the field of view"
