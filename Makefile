@@ -102,7 +102,7 @@ test-slow: $(STAMP)
 NEWEST := $(VENV)-newest-slicer-core
 test-newest-slicer-core: $(STAMP)
 	test -x $(NEWEST)/bin/python || $(PYTHON) -m venv $(NEWEST)
-	if $(NEWEST)/bin/python -m pip install --quiet --upgrade --pre slicer-core pytest pytest-timeout; then \
+	if $(NEWEST)/bin/python -m pip install --quiet --upgrade --pre slicer-core pytest pytest-timeout hypothesis nibabel; then \
 	  $(NEWEST)/bin/python -m pip list 2>/dev/null | grep -i slicer; \
 	  $(NEWEST)/bin/python -m pytest -q Testing/scene; \
 	else echo "note: the newest slicer-core could not be installed; its scene tests are skipped"; fi
