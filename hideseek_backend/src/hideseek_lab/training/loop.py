@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
@@ -31,6 +33,8 @@ class TrainConfig:
     encoder_steps: how many of the steps come first and train the encoder alone, on labels.
     label_images: images a step that only the encoder and the label loss see, on top of `batch`;
         the encoder costs a tenth of the denoiser.
+    bag: slices of one vertebra that the label loss pools: a malignant vertebra must look malignant
+        on some of them, a healthy one on none. 1: every slice has its vertebra's label.
     log_sigma_mean, log_sigma_std: the log-normal distribution of noise levels. Most effort goes
         where the noise is high enough that only z can tell what was there.
     decay_from: share of the steps after which the learning rate falls linearly to 2 %.
@@ -46,6 +50,7 @@ class TrainConfig:
     label_weight: float = 0.1
     encoder_steps: int = 0
     label_images: int = 0
+    bag: int = 1
     log_sigma_mean: float = 0.3
     log_sigma_std: float = 1.3
     gradient_clip: float = 1.0
@@ -64,7 +69,8 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Batch:
-    """images: (B, 1, S, S) model intensity; labels: (B, 3) in {0, 1} as LABELS."""
+    """images: (B, 1, S, S) model intensity, the `bag` slices of a vertebra next to each other;
+    labels: (B / bag, 3) in {0, 1} as LABELS."""
 
     images: Tensor
     labels: Tensor
@@ -90,6 +96,14 @@ def denoising_loss(dae: DiffusionAutoencoder, images: Tensor, z: Tensor, sigma: 
     denoised = dae.denoise(noisy, sigma, time_modulations, dae.network.z_modulations(z))
     weight = (sigma.square() + 1) / sigma.square()
     return (weight[:, None, None, None] * (denoised - clean).square()).mean()
+
+
+def pooled(logits: Tensor, bag: int) -> Tensor:
+    """Pool logits of slices: (V · bag, n) to those of V vertebrae: (V, n), log-mean-exp.
+
+    Smooth between the mean and the maximum: the multiple-instance reading of a vertebra's label.
+    """
+    return logits.unflatten(0, (-1, bag)).logsumexp(dim=1) - math.log(bag)
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
@@ -128,8 +142,10 @@ def train(
     step = 0
     if (folder / "state.pt").exists():
         step = _load(folder / "state.pt", trainee, average, optimiser, device)
-    elif start_from is not None:
+    elif start_from is not None and (start_from / "state.pt").exists():
         _load(start_from / "state.pt", trainee, average, optimiser, device)
+    elif start_from is not None:
+        _load_model(start_from, trainee, average)
     generator = Generator().manual_seed(config.seed * 1_000_003 + step)
     torch.manual_seed(config.seed * 1_000_003 + step)
     sums: dict[str, float] = {}
@@ -146,10 +162,12 @@ def train(
             group["lr"] = learning_rate(config, step)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.bf16):
             z = trainee.dae.semantic(images)
-            labelled = F.binary_cross_entropy_with_logits(trainee.head(z).float(), labels)
+            logits = pooled(trainee.head(z).float(), config.bag)
+            labelled = F.binary_cross_entropy_with_logits(logits, labels)
             denoising = labelled.new_zeros(())
             if denoised:
-                part = images[:denoised], z[:denoised], sigma
+                seen = torch.randperm(len(images), generator=generator)[:denoised]
+                part = images[seen], z[seen], sigma
                 denoising = denoising_loss(trainee.dae, *part)
         loss = denoising + (config.label_weight if denoised else 1.0) * labelled
         optimiser.zero_grad(set_to_none=True)
@@ -199,6 +217,24 @@ def _load(
     average.load_state_dict(state["average"])
     optimiser.load_state_dict(state["optimiser"])
     return int(state["step"])
+
+
+def _load_model(folder: Path, trainee: Trainee, average: Trainee) -> None:
+    """Take the weights of a model's folder, and its classifier as the label head."""
+    from hideseek_backend.models.store import load_model
+
+    model = load_model(folder, "cpu")
+    own = model.classifier
+    weight, bias = [own.weight], [own.bias]
+    if own.head is not None:
+        weight, bias = [own.weight, *own.head.weight], [own.bias, *own.head.bias]
+    raw = np.stack(weight) / own.scale
+    count = len(weight)
+    with torch.no_grad():
+        trainee.dae.load_state_dict(model.dae.state_dict())
+        trainee.head.weight[:count] = torch.from_numpy(raw).float()
+        trainee.head.bias[:count] = torch.from_numpy(np.array(bias) - raw @ own.mean).float()
+    average.load_state_dict(trainee.state_dict())
 
 
 def _save(
