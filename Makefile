@@ -11,7 +11,7 @@ TORCH_INDEX ?=
 OUT         ?= out
 DEMO_SEED   ?= 2000007
 THREADS     ?= $(shell nproc 2>/dev/null || echo 2)
-PYTEST_ARGS ?= -q
+PYTEST_ARGS ?= -q -m "not slow"
 
 PY       := $(VENV)/bin/python
 HIDESEEK := $(VENV)/bin/hideseek
@@ -26,12 +26,14 @@ export QT_QPA_PLATFORM ?= offscreen
 export VTK_DEFAULT_OPENGL_WINDOW ?= vtkEGLRenderWindow
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test lint types test-backend test-slicer bench bench-quality train-bundled check-rendering clean
+.PHONY: help wire environment demo test lint types test-backend test-slicer test-slow test-newest-slicer-core bench bench-quality train-bundled check-rendering clean
 
 help:
 	@echo "make demo           phantom CT -> lesions, tables and report; scores itself; Slicer scene"
 	@echo "make test           lint, types and every test"
+	@echo "make wire           copies the backend's wire to the Slicer side"
 	@echo "make lint           ruff and mypy"
+	@echo "make test-slow      tests that take minutes or need servers"
 	@echo "make bench          speed: reference protocol against fast"
 	@echo "make bench-quality  accuracy: our settings, the paper's and its baselines"
 	@echo "make train-bundled  trains the bundled model anew (hours; resumable)"
@@ -54,6 +56,10 @@ check-rendering:
 	      echo "note: $$p is missing, so pictures of Slicer's views are skipped: apt-get install $$p"; \
 	  done; \
 	fi
+
+wire:
+	rm -rf HideSeekLib/wire && mkdir HideSeekLib/wire
+	cp $(PACKAGE)/src/hideseek_backend/wire/*.py HideSeekLib/wire/
 
 demo: $(STAMP) check-rendering
 	$(HIDESEEK) phantom --out $(OUT)/demo/phantom --seed $(DEMO_SEED) --overwrite
@@ -85,6 +91,20 @@ test-backend: $(STAMP)
 
 test-slicer: $(STAMP) check-rendering
 	$(PY) -m pytest $(PYTEST_ARGS) Testing
+
+# Exit code 5 of pytest: nothing is marked slow there.
+test-slow: $(STAMP)
+	cd $(PACKAGE) && { ../$(PY) -m pytest -q -m slow tests || [ $$? -eq 5 ]; }
+	$(PY) -m pytest -q -m slow Testing || [ $$? -eq 5 ]
+
+# Slicer's own code moves on: the scene tests on the newest slicer-core of PyPI as well.
+NEWEST := $(VENV)-newest-slicer-core
+test-newest-slicer-core: $(STAMP)
+	test -x $(NEWEST)/bin/python || $(PYTHON) -m venv $(NEWEST)
+	if $(NEWEST)/bin/python -m pip install --quiet --upgrade --pre slicer-core pytest pytest-timeout; then \
+	  $(NEWEST)/bin/python -m pip list 2>/dev/null | grep -i slicer; \
+	  $(NEWEST)/bin/python -m pytest -q Testing/scene; \
+	else echo "note: the newest slicer-core could not be installed; its scene tests are skipped"; fi
 
 bench: $(STAMP)
 	$(HIDESEEK) benchmark speed --json $(OUT)/bench/speed.json

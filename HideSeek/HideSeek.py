@@ -1,6 +1,5 @@
 """HideSeek module: the shell that Slicer loads; everything it does is in HideSeekLib."""
 
-import importlib.util
 import sys
 from pathlib import Path
 
@@ -15,10 +14,16 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-if importlib.util.find_spec("HideSeekLib") is None:
-    # Run from a source tree: the library lies beside the module's folder. An installed extension
-    # has both in the folder of scripted modules, which is on the path already.
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+HOMEPAGE = "https://github.com/hideseek-slicer/SlicerHideSeek"
+
+# Run from a source tree, the library lies beside the module's folder and comes before that of an
+# installed extension, which has both in the folder of scripted modules.
+_NEIGHBOUR = Path(__file__).resolve().parent.parent
+if (_NEIGHBOUR / "HideSeekLib" / "__init__.py").is_file() and str(_NEIGHBOUR) not in sys.path:
+    sys.path.insert(0, str(_NEIGHBOUR))
+
+
+OLDEST_SLICER = (5, 10)
 
 
 class HideSeek(ScriptedLoadableModule):
@@ -28,7 +33,7 @@ class HideSeek(ScriptedLoadableModule):
         ScriptedLoadableModule.__init__(self, parent)
         parent.title = _("HideSeek")
         parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
-        parent.dependencies = []
+        parent.dependencies = ["Segmentations", "SegmentEditor", "Terminologies", "SampleData"]
         parent.contributors = [_("The HideSeek contributors")]
         parent.helpText = (
             _(
@@ -39,20 +44,26 @@ class HideSeek(ScriptedLoadableModule):
                 "view, then review the candidates and export the lesions.<br>"
                 "<b>Research use only. Not cleared for diagnosis.</b>"
             )
-            + self.getDefaultModuleDocumentationLink()
+            + f'<p><a href="{HOMEPAGE}#readme">{_("Documentation")}</a></p>'
         )
         parent.acknowledgementText = _(
             "The method follows Atad et al., Hide-and-Seek Attribution (2025), on diffusion "
             "autoencoders by Preechakul et al. (2022)."
         )
-        slicer.app.connect("startupCompleted()", registerSampleData)
+        slicer.app.connect("startupCompleted()", registerData)
 
 
-def registerSampleData():
-    """Offer the phantom in the Sample Data module; it is made on this computer when asked for."""
+def registerData():
+    """Offer the phantom in the Sample Data module, and our terms in the terminology selector.
+
+    The phantom is made on this computer when asked for. The terms are wanted before there is a
+    case: a reopened scene has segments that were coded with them.
+    """
+    from HideSeekLib.anatomy import terminology
     from HideSeekLib.setup import sample_data
 
     sample_data.register()
+    terminology.register_in_slicer()
 
 
 class HideSeekWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -67,16 +78,33 @@ class HideSeekWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def setup(self):
         """Build the panel; starts no process and installs nothing."""
         ScriptedLoadableModuleWidget.setup(self)
+        version = (slicer.app.majorVersion, slicer.app.minorVersion)
+        if version < OLDEST_SLICER:
+            import qt
+
+            label = qt.QLabel(
+                _("HideSeek needs Slicer {oldest} or newer; this is {version}.").format(
+                    oldest=".".join(map(str, OLDEST_SLICER)), version=".".join(map(str, version))
+                )
+            )
+            label.wordWrap = True
+            self.layout.addWidget(label)
+            return
         from HideSeekLib.panel.panel import HideSeekPanel
 
         self.logic = HideSeekLogic()
         self.panel = HideSeekPanel(self.resourcePath("UI/HideSeek.ui"), self.logic.parameterNode)
         self.layout.addWidget(self.panel.widget)
 
-    def exit(self):
-        """Leave pick mode when the user goes to another module."""
+    def enter(self):
+        """Follow the worker closely while the module is shown."""
         if self.panel is not None:
-            self.panel.pick.stop()
+            self.panel.enter()
+
+    def exit(self):
+        """Leave pick mode and the flicker when the user goes to another module."""
+        if self.panel is not None:
+            self.panel.leave()
 
     def cleanup(self):
         """End the backend and let go of the scene."""
@@ -137,8 +165,7 @@ class HideSeekTest(ScriptedLoadableModuleTest):
 
     def test_panel(self):
         """The panel builds on the real widgets and follows the scene."""
-        slicer.util.selectModule("HideSeek")
-        panel = slicer.modules.HideSeekWidget.panel
+        panel = _panel()
         ct = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "CT")
         panel.ui.ctSelector.setCurrentNode(ct)
         slicer.app.processEvents()
@@ -150,8 +177,7 @@ class HideSeekTest(ScriptedLoadableModuleTest):
 
     def test_levels(self):
         """Segments are matched to levels and shown in the table."""
-        slicer.util.selectModule("HideSeek")
-        panel = slicer.modules.HideSeekWidget.panel
+        panel = _panel()
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Vertebrae")
         for name in ("vertebrae_T12", "L1 vertebra", "aorta"):
             node.GetSegmentation().AddEmptySegment(name, name)
@@ -160,6 +186,13 @@ class HideSeekTest(ScriptedLoadableModuleTest):
         panel.inputs_changed()
         _expect(panel.inputs.levels(), ("T12", "L1"))
         _expect(panel.ui.levelsTable.rowCount, 3)
+
+
+def _panel():
+    """Return the panel; without a main window there is no module selector to ask."""
+    if slicer.util.mainWindow() is not None:
+        slicer.util.selectModule("HideSeek")
+    return slicer.modules.hideseek.widgetRepresentation().self().panel
 
 
 def _expect(got, wanted):

@@ -5,4 +5,6 @@ no Qt, so that it runs in Slicer, on `slicer-core` and in tests alike. Panel sid
 worker_client, environment): Qt. The scene side never imports the panel side; neither imports torch.
 """
 
-__version__ = "0.1.0"
+from HideSeekLib.wire.version import VERSION as __version__
+
+__all__ = ["__version__"]

@@ -24,11 +24,12 @@ from drawing import draw_case
 from slicer_core_app import CoreApp, save_mrb
 from worker_run import Worker, WorkerFailed, analyse
 
-from HideSeekLib.anatomy import geometry, terminology
+from HideSeekLib.anatomy import geometry
 from HideSeekLib.case import files as export
 from HideSeekLib.case.segments import add_segment, new_image
 from HideSeekLib.errors import SceneError
-from HideSeekLib.wire.levels import level_of_label
+from HideSeekLib.wire.codes import vertebra_entry
+from HideSeekLib.wire.levels import LABEL_SCHEMES
 
 
 def load_volume(scene: Any, path: Path, name: str, label_map: bool = False) -> Any:
@@ -50,7 +51,7 @@ def vertebra_segmentation(scene: Any, labels: Any, ct: Any, scheme: str, name: s
     node.CreateDefaultDisplayNodes()
     grid, voxels = geometry.grid_of(labels), geometry.voxels_of(labels)
     for value in np.unique(voxels[voxels > 0]).tolist():
-        level = level_of_label(int(value), scheme)
+        level = LABEL_SCHEMES[scheme].get(int(value))
         if level is None:
             continue
         mask = voxels == value
@@ -58,7 +59,7 @@ def vertebra_segmentation(scene: Any, labels: Any, ct: Any, scheme: str, name: s
         image, view = new_image(grid, low, high - low)
         box = mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
         view[:] = box.transpose(2, 1, 0).reshape(-1)
-        entry = terminology.body_entry(level)
+        entry = vertebra_entry(level)
         add_segment(node, f"vertebrae_{level}", f"{level} vertebra", (0.9, 0.85, 0.7), entry, image)
     scene.RemoveNode(labels)
     display = node.GetDisplayNode()

@@ -73,7 +73,7 @@ def vertebra_reply(
         for p in ("lytic", "blastic")
     }
     message: dict[str, Any] = {
-        "level": level,
+        "vertebra": level,
         "p_malignant": 0.93,
         "p_healthy_image": 0.02,
         "analysed": True,
@@ -96,7 +96,7 @@ def vertebra_reply(
 
 
 def evidence_message(
-    center_ras: np.ndarray, slices: tuple[int, ...] = (30, 31, 32)
+    center_ras: np.ndarray, slices: tuple[int, ...] = (30, 31, 32), unit: str = "HU"
 ) -> dict[str, Any]:
     """Evidence about a point: each voxel of `healthy` holds 10 * p + s + 1000 * its slice k."""
     affine = np.eye(4)
@@ -111,4 +111,5 @@ def evidence_message(
         "image": arrays.encode(image),
         "healthy": arrays.encode(healthy),
         "difference": arrays.encode(healthy - image),
+        "unit": unit,
     }

@@ -128,7 +128,7 @@ def analyse(
 
         def take(vertebra: dict[str, Any]) -> None:
             case.add_vertebra(vertebra, options)
-            say(f"{vertebra['level']}: {len(vertebra['candidates'])} candidates")
+            say(f"{vertebra['vertebra']}: {len(vertebra['candidates'])} candidates")
 
         result = worker.ask("segment", {"options": options, "blocks": chosen}, take)
         case.finish(result["provenance"])
@@ -137,7 +137,7 @@ def analyse(
 
 def _suspicious(vertebrae: Iterable[Mapping[str, Any]]) -> set[str]:
     return {
-        v["level"]
+        v["vertebra"]
         for v in vertebrae
         if v.get("p_malignant") is not None and v["p_malignant"] >= 0.5
     }

@@ -8,33 +8,38 @@ from typing import Any
 import numpy as np
 import slicer
 
-from HideSeekLib.anatomy import blocks, terminology
+from HideSeekLib.anatomy import blocks
 from HideSeekLib.anatomy.geometry import grid_of, need, voxels_of, world_to_local
 from HideSeekLib.anatomy.vertebrae import Hit, level_at
 from HideSeekLib.case.segments import add_segment, new_image
 from HideSeekLib.errors import InputError, ReplyError
 from HideSeekLib.i18n import _
-from HideSeekLib.wire import arrays, levels
+from HideSeekLib.wire import arrays, codes, levels
+from HideSeekLib.wire.errors import WireError
 
 BODY_COLOR = (0.95, 0.8, 0.45)
 REACH_MM = 55.0
 """Half the side of the cube about a click that the worker looks for a body in."""
 
 
-def click_to_ras(slice_node: Any, xy: Sequence[float]) -> tuple[float, float, float]:
-    """World RAS (mm) of a place in a slice view. xy: pixels from the view's lower left corner."""
-    ras = slice_node.GetXYToRAS().MultiplyPoint((float(xy[0]), float(xy[1]), 0.0, 1.0))
+def click_to_ras(view: Any, slice_node: Any, xy: Sequence[float]) -> tuple[float, float, float]:
+    """World RAS (mm) of a place in a slice view. xy: pixels from the view's lower left corner.
+
+    The view itself knows which of several slices of a light box was hit; a view without that
+    knowledge shows one slice, whose matrix is in the node.
+    """
+    if hasattr(view, "convertDeviceToXYZ"):
+        ras = view.convertXYZToRAS(view.convertDeviceToXYZ([int(xy[0]), int(xy[1])]))
+    else:
+        ras = slice_node.GetXYToRAS().MultiplyPoint((float(xy[0]), float(xy[1]), 0.0, 1.0))
     return (ras[0], ras[1], ras[2])
 
 
-def vertebra_at_click(
-    slice_node: Any,
-    xy: Sequence[float],
-    segmentation_node: Any,
-    overrides: Mapping[str, str] | None = None,
+def vertebra_at(
+    ras: Sequence[float], segmentation_node: Any, overrides: Mapping[str, str] | None = None
 ) -> Hit | None:
-    """Find the vertebra under the cursor, or within 3 mm of it; None where there is none."""
-    return level_at(segmentation_node, click_to_ras(slice_node, xy), overrides)
+    """Find the vertebra at a place in world RAS, or within 3 mm of it; None where there is none."""
+    return level_at(segmentation_node, ras, overrides)
 
 
 def body_request(ct_node: Any, ras_world: Sequence[float], level: str) -> dict[str, Any]:
@@ -73,10 +78,13 @@ def body_from_reply(
     without the CT.
     """
     need(ct_node, _("The CT"))
-    mask = arrays.decode(reply.get("mask"))
     low = reply.get("low")
-    if mask.ndim != 3 or not isinstance(low, list) or len(low) != 3:
-        raise ReplyError(f"expected a mask of three axes and its corner, got {mask.shape}, {low!r}")
+    try:
+        mask = arrays.decode(reply.get("mask"), ndim=3)
+    except WireError as error:
+        raise ReplyError(f"mask: {error}") from error
+    if not isinstance(low, list) or len(low) != 3:
+        raise ReplyError(f"expected the corner of the mask, got {low!r:.60}")
     if not mask.any():
         raise InputError(
             _("No vertebral body was found around the click. Click in the middle of one.")
@@ -98,7 +106,7 @@ def body_from_reply(
         f"body_{level}",
         _("{level} body (approximate)").format(level=level),
         BODY_COLOR,
-        terminology.body_entry(level),
+        codes.vertebra_entry(level),
         image,
     )
     return node

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from HideSeekLib.anatomy import terminology
 from HideSeekLib.anatomy.geometry import SegmentVoxels, world_to_local
 from HideSeekLib.errors import InputError
 from HideSeekLib.i18n import _
-from HideSeekLib.wire import levels
+from HideSeekLib.wire import codes, levels
 
 __all__ = [
     "Hit",
@@ -72,7 +71,7 @@ def _match(segment_id: str, segment: Any, override: str | None) -> SegmentLevel:
             )
         return SegmentLevel(segment_id, name, override, "user", body)
     for source, level in (
-        ("terminology", terminology.level_of_entry(_entry_of(segment))),
+        ("terminology", codes.level_of_entry(_entry_of(segment))),
         ("segment id", levels.parse_level(segment_id)),
         ("name", levels.parse_level(name)),
     ):
@@ -127,15 +126,16 @@ def match_label_values(segmentation_node: Any, scheme: str) -> dict[str, str]:
     A value alone says nothing (20 is L1 in VerSe, L3 in TotalSegmentator v1), so this is never
     done unasked. The value is the number in an id or name such as "Segment_20" or "label 20", else
     the segment's value in its labelmap. The answer goes to `match_levels` as overrides.
-    Raises ValueError for an unknown scheme.
+    Raises KeyError for an unknown scheme.
     """
+    table = levels.LABEL_SCHEMES[scheme]
     segmentation = segmentation_node.GetSegmentation()
     answer = {}
     for index in range(segmentation.GetNumberOfSegments()):
         segment_id = segmentation.GetNthSegmentID(index)
         segment = segmentation.GetSegment(segment_id)
         value = _number_in(segment_id) or _number_in(segment.GetName() or "")
-        level = levels.level_of_label(value or int(segment.GetLabelValue()), scheme)
+        level = table.get(value or int(segment.GetLabelValue()))
         if level is not None:
             answer[segment_id] = level
     return answer

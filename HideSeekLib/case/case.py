@@ -8,7 +8,9 @@ are only referred to: nothing of the user's is changed or moved.
 from __future__ import annotations
 
 import json
+import logging
 import time
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,27 +20,26 @@ import slicer
 from HideSeekLib import __version__
 from HideSeekLib.anatomy import terminology
 from HideSeekLib.anatomy.geometry import grid_of, in_scene, need
-from HideSeekLib.case import evidence, folders, lesions_view
+from HideSeekLib.case import evidence, folders, lesions_view, table_nodes
 from HideSeekLib.case import rows as case_rows
 from HideSeekLib.case.nodes import CaseNodes
 from HideSeekLib.case.record import Record, same_grid
+from HideSeekLib.case.reply import VertebraReply, parse_screened, parse_vertebra
 from HideSeekLib.case.review import Review
 from HideSeekLib.case.segments import LesionSegments
 from HideSeekLib.errors import SceneError
 from HideSeekLib.i18n import _
-from HideSeekLib.wire import levels, tables
-from HideSeekLib.wire.results import VertebraReply, parse_vertebra
-from HideSeekLib.wire.tables import Row, VertebraRow
+from HideSeekLib.wire.records import Candidate, Vertebra
 
 __all__ = [
     "ApplyReport",
     "Case",
-    "Row",
-    "VertebraRow",
     "begin_run",
     "case_from_node",
     "cases_in_scene",
 ]
+
+log = logging.getLogger(__name__)
 
 HUB_ATTRIBUTE = "HideSeek.Case"
 _DEFAULT_TAU = 0.5
@@ -56,7 +57,7 @@ class ApplyReport:
 
 
 # The scene's own nodes know nothing of Python objects: this finds the Case of a hub again.
-_open_cases: dict[str, Case] = {}
+_open_cases: weakref.WeakValueDictionary[str, Case] = weakref.WeakValueDictionary()
 
 
 def begin_run(
@@ -112,8 +113,8 @@ def cases_in_scene(scene: Any = None) -> list[Case]:
         if node.GetAttribute(HUB_ATTRIBUTE):
             try:
                 found.append(case_from_node(node))
-            except SceneError:
-                continue
+            except SceneError as error:
+                log.warning("A HideSeek case of the scene cannot be used: %s", error)
     return found
 
 
@@ -167,7 +168,6 @@ class Case(CaseNodes):
         folder = folders.case_folder(scene, record.name, ct)
         folders.place(scene, hub, folder)
         case = cls(hub, record)
-        case._node("record", "vtkMRMLTextNode", _("{case} record"))
         case._save_record()
         case._save_review()
         case._lesions()
@@ -196,16 +196,13 @@ class Case(CaseNodes):
 
     # -- results --------------------------------------------------------------------------------
     def set_screen(self, vertebrae: Iterable[Mapping[str, Any]]) -> None:
-        """Take in a screening: [{"level", "p_malignant", "reason"}].
+        """Take in a screening: vertebrae as the worker tells them.
 
-        Analysed levels keep their own P.
+        Analysed levels keep their own P. Raises ReplyError for a malformed one, NodeGone.
         """
         need(self.node, _("The HideSeek case"))
-        for entry in vertebrae:
-            p = entry.get("p_malignant")
-            if entry["level"] in levels.LEVELS:
-                probability = float("nan") if p is None else float(p)
-                self.record.screen[entry["level"]] = (probability, str(entry.get("reason") or ""))
+        for screened in [parse_screened(entry) for entry in vertebrae]:
+            self.record.screen[screened.level] = screened
         self._save_record()
         self._fill_tables()
 
@@ -220,10 +217,7 @@ class Case(CaseNodes):
         """
         need(self.node, _("The HideSeek case"))
         options = dict(self.record.options if options is None else options)
-        tau = message.get("tau")
-        if isinstance(tau, (int, float)):
-            options["tau"] = float(tau)
-        reply = parse_vertebra(message, options, self._evidence_unit())
+        reply = parse_vertebra(message, options)
         self.record.check_inside(reply)
         if self.review.reviewed(reply.level):
             newer = begin_run(
@@ -239,7 +233,7 @@ class Case(CaseNodes):
         shown = replace(reply, evidence=None)
         self.record.replies[reply.level] = shown
         self._put_candidates(shown)
-        if "tau" in options and self.review.start_at(options["tau"]):
+        if "tau" in reply.options and self.review.start_at(reply.options["tau"]):
             segments.apply(self.review.kept_keys())
         segments.put(shown)
         self._shown = self.review.kept_keys()
@@ -278,11 +272,6 @@ class Case(CaseNodes):
             self._save_review()
             self._fill_tables()
         self._save_record()
-
-    def _evidence_unit(self) -> str:
-        """Unit of evidence arrays: HU where the model's intensity map can be undone."""
-        intensity = self.record.model.get("intensity") or {}
-        return "HU" if intensity.get("kind", "window") == "window" else "model intensity"
 
     def _put_candidates(self, reply: VertebraReply) -> None:
         tau = reply.options.get("tau")
@@ -348,7 +337,7 @@ class Case(CaseNodes):
         )
 
     # -- tables ---------------------------------------------------------------------------------
-    def rows(self, keys: Iterable[str] | None = None) -> list[Row]:
+    def rows(self, keys: Iterable[str] | None = None) -> list[Candidate]:
         """Candidates as the table shows them, from head to foot; keys limits them (a filter)."""
         return case_rows.candidate_rows(self.record, self.review, keys)
 
@@ -356,20 +345,20 @@ class Case(CaseNodes):
         """Volume of what is kept, mm³: the backend's own figure while nothing was changed."""
         return case_rows.volume_mm3(self.record, self.review, level, polarity)
 
-    def vertebra_rows(self) -> list[VertebraRow]:
+    def vertebra_rows(self) -> list[Vertebra]:
         """Vertebrae as the table shows them, from head to foot."""
         return case_rows.vertebra_rows(self.record, self.review)
 
     def _fill_tables(self) -> None:
-        tables.fill(
+        table_nodes.fill(
             self._node("candidates", "vtkMRMLTableNode", _("{case} candidates")),
-            tables.CANDIDATE_COLUMNS,
-            [tables.candidate_values(row) for row in self.rows()],
+            Candidate,
+            self.rows(),
         )
-        tables.fill(
+        table_nodes.fill(
             self._node("vertebraTable", "vtkMRMLTableNode", _("{case} vertebrae")),
-            tables.VERTEBRA_COLUMNS,
-            [tables.vertebra_values(row) for row in self.vertebra_rows()],
+            Vertebra,
+            self.vertebra_rows(),
         )
 
     # -- saving ---------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ import vtk
 from vtk.util import numpy_support
 
 from HideSeekLib.anatomy.geometry import to_vtk
-from HideSeekLib.anatomy.terminology import POLARITY_COLORS
-from HideSeekLib.wire.results import Evidence
+from HideSeekLib.wire.codes import COLORS
+from HideSeekLib.wire.records import Evidence
 
 # What stands in slices that were not edited, where edited ones lie on both sides of them.
 _AIR_HU = -1024.0
@@ -91,7 +91,7 @@ def difference_colors(scene: Any) -> Any:
         name = f"{(index - 127.5) / 127.5:+.2f}"
         # Slice views show a colour wholly or not at all, so strength is told by saturation.
         vivid = min(1.0, 1.6 * strength)
-        color = [vivid * part + (1 - vivid) * 0.55 for part in POLARITY_COLORS[polarity]]
+        color = [vivid * part + (1 - vivid) * 0.55 for part in COLORS[polarity]]
         node.SetColor(index, name, *color, 0.0 if strength < _QUIET else 1.0)
     return node
 
@@ -105,7 +105,8 @@ def put(healthy_node: Any, difference_node: Any, ct_node: Any, evidence: Evidenc
     ):
         volume, affine = right_handed(data, evidence.affine, evidence.slices, fill)
         write_volume(node, volume, affine)
-        # The report of a reopened scene names the crop's slices again.
+        # The report of a reopened scene needs the unit and the crop's slices again.
+        node.SetAttribute("HideSeek.Unit", evidence.unit)
         node.SetAttribute("HideSeek.Slices", " ".join(str(k) for k in evidence.slices))
         if in_hu:
             node.SetVoxelValueUnits(_hu_code())

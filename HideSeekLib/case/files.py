@@ -6,29 +6,26 @@ leaves no half-written result; the scene's own storage nodes are not touched.
 
 from __future__ import annotations
 
-import csv
 import gzip
-import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import slicer
 
-from HideSeekLib import __version__
 from HideSeekLib.anatomy.geometry import SegmentVoxels, need
 from HideSeekLib.case import nifti
 from HideSeekLib.case.case import Case
 from HideSeekLib.case.segments import segment_id
 from HideSeekLib.errors import SceneError
 from HideSeekLib.i18n import _
-from HideSeekLib.wire import tables
-from HideSeekLib.wire.results import POLARITIES
+from HideSeekLib.wire.codes import LESION_VALUES, POLARITIES
+from HideSeekLib.wire.records import Candidate, Vertebra
+from HideSeekLib.wire.tables import csv_text
 
 FORMATS = ("seg.nrrd", "nii.gz")
-LESION_VALUES = {"lytic": 1, "blastic": 2}
 
 
 def export_lesions(
@@ -80,32 +77,13 @@ def lesion_map(case: Case) -> np.ndarray:
 def export_tables(case: Case, folder: str | os.PathLike[str]) -> list[Path]:
     """Write candidates.csv and vertebrae.csv with the review's state; returns the files."""
     target = _folder(folder)
-    rows = [_cells(tables.CANDIDATE_COLUMNS, tables.candidate_values(r)) for r in case.rows()]
-    vertebrae = [
-        _cells(tables.VERTEBRA_COLUMNS, tables.vertebra_values(r)) for r in case.vertebra_rows()
-    ]
     return [
-        _put(target / "candidates.csv", _csv_writer(tables.CANDIDATE_COLUMNS, rows)),
-        _put(target / "vertebrae.csv", _csv_writer(tables.VERTEBRA_COLUMNS, vertebrae)),
+        _put(target / f"{name}.csv", _bytes_writer(csv_text(record, rows).encode("utf-8")))
+        for name, record, rows in (
+            ("candidates", Candidate, case.rows()),
+            ("vertebrae", Vertebra, case.vertebra_rows()),
+        )
     ]
-
-
-def case_summary(case: Case) -> dict[str, Any]:
-    """What was done to a case, as plain values: names, threshold, decisions, provenance."""
-    kept = [row for row in case.rows() if row.kept]
-    return {
-        "case": case.name,
-        "extension": __version__,
-        "model": dict(case.record.model),
-        "provenance": dict(case.record.provenance),
-        "threshold": case.review.threshold,
-        "candidates": len(case.rows()),
-        "kept": len(kept),
-        "decisions": {
-            key: {"verdict": d.verdict, "reason": d.reason}
-            for key, d in case.review.decisions.items()
-        },
-    }
 
 
 def _folder(folder: str | os.PathLike[str]) -> Path:
@@ -139,38 +117,17 @@ def _put(path: Path, write: Any) -> Path:
 
 
 def _write_seg(node: Any, path: Path) -> None:
+    # Slicer merges the labelmaps of what it writes; the segmentation on screen keeps its own.
+    segmentation = slicer.vtkSegmentation()
+    segmentation.DeepCopy(node.GetSegmentation())
+    copy = slicer.vtkMRMLSegmentationNode()
+    copy.SetName(node.GetName())
+    copy.SetAndObserveSegmentation(segmentation)
     storage = slicer.vtkMRMLSegmentationStorageNode()
     storage.SetFileName(str(path))
-    if not os.access(path.parent, os.W_OK) or not storage.WriteData(node) or not path.exists():
+    if not os.access(path.parent, os.W_OK) or not storage.WriteData(copy) or not path.exists():
         raise OSError(0, _("Slicer could not write the segmentation"))
 
 
 def _bytes_writer(data: bytes) -> Any:
     return lambda path: path.write_bytes(data)
-
-
-def _csv_writer(columns: Sequence[tuple[str, str, str]], rows: Sequence[Sequence[str]]) -> Any:
-    def write(path: Path) -> None:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow([name for name, _kind, _unit in columns])
-            writer.writerows(rows)
-
-    return write
-
-
-# Columns that are flags in the table node and words in the file, as the backend writes them.
-_FLAGS = ("kept", "analysed")
-
-
-def _cells(columns: Sequence[tuple[str, str, str]], values: Sequence[Any]) -> list[str]:
-    cells = []
-    for (name, kind, unit), value in zip(columns, values, strict=True):
-        if name in _FLAGS:
-            cells.append("yes" if value else "no")
-        elif kind == "d":
-            finite = math.isfinite(value)
-            cells.append("" if not finite else f"{value:.2f}" if unit == "mm" else f"{value:.6g}")
-        else:
-            cells.append(str(value))
-    return cells

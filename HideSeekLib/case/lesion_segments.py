@@ -8,11 +8,11 @@ import numpy as np
 import slicer
 import vtk
 
-from HideSeekLib.anatomy import terminology
 from HideSeekLib.anatomy.grid import Grid
 from HideSeekLib.case.segments import labelmap_name, new_image, new_segment
 from HideSeekLib.i18n import _
-from HideSeekLib.wire.results import Candidate
+from HideSeekLib.wire import codes
+from HideSeekLib.wire.records import Candidate
 
 # Dropped candidates stay to be seen, faintly.
 _DROPPED = 0.25
@@ -45,8 +45,8 @@ def fill(node: Any, grid: Grid, candidates: list[tuple[Candidate, np.ndarray]]) 
             view[i + shape[0] * (j + shape[1] * k)] = value
             segment = new_segment(
                 _name(candidate),
-                terminology.POLARITY_COLORS[candidate.polarity],
-                terminology.lesion_entry(candidate.vertebra, candidate.polarity),
+                codes.COLORS[candidate.polarity],
+                codes.lesion_entry(candidate.vertebra, candidate.polarity),
                 image,
             )
             segment.SetLabelValue(value)

@@ -15,6 +15,9 @@ from HideSeekLib.case.review import Review
 from HideSeekLib.errors import SceneError
 from HideSeekLib.i18n import _
 
+OURS_ATTRIBUTE = "HideSeek.Role"
+"""Marks what a case made, so that it is not offered as an input."""
+
 
 class CaseNodes:
     """Hub of a case and what it refers to. node: the hub, a text node; record: the results;
@@ -71,15 +74,32 @@ class CaseNodes:
         """Healthy edit minus image as a volume node, or None."""
         return self._reference(f"difference.{level}")
 
-    def _node(self, role: str, class_name: str, name: str, subfolder: str | None = None) -> Any:
-        """Our node of a role, made (again) when there is none. name: "{case}" is the case's."""
+    def _node(
+        self,
+        role: str,
+        class_name: str,
+        name: str,
+        subfolder: str | None = None,
+        *,
+        hidden: bool = False,
+    ) -> Any:
+        """Our node of a role, made (again) when there is none. name: "{case}" is the case's.
+
+        hidden: of no use to a user, and easily spoilt by one; no list and no editor shows it.
+        """
         hub = need(self.node, _("The HideSeek case"))
         node = hub.GetNodeReference(role)
         if node is None:
             scene = hub.GetScene()
-            node = scene.AddNewNodeByClass(class_name, name.replace("{case}", self.name))
+            node = scene.CreateNodeByClass(class_name)
+            node.UnRegister(None)
+            node.SetName(scene.GenerateUniqueName(name.replace("{case}", self.name)))
+            node.SetHideFromEditors(hidden)  # before it is added, or Slicer lists it
+            node.SetAttribute(OURS_ATTRIBUTE, role)
+            scene.AddNode(node)
             hub.SetNodeReferenceID(role, node.GetID())
-            folders.place(scene, node, folders.folder_of(scene, hub), subfolder)
+            if not hidden:
+                folders.place(scene, node, folders.folder_of(scene, hub), subfolder)
             if self.ct is not None and node.IsA("vtkMRMLTransformableNode"):
                 parent = self.ct.GetTransformNodeID()
                 if parent:
@@ -113,7 +133,7 @@ class CaseNodes:
             ) from error
 
     def _save_record(self) -> None:
-        node = self._node("record", "vtkMRMLTextNode", _("{case} record"))
+        node = self._node("record", "vtkMRMLTextNode", _("{case} record"), hidden=True)
         node.SetText(self.record.dumps())
 
     def voxels(self, key: str) -> np.ndarray:

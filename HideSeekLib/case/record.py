@@ -15,18 +15,20 @@ from typing import Any
 import numpy as np
 
 from HideSeekLib.anatomy.grid import Grid
+from HideSeekLib.case.reply import VertebraReply
 from HideSeekLib.errors import SceneError
 from HideSeekLib.i18n import _
 from HideSeekLib.wire import arrays, levels
-from HideSeekLib.wire.results import Candidate, VertebraReply, parse_vertebra
+from HideSeekLib.wire.codec import from_plain, shared, to_plain
+from HideSeekLib.wire.records import Candidate, Vertebra
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass
 class Record:
     """One case's results. replies: level -> answer without its evidence arrays (those are volume
-    nodes); screen: level -> (P(malignant), reason) of a screening."""
+    nodes); screen: level -> what a screening told of it."""
 
     name: str
     grid: Grid
@@ -35,7 +37,7 @@ class Record:
     overrides: dict[str, str] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     replies: dict[str, VertebraReply] = field(default_factory=dict)
-    screen: dict[str, tuple[float, str]] = field(default_factory=dict)
+    screen: dict[str, Vertebra] = field(default_factory=dict)
 
     def levels(self) -> list[str]:
         """Levels with a result or a probability, from head to foot."""
@@ -68,7 +70,7 @@ class Record:
                 "options": self.options,
                 "overrides": self.overrides,
                 "provenance": self.provenance,
-                "screen": {lv: [_finite(p), reason] for lv, (p, reason) in self.screen.items()},
+                "screen": to_plain(list(self.screen.values())),
                 "vertebrae": [_reply_json(r, self.grid) for r in self.replies.values()],
             },
             default=str,
@@ -96,10 +98,9 @@ class Record:
                 dict(data["overrides"]),
                 dict(data["provenance"]),
             )
-            record.screen = {
-                lv: (math.nan if p is None else float(p), str(reason))
-                for lv, (p, reason) in data["screen"].items()
-            }
+            for entry in data["screen"]:
+                screened = from_plain(Vertebra, entry, "screen")
+                record.screen[screened.level] = screened
             for entry in data["vertebrae"]:
                 reply = _reply_of(entry, grid)
                 record.replies[reply.level] = reply
@@ -152,47 +153,20 @@ def _flat(index: np.ndarray, grid: Grid) -> np.ndarray:
     return np.asarray(i + grid.shape[0] * (j + grid.shape[1] * k))
 
 
-def _finite(value: float | None) -> float | None:
-    """JSON has no NaN: null stands for it, as on the wire."""
-    return None if value is None or not math.isfinite(value) else value
-
-
 def _reply_json(reply: VertebraReply, grid: Grid) -> dict[str, Any]:
     return {
-        "level": reply.level,
-        "p_malignant": _finite(reply.p_malignant),
-        "p_healthy_image": _finite(reply.p_healthy_image),
-        "analysed": reply.analysed,
-        "reason": reply.reason,
-        "phenotype": reply.phenotype,
-        "body_volume_mm3": _finite(reply.body_volume_mm3),
-        "lytic_volume_mm3": _finite(reply.lytic_volume_mm3),
-        "blastic_volume_mm3": _finite(reply.blastic_volume_mm3),
-        "warnings": list(reply.warnings),
-        "seconds": reply.seconds,
+        **to_plain(reply),
         "options": dict(reply.options),
-        "candidates": [
-            {
-                "candidate": c.number,
-                "polarity": c.polarity,
-                "delta": _finite(c.delta),
-                "kept": c.kept,
-                "p_hide": _finite(c.p_hide),
-                "slices": list(c.slices),
-                "area_px": c.area_px,
-                "volume_mm3": c.volume_mm3,
-                "mean_hu": _finite(c.mean_hu),
-                "centroid_ras": list(c.centroid_ras),
-            }
-            for c in reply.candidates
-        ],
         "runs": arrays.encode(encode_runs(reply.voxels, grid)),
     }
 
 
 def _reply_of(entry: Mapping[str, Any], grid: Grid) -> VertebraReply:
-    reply = parse_vertebra(dict(entry), entry.get("options"))
+    vertebra = from_plain(Vertebra, entry, "vertebrae")
     voxels = decode_runs(arrays.decode(entry["runs"]), grid)
     none = np.zeros((0, 3), np.int32)
-    everyone = {c.number: voxels.get(c.number, none) for c in reply.candidates}
-    return VertebraReply(**{**reply.__dict__, "voxels": everyone})
+    return VertebraReply(
+        **shared(vertebra, Vertebra),
+        voxels={c.number: voxels.get(c.number, none) for c in vertebra.candidates},
+        options=dict(entry.get("options") or {}),
+    )

@@ -7,7 +7,6 @@ or after the worker was restarted, and says what the review says now.
 from __future__ import annotations
 
 import html
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,8 +15,11 @@ import slicer.util
 import vtk
 
 from HideSeekLib.anatomy.geometry import need
+from HideSeekLib.case import rows
+from HideSeekLib.case.reply import VertebraReply
 from HideSeekLib.i18n import _
-from HideSeekLib.wire.results import VertebraReply
+from HideSeekLib.wire.codec import shared, to_plain
+from HideSeekLib.wire.records import Evidence, Vertebra, VertebraMessage
 
 # The name of a CT may name a patient, and the worker may be on another computer: the title is put
 # in on this side.
@@ -34,10 +36,9 @@ def report_params(case: Any) -> dict[str, Any]:
     provenance = {k: v for k, v in record.provenance.items() if k != "inputs"}
     return {
         "title": TITLE_MARK,
-        "decisions": case.review.decision_map(),
         "options": {**record.options, "tau": case.review.threshold},
         "provenance": {"model": record.model, **provenance},
-        "vertebrae": [vertebra_message(case, reply) for reply in record.replies.values()],
+        "vertebrae": [to_plain(vertebra_message(case, r)) for r in record.replies.values()],
     }
 
 
@@ -46,43 +47,13 @@ def put_title(page: str, title: str) -> str:
     return page.replace(TITLE_MARK, html.escape(title))
 
 
-def vertebra_message(case: Any, reply: VertebraReply) -> dict[str, Any]:
-    """Return one vertebra as the worker streams it, with what the review keeps now."""
-    review = case.review
-    return {
-        "level": reply.level,
-        "p_malignant": _finite(reply.p_malignant),
-        "p_healthy_image": _finite(reply.p_healthy_image),
-        "analysed": reply.analysed,
-        "reason": reply.reason,
-        "phenotype": reply.phenotype,
-        "candidates": [
-            {
-                "vertebra": c.vertebra,
-                "candidate": c.number,
-                "polarity": c.polarity,
-                "delta": c.delta if math.isfinite(c.delta) else 0.0,
-                "kept": review.kept(c.key),
-                "p_hide": c.p_hide if math.isfinite(c.p_hide) else 0.0,
-                "slices": list(c.slices),
-                "area_px": c.area_px,
-                "volume_mm3": c.volume_mm3,
-                "mean_hu": c.mean_hu if math.isfinite(c.mean_hu) else 0.0,
-                "centroid_ras": list(c.centroid_ras),
-            }
-            for c in reply.candidates
-        ],
-        "body_volume_mm3": _finite(reply.body_volume_mm3),
-        "lytic_volume_mm3": _finite(case.volume_mm3(reply.level, "lytic")),
-        "blastic_volume_mm3": _finite(case.volume_mm3(reply.level, "blastic")),
-        "block_origin_ijk": [0, 0, 0],
-        "warnings": list(reply.warnings),
-        "seconds": reply.seconds,
-        "evidence": evidence_message(case, reply),
-    }
+def vertebra_message(case: Any, reply: VertebraReply) -> VertebraMessage:
+    """Return one vertebra as the worker streams it, with what the review makes of it."""
+    row = rows.vertebra_row(case.record, case.review, reply.level)
+    return VertebraMessage(**shared(row, Vertebra), evidence=evidence_message(case, reply))
 
 
-def evidence_message(case: Any, reply: VertebraReply) -> dict[str, Any] | None:
+def evidence_message(case: Any, reply: VertebraReply) -> Evidence | None:
     """Return the evidence of a vertebra from its two volumes, or None where they are gone."""
     healthy_node, difference_node = case.healthy(reply.level), case.difference(reply.level)
     if healthy_node is None or difference_node is None:
@@ -101,14 +72,15 @@ def evidence_message(case: Any, reply: VertebraReply) -> dict[str, Any] | None:
         slicer.util.arrayFromVolume(node).transpose(2, 1, 0)[:, :, layers].astype(np.float32)
         for node in (healthy_node, difference_node)
     )
-    return {
-        "affine": crop.tolist(),
-        "slices": slices,
-        "image": healthy - difference,
-        "healthy": healthy,
-        "difference": difference,
-        "labels": crop_labels(reply.voxels, case.record.grid.affine, crop, healthy.shape, slices),
-    }
+    return Evidence(
+        affine=crop,
+        slices=tuple(slices),
+        image=healthy - difference,
+        healthy=healthy,
+        difference=difference,
+        unit="model" if healthy_node.GetAttribute("HideSeek.Unit") == "model" else "HU",
+        labels=crop_labels(reply.voxels, case.record.grid.affine, crop, healthy.shape, slices),
+    )
 
 
 def crop_labels(
@@ -144,7 +116,3 @@ def _affine(node: Any) -> np.ndarray:
     matrix = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(matrix)
     return np.array([[matrix.GetElement(r, c) for c in range(4)] for r in range(4)])
-
-
-def _finite(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else float(value)

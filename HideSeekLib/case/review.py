@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from HideSeekLib.wire.results import Candidate
+from HideSeekLib.wire.records import Candidate
 
 ACCEPT, REJECT = "accept", "reject"
 STATES = ("all", "kept", "dropped", "undecided", "accepted", "rejected")

@@ -1,43 +1,22 @@
-"""A case's results under its review, row by row. No MRML."""
+"""A case's results under its review, record by record. No MRML."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 from HideSeekLib.case.record import Record
 from HideSeekLib.case.review import Review
-from HideSeekLib.wire.tables import Row, VertebraRow
+from HideSeekLib.wire.codec import shared
+from HideSeekLib.wire.records import Candidate, Vertebra
 
 
-def candidate_rows(record: Record, review: Review, keys: Iterable[str] | None = None) -> list[Row]:
-    """Candidates from head to foot; keys limits them."""
+def candidate_rows(
+    record: Record, review: Review, keys: Iterable[str] | None = None
+) -> list[Candidate]:
+    """Candidates from head to foot, with what the review makes of them; keys limits them."""
     wanted = None if keys is None else set(keys)
-    rows = []
-    for c in record.candidates():
-        key = c.key
-        if wanted is not None and key not in wanted:
-            continue
-        decision = review.decision(key)
-        rows.append(
-            Row(
-                key,
-                c.vertebra,
-                c.number,
-                c.polarity,
-                c.delta,
-                review.kept(key),
-                decision.verdict,
-                decision.reason,
-                c.p_hide,
-                c.slices,
-                c.area_px,
-                c.volume_mm3,
-                c.mean_hu,
-                c.centroid_ras,
-            )  # fmt: skip
-        )
-    return rows
+    return [_reviewed(c, review) for c in record.candidates() if wanted is None or c.key in wanted]
 
 
 def volume_mm3(record: Record, review: Review, level: str, polarity: str) -> float:
@@ -49,22 +28,27 @@ def volume_mm3(record: Record, review: Review, level: str, polarity: str) -> flo
     return review.volume_mm3(level, polarity)
 
 
-def vertebra_rows(record: Record, review: Review) -> list[VertebraRow]:
-    """Vertebrae from head to foot; those only screened have a P and no volumes (NaN)."""
-    return [_vertebra_row(record, review, level) for level in record.levels()]
+def vertebra_rows(record: Record, review: Review) -> list[Vertebra]:
+    """Vertebrae from head to foot with what is kept now; those only screened have no volumes."""
+    return [vertebra_row(record, review, level) for level in record.levels()]
 
 
-def _vertebra_row(record: Record, review: Review, level: str) -> VertebraRow:
-    nan = math.nan
+def vertebra_row(record: Record, review: Review, level: str) -> Vertebra:
+    """One vertebra with its candidates and volumes as the review makes them."""
     reply = record.replies.get(level)
     if reply is None:
-        p, reason = record.screen[level]
-        return VertebraRow(level, p, None, False, reason, None, nan, nan, nan, nan, nan, ())
-    lytic = volume_mm3(record, review, level, "lytic")
-    blastic = volume_mm3(record, review, level, "blastic")
-    body = reply.body_volume_mm3
-    return VertebraRow(
-        level, reply.p_malignant, reply.p_healthy_image, reply.analysed, reply.reason,
-        reply.phenotype, body, lytic, blastic, lytic / body if body > 0 else nan,
-        blastic / body if body > 0 else nan, reply.warnings,
-    )  # fmt: skip
+        return record.screen[level]
+    return replace(
+        Vertebra(**shared(reply, Vertebra)),
+        candidates=tuple(_reviewed(c, review) for c in reply.candidates),
+        lytic_volume_mm3=volume_mm3(record, review, level, "lytic"),
+        blastic_volume_mm3=volume_mm3(record, review, level, "blastic"),
+    )
+
+
+def _reviewed(candidate: Candidate, review: Review) -> Candidate:
+    key = candidate.key
+    decision = review.decision(key)
+    return replace(
+        candidate, kept=review.kept(key), decision=decision.verdict, reason=decision.reason
+    )

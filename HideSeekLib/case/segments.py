@@ -3,10 +3,15 @@
 Each segment has its own small box on the CT's lattice and each candidate a list of places in that
 box, so that a change of threshold rewrites only the boxes it concerns. A segment that somebody
 edited by hand is theirs from then on and is not rewritten.
+
+No image is remembered: saving a segmentation, exporting it and the Segment Editor give segments
+other images, shared ones with other label values among them, and the old ones are seen by nobody.
+Before anything is drawn each segment is asked for its image, and gets its own small one back.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,11 +21,12 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
-from HideSeekLib.anatomy import terminology
-from HideSeekLib.anatomy.geometry import SegmentVoxels, to_vtk
+from HideSeekLib.anatomy.geometry import SegmentVoxels, to_numpy, to_vtk
 from HideSeekLib.anatomy.grid import Grid
+from HideSeekLib.case.reply import VertebraReply
 from HideSeekLib.i18n import _
-from HideSeekLib.wire.results import POLARITIES, VertebraReply
+from HideSeekLib.wire import codes
+from HideSeekLib.wire.codes import POLARITIES
 
 
 def segment_id(level: str, polarity: str) -> str:
@@ -78,9 +84,26 @@ class _Box:
     low: np.ndarray
     shape: np.ndarray
     places: dict[str, np.ndarray]
-    image: Any
-    view: np.ndarray
-    written: frozenset[str] | None = None  # keys that the segment shows; None before the first time
+    written: frozenset[str] = frozenset()  # keys that the segment shows
+
+    def image(self, grid: Grid) -> Any:
+        """Labelmap of the box that shows what is written."""
+        image, view = new_image(grid, self.low, self.shape)
+        self.paint(view, 1)
+        return image
+
+    def paint(self, view: np.ndarray, value: int) -> None:
+        """Draw what is written into the flat view of an image of the box."""
+        view[:] = 0
+        for key in self.written:
+            view[self.places[key]] = value
+
+    def expected(self) -> np.ndarray:
+        """What is written as a flat mask."""
+        mask = np.zeros(int(np.prod(self.shape)), bool)
+        for key in self.written:
+            mask[self.places[key]] = True
+        return mask
 
 
 class LesionSegments:
@@ -101,14 +124,7 @@ class LesionSegments:
             if box is None:
                 continue
             self._boxes[reply.level, polarity] = box
-            add_segment(
-                self.node,
-                segment_id(reply.level, polarity),
-                segment_name(reply.level, polarity),
-                terminology.POLARITY_COLORS[polarity],
-                terminology.lesion_entry(reply.level, polarity),
-                box.image,
-            )
+            self._add(reply.level, polarity)
 
     def forget(self, level: str) -> None:
         """Remove a vertebra's segments, those edited by hand excepted (they get a free name)."""
@@ -134,7 +150,6 @@ class LesionSegments:
         A segment whose voxels are others was edited by hand; one that is gone was removed by hand.
         """
         kept = set(kept)
-        segmentation = self.node.GetSegmentation()
         for reply in replies:
             for polarity in POLARITIES:
                 where = (reply.level, polarity)
@@ -144,17 +159,7 @@ class LesionSegments:
                     continue
                 self._boxes[where] = box
                 box.written = frozenset(kept & keys.keys())
-                if where in self.edited:
-                    continue
-                self._paint(box, box.written)
-                if self._is_edited(where):
-                    self.edited.add(where)
-                    continue
-                # On disk all segments share one large layer; a box each is what makes us quick.
-                segment = segmentation.GetSegment(segment_id(*where))
-                segment.SetLabelValue(1)
-                segment.AddRepresentation(labelmap_name(), box.image)
-        segmentation.Modified()
+        self._reclaim()
 
     def apply(
         self, kept: set[str], only: Iterable[str] | None = None
@@ -164,7 +169,9 @@ class LesionSegments:
         only: candidate keys that changed; None writes every segment.
         Returns the names of segments that were written, and of those left alone as edited by hand.
         """
+        self._reclaim()
         changed = None if only is None else set(only)
+        segmentation = self.node.GetSegmentation()
         written, left = [], []
         for where, box in self._boxes.items():
             if changed is not None and not changed & box.places.keys():
@@ -176,11 +183,14 @@ class LesionSegments:
                 self.edited.add(where)
                 left.append(segment_name(*where))
                 continue
-            self._paint(box, wanted)
+            segment = segmentation.GetSegment(segment_id(*where))
+            image = segment.GetRepresentation(labelmap_name())
+            scalars = image.GetPointData().GetScalars()
             box.written = wanted
+            box.paint(vtk_to_numpy(scalars), int(segment.GetLabelValue()))
             # Both: views ask the array for its range, and an old range says "still empty".
-            box.image.GetPointData().GetScalars().Modified()
-            box.image.Modified()
+            scalars.Modified()
+            image.Modified()
             written.append(segment_name(*where))
         return written, left
 
@@ -193,20 +203,59 @@ class LesionSegments:
         identifier = segment_id(level, polarity)
         if segmentation.GetSegment(identifier) is not None:
             segmentation.RemoveSegment(identifier)
-        box.image, box.view = new_image(self._grid, box.low, box.shape)
         box.written = frozenset(kept & box.places.keys())
-        self._paint(box, box.written)
         self.edited.discard((level, polarity))
+        self._add(level, polarity)
+
+    def _add(self, level: str, polarity: str) -> None:
         add_segment(
             self.node,
-            identifier,
+            segment_id(level, polarity),
             segment_name(level, polarity),
-            terminology.POLARITY_COLORS[polarity],
-            terminology.lesion_entry(level, polarity),
-            box.image,
+            codes.COLORS[polarity],
+            codes.lesion_entry(level, polarity),
+            self._boxes[level, polarity].image(self._grid),
         )
 
-    def _new_box(self, voxels: Mapping[str, np.ndarray | None]) -> _Box | None:
+    def _reclaim(self) -> None:
+        """Give every segment that nobody edited its own image back, where it has another.
+
+        A segment whose voxels are others was edited by hand; one that is gone was removed by hand.
+        """
+        segmentation = self.node.GetSegmentation()
+        images = {
+            identifier: segmentation.GetSegment(identifier).GetRepresentation(labelmap_name())
+            for identifier in segmentation.GetSegmentIDs()
+        }
+        users = Counter(id(image) for image in images.values())
+        given = False
+        for where, box in self._boxes.items():
+            if where in self.edited:
+                continue
+            image = images.get(segment_id(*where))
+            if image is not None and users[id(image)] == 1 and self._fits(box, image):
+                continue
+            if self._is_edited(where):
+                self.edited.add(where)
+                continue
+            segment = segmentation.GetSegment(segment_id(*where))
+            segment.SetLabelValue(1)
+            segment.AddRepresentation(labelmap_name(), box.image(self._grid))
+            given = True
+        if given:
+            segmentation.Modified()
+
+    def _fits(self, box: _Box, image: Any) -> bool:
+        """Tell whether an image is on exactly a box, so that it can be drawn into."""
+        extent = np.array(image.GetExtent())
+        if (extent[::2] != box.low).any() or (extent[1::2] != box.low + box.shape - 1).any():
+            return False
+        matrix = vtk.vtkMatrix4x4()
+        image.GetImageToWorldMatrix(matrix)
+        return bool(np.allclose(to_numpy(matrix), self._grid.affine, atol=1e-6))
+
+    @staticmethod
+    def _new_box(voxels: Mapping[str, np.ndarray | None]) -> _Box | None:
         """Box about all voxels, or None without any candidate. One voxel stands for none at all."""
         if not voxels:
             return None
@@ -216,36 +265,24 @@ class LesionSegments:
         low = everything.min(0) if len(everything) else np.zeros(3, int)
         high = everything.max(0) + 1 if len(everything) else np.ones(3, int)
         shape = high - low
-        image, view = new_image(self._grid, low, shape)
         places = {}
         for key, index in given.items():
             i, j, k = (index - low).T.astype(np.int64)
             places[key] = i + shape[0] * (j + shape[1] * k)
-        return _Box(low, shape, places, image, view)
-
-    @staticmethod
-    def _paint(box: _Box, keys: Iterable[str]) -> None:
-        box.view[:] = 0
-        for key in keys:
-            box.view[box.places[key]] = 1
+        return _Box(low, shape, places)
 
     def _is_edited(self, where: tuple[str, str]) -> bool:
         """Tell whether a segment shows something else than what was last written into it."""
         box = self._boxes.get(where)
-        if box is None or box.written is None:
+        if box is None:
             return False
-        segmentation = self.node.GetSegmentation()
-        segment = segmentation.GetSegment(segment_id(*where))
+        segment = self.node.GetSegmentation().GetSegment(segment_id(*where))
         if segment is None:
             return True
-        expected = np.zeros(box.view.shape, bool)
-        for key in box.written:
-            expected[box.places[key]] = True
-        if segment.GetRepresentation(
-            labelmap_name()
-        ) is box.image and box.image.GetNumberOfPoints() == len(box.view):
-            # Ask the image for its scalars anew: the view may be that of an array it gave up.
-            now = vtk_to_numpy(box.image.GetPointData().GetScalars())
+        expected = box.expected()
+        image = segment.GetRepresentation(labelmap_name())
+        if image is not None and self._fits(box, image):
+            now = vtk_to_numpy(image.GetPointData().GetScalars())
             return not np.array_equal(now == segment.GetLabelValue(), expected)
         found = SegmentVoxels(self.node, segment_id(*where))
         part = found.box()

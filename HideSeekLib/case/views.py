@@ -14,11 +14,11 @@ import numpy as np
 import slicer
 
 from HideSeekLib.anatomy.geometry import grid_of, in_scene, local_to_world, need
-from HideSeekLib.anatomy.terminology import lesion_entry
 from HideSeekLib.case.case import Case
 from HideSeekLib.case.segments import add_segment, new_image
 from HideSeekLib.errors import SceneError
 from HideSeekLib.i18n import _
+from HideSeekLib.wire.codes import lesion_entry
 
 HIGHLIGHT_NAME = "HideSeek highlight"
 HIGHLIGHT_COLOR = (1.0, 0.85, 0.1)
@@ -86,9 +86,13 @@ def highlight(case: Case, keys: Iterable[str]) -> None:
     scene = need(case.node, _("The HideSeek case")).GetScene()
     node = scene.GetFirstNodeByName(HIGHLIGHT_NAME)
     if node is None:
-        node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", HIGHLIGHT_NAME)
+        # Hidden before it is added: Slicer does not look again whether a node is hidden.
+        node = scene.CreateNodeByClass("vtkMRMLSegmentationNode")
+        node.UnRegister(None)
+        node.SetName(HIGHLIGHT_NAME)
         node.SetSaveWithScene(False)
         node.SetHideFromEditors(True)
+        scene.AddNode(node)
         node.CreateDefaultDisplayNodes()
         display = node.GetDisplayNode()
         if display is not None:

@@ -14,15 +14,9 @@ import slicer
 
 from HideSeekLib.i18n import _
 from HideSeekLib.panel import tables
-from HideSeekLib.panel.parameters import BackendSettings
+from HideSeekLib.panel.parameters import DEVICES, BackendSettings
 from HideSeekLib.setup import environment
-from HideSeekLib.worker.process import (
-    kill_tree,
-    make_process,
-    process_environment,
-    python_command,
-    read_bytes,
-)
+from HideSeekLib.worker.python_runner import PythonRunner
 
 if TYPE_CHECKING:
     from HideSeekLib.panel.panel import HideSeekPanel
@@ -34,6 +28,7 @@ MARKS = {
     "unknown": ("?", tables.GREY),
 }
 PROBE_TIMEOUT_MS = 120_000
+TYPING_MS = 600
 
 
 class EnvironmentPage:
@@ -44,9 +39,11 @@ class EnvironmentPage:
         self.ui = ui = panel.ui
         self.facts: dict[str, Any] | None = None
         self.settings = BackendSettings.load(slicer.app.userSettings())
-        self._processes: list[Any] = []
+        self._runner = PythonRunner(self.log)
         self._busy = ""
         self._folders: list[Path] = []
+        self._offered = self._offering = False
+        self._wanted: list[str] = []  # actions the user agreed to, not done yet
         tables.stretch_columns(ui.environmentTable, 1)
         ui.exportFolder.filters = ctk.ctkPathLineEdit.Dirs
         ui.pythonPath.filters = ctk.ctkPathLineEdit.Files | ctk.ctkPathLineEdit.Executable
@@ -57,7 +54,14 @@ class EnvironmentPage:
         ui.importFileButton.connect("clicked()", self._import_file)
         ui.offlineCheck.connect("toggled(bool)", lambda on: self._read_settings())
         ui.prefixEdit.connect("editingFinished()", self._read_settings)
-        ui.pythonPath.connect("currentPathChanged(QString)", lambda path: self._read_settings())
+        # A path tells of every keystroke, and of being cleared by another signal alone: act when
+        # the typing has come to rest.
+        self._typing = qt.QTimer()
+        self._typing.setSingleShot(True)
+        self._typing.setInterval(TYPING_MS)
+        self._typing.connect("timeout()", self._read_settings)
+        ui.pythonPath.connect("currentPathChanged(QString)", lambda path: self._typing.start())
+        ui.pythonPath.connect("validInputChanged(bool)", lambda valid: self._typing.start())
         for combo in (ui.modelCombo, ui.deviceCombo):
             combo.connect("editTextChanged(QString)", lambda text: self._read_settings())
         self.show(environment.checks(None, self.settings))
@@ -68,11 +72,14 @@ class EnvironmentPage:
         ui, settings = self.ui, self.settings
         for combo, entries, value in (
             (ui.modelCombo, ["bundled"], settings.model),
-            (ui.deviceCombo, ["auto", "cpu", "cuda", "mps"], settings.device),
+            (ui.deviceCombo, list(DEVICES), settings.device),
         ):
+            before = combo.blockSignals(True)
+            combo.clear()
             for entry in entries if value in entries else [*entries, value]:
                 combo.addItem(entry)
             combo.setEditText(value)
+            combo.blockSignals(before)
         ui.pythonPath.currentPath = settings.python
         ui.prefixEdit.text = settings.prefix
         ui.offlineCheck.checked = settings.offline
@@ -89,6 +96,15 @@ class EnvironmentPage:
         if new == self.settings:
             return
         moved = (new.python, new.prefix) != (self.settings.python, self.settings.prefix)
+        if (
+            moved
+            and self.panel.analysis.busy()
+            and not slicer.util.confirmOkCancelDisplay(
+                _("Another Python ends the running analysis. Finished vertebrae stay. Continue?")
+            )
+        ):
+            self._show_settings()
+            return
         self.settings = new
         new.store(slicer.app.userSettings())
         if moved:
@@ -141,17 +157,47 @@ class EnvironmentPage:
             self.show(environment.failed_checks(text))
         else:
             self.show(environment.checks(self.facts, self.settings))
+        offering, self._offering = self._offering, False
+        if offering and self.facts is not None:
+            self._offer()
+        else:
+            self._next_wanted()
+
+    # --- first run ---------------------------------------------------------------------------
+
+    def offer_installation(self) -> None:
+        """Check the Python and, where something is missing, offer to install it, once."""
+        if self._offered or self._busy or self.settings.remote():
+            return
+        self._offered = True
+        self.ui.settingsCollapsible.collapsed = False
+        self._offering = True
+        self.check()
+
+    def _offer(self) -> None:
+        """One question about all that is missing; what is agreed to runs step by step."""
+        checks = environment.checks(self.facts, self.settings)
+        missing = [c for c in checks if c.state == "missing" and c.action]
+        if not missing:
+            return
+        if slicer.util.confirmOkCancelDisplay(environment.offer_text(missing, self._own_python())):
+            self._wanted = [c.action for c in missing]
+            self._next_wanted()
+
+    def _next_wanted(self) -> None:
+        if self._wanted and not self._busy:
+            self.act(self._wanted.pop(0), agreed=True)
 
     # --- actions -----------------------------------------------------------------------------
 
-    def act(self, action: str) -> None:
-        """Install or repair one item."""
+    def act(self, action: str, *, agreed: bool = False) -> None:
+        """Install or repair one item. agreed: the user was asked already."""
         if self._busy:
             return
         if action == "torch":
-            self._install_torch()
+            self._install_torch(agreed)
         elif action == "backend":
-            self._install_backend()
+            self._install_backend(agreed)
 
     def restart_worker(self) -> None:
         """End the backend process; it starts again with the next analysis."""
@@ -160,9 +206,9 @@ class EnvironmentPage:
     def _own_python(self) -> bool:
         return not self.settings.python and not self.settings.remote()
 
-    def _install_torch(self) -> None:
+    def _install_torch(self, agreed: bool) -> None:
         if not self._own_python():
-            self._pip([["torch" + environment.TORCH_REQUIREMENT]])
+            self._pip([["torch" + environment.TORCH_REQUIREMENT]], agreed)
             return
         try:
             import PyTorchUtils
@@ -174,6 +220,13 @@ class EnvironmentPage:
                 )
             )
             return
+        if not agreed and not slicer.util.confirmOkCancelDisplay(
+            _(
+                "The PyTorch extension downloads and installs PyTorch (up to 3 GB). Slicer stands "
+                "still meanwhile, for minutes; save your work first. Continue?"
+            )
+        ):
+            return
         install = PyTorchUtils.PyTorchUtilsLogic().installTorch
         self.say(_("Installing PyTorch …"))
         try:
@@ -182,7 +235,7 @@ class EnvironmentPage:
             self.say("⚠ " + _("PyTorch was not installed: {error}").format(error=error))
         self.check()
 
-    def _install_backend(self) -> None:
+    def _install_backend(self, agreed: bool) -> None:
         copy = environment.backend_copy()
         if copy is None:
             self.say("⚠ " + _("The extension carries no copy of the backend."))
@@ -194,11 +247,12 @@ class EnvironmentPage:
             return
         self._folders.append(source.parent)
         self._pip(
-            environment.backend_steps(self.facts or {}, source, offline=self.settings.offline)
+            environment.backend_steps(self.facts or {}, source, offline=self.settings.offline),
+            agreed,
         )
 
-    def _pip(self, steps: list[list[str]]) -> None:
-        if not slicer.util.confirmOkCancelDisplay(
+    def _pip(self, steps: list[list[str]], agreed: bool) -> None:
+        if not agreed and not slicer.util.confirmOkCancelDisplay(
             _("This installs Python packages: {names}. Continue?").format(
                 names=", ".join(Path(step[-1]).name for step in steps)
             )
@@ -227,18 +281,20 @@ class EnvironmentPage:
         constraints = environment.write_constraints(folder)
         install = environment.find_pip_install()
         words, keywords = environment.pip_arguments(install, constraints)
-        if "blocking" in keywords:
-            keywords["completedCallback"] = done
-            install([*steps[0], *words], **keywords)
-            return
+        # In testing mode Slicer installs at once and never calls back.
+        later = "blocking" in keywords and not slicer.app.testingEnabled()
         try:
-            with slicer.util.WaitCursor():
-                install([*steps[0], *words])
-        except Exception as error:  # CalledProcessError and whatever an older Slicer raises
+            if later:
+                install([*steps[0], *words], **{**keywords, "completedCallback": done})
+            else:
+                with slicer.util.WaitCursor():
+                    install([*steps[0], *words])
+        except Exception as error:  # another install runs, no PythonSlicer, pip's own failure
             self.say("⚠ " + str(error))
             done(1)
         else:
-            done(0)
+            if not later:
+                done(0)
 
     def _pip_done(self, code: int) -> None:
         for folder in self._folders:
@@ -246,16 +302,19 @@ class EnvironmentPage:
         self._folders = []
         self._set_busy("")
         if code:
+            self._wanted = []
             self.say("⚠ " + _("The installation failed; the log has the details."))
         self.check()
 
     def _import_folder(self) -> None:
-        path = qt.QFileDialog.getExistingDirectory(None, _("Folder of the model"))
+        path = qt.QFileDialog.getExistingDirectory(
+            slicer.util.mainWindow(), _("Folder of the model")
+        )
         if path:
             self.import_model(str(path))
 
     def _import_file(self) -> None:
-        path = qt.QFileDialog.getOpenFileName(None, _("File of the model"))
+        path = qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), _("File of the model"))
         path = path[0] if isinstance(path, tuple) else path
         if path:
             self.import_model(str(path))
@@ -306,63 +365,10 @@ class EnvironmentPage:
             button.enabled = not text
 
     def _run(self, arguments: list[str], given: str, done: Callable[[int, str, str], None]) -> None:
-        """Run the chosen Python with `arguments`; `done(code, output, problem)` comes once."""
-        try:
-            command = python_command(self.settings, arguments)
-        except ValueError as error:
-            done(1, "", str(error))
-            return
-        process = make_process(process_environment(self.settings))
-        process.setProcessChannelMode(qt.QProcess.MergedChannels)
-        output: list[bytes] = []
-        ended: list[bool] = []
-
-        def finish(code: int, problem: str) -> None:
-            if ended:
-                return
-            ended.append(True)
-            timer.stop()
-            text = b"".join(output).decode("utf-8", "replace")
-            self.log(
-                "\n".join(
-                    line for line in text.splitlines() if not line.startswith("hideseek-probe:")
-                )
-            )
-            # The slot of the process is still running: let go of it afterwards.
-            qt.QTimer.singleShot(0, lambda: self._processes.remove(process))
-            done(code, text, problem)
-
-        def too_long() -> None:
-            kill_tree(int(process.processId()))
-            process.kill()
-            finish(1, _("no answer"))
-
-        timer = qt.QTimer()
-        timer.setSingleShot(True)
-        timer.connect("timeout()", too_long)
-        process.connect("readyRead()", lambda: output.append(read_bytes(process.readAll())))
-        process.connect(
-            "finished(int,QProcess::ExitStatus)", lambda code, status: finish(int(code), "")
-        )
-        process.connect(
-            "errorOccurred(QProcess::ProcessError)",
-            lambda error: (
-                finish(1, _("the command was not found or may not be run"))
-                if error == qt.QProcess.FailedToStart
-                else None
-            ),
-        )
-        self._processes.append(process)
-        self.log("$ " + " ".join(command))
-        process.start(command[0], command[1:])
-        if arguments[:2] != ["-m", "pip"]:  # a download may take as long as it takes
-            timer.start(PROBE_TIMEOUT_MS)
-        if given:
-            process.write(qt.QByteArray(given.encode("utf-8")))
-        process.closeWriteChannel()
+        # A download may take as long as it takes.
+        limit = None if arguments[:2] == ["-m", "pip"] else PROBE_TIMEOUT_MS
+        self._runner.run(self.settings, arguments, given, done, limit)
 
     def close(self) -> None:
         """End whatever runs, for a closing module."""
-        for process in list(self._processes):
-            kill_tree(int(process.processId()))
-            process.kill()
+        self._runner.close()

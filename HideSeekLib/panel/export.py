@@ -34,6 +34,8 @@ class ExportSection:
         self._reporting = False
         ui.exportFolder.currentPath = str(slicer.app.userSettings().value(FOLDER_KEY, "") or "")
         ui.exportFolder.connect("currentPathChanged(QString)", lambda path: self.refresh())
+        # A cleared field is no valid input, and only this signal says so.
+        ui.exportFolder.connect("validInputChanged(bool)", lambda valid: self.refresh())
         for check in self._checks():
             check.connect("toggled(bool)", lambda on: self.refresh())
         ui.exportButton.connect("clicked()", self.start)
@@ -50,7 +52,7 @@ class ExportSection:
     def refresh(self) -> None:
         """Enable the button when there is something to write and a place for it."""
         case = self.panel.case
-        ready = case is not None and case.alive and bool(self.ui.exportFolder.currentPath)
+        ready = case is not None and case.alive and bool(self.ui.exportFolder.currentPath.strip())
         chosen = any(check.checked for check in self._checks())
         self.ui.exportButton.enabled = ready and chosen and not self.busy()
 
@@ -58,6 +60,9 @@ class ExportSection:
         """Write the chosen files."""
         case = self.panel.case
         if case is None or not case.alive or self.busy():
+            return
+        if not self.ui.exportFolder.currentPath.strip():
+            self._say("⚠ " + _("Choose a folder for the export first."))
             return
         folder = Path(self.ui.exportFolder.currentPath).expanduser()
         slicer.app.userSettings().setValue(FOLDER_KEY, str(folder))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from HideSeekLib.anatomy import blocks, vertebrae
-from HideSeekLib.errors import SceneError
+import slicer
+import slicer.util
+
+from HideSeekLib.anatomy import vertebrae
+from HideSeekLib.case.nodes import OURS_ATTRIBUTE
 from HideSeekLib.i18n import _
 from HideSeekLib.panel import tables
+from HideSeekLib.run import words
 from HideSeekLib.run.jobs import Inputs
 from HideSeekLib.wire.levels import LEVELS
 
@@ -56,8 +60,40 @@ class InputsSection:
         """Return the levels that have a segment, from head to feet."""
         return tuple(vertebrae.segments_by_level(self.matches))
 
+    def choose_defaults(self) -> None:
+        """Choose the first CT, and the first segmentation of vertebrae, where none is chosen.
+
+        Slicer's selectors show nothing for data that were loaded before the module was opened.
+        """
+        parameters = self.panel.parameters
+        if parameters.ct is not None:
+            return
+        volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+        ct = next((node for node in volumes if _is_ct(node)), None)
+        if ct is None:
+            return
+        parameters.ct = ct
+        if parameters.vertebrae is None:
+            for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode"):
+                if _offered(node) and any(m.level for m in vertebrae.match_levels(node, {})):
+                    parameters.vertebrae = node
+                    break
+
+    def _hide_ours(self) -> None:
+        """Keep what a case made (evidence, lesions) out of the selectors."""
+        for selector, kind in (
+            (self.ui.ctSelector, "vtkMRMLScalarVolumeNode"),
+            (self.ui.vertebraeSelector, "vtkMRMLSegmentationNode"),
+            (self.ui.bodiesSelector, "vtkMRMLSegmentationNode"),
+        ):
+            ours = [n.GetID() for n in slicer.util.getNodesByClass(kind) if not _offered(n)]
+            model = selector.sortFilterProxyModel()
+            if list(model.hiddenNodeIDs) != ours:
+                model.hiddenNodeIDs = ours
+
     def refresh(self) -> None:
         """Match the segments to levels again and show them."""
+        self._hide_ours()
         inputs = self.inputs()
         self.matches = ()
         if inputs.vertebrae is not None:
@@ -90,24 +126,8 @@ class InputsSection:
         if inputs.ct is None:
             text = _("Choose a CT. Without one, load a sample: Sample Data module, HideSeek.")
         else:
-            try:
-                good, reason = blocks.check_inputs(inputs.ct, inputs.vertebrae)
-            except SceneError as error:
-                good, reason = False, str(error)
-            levels = self.levels()
-            if not good:
-                text = "⚠ " + reason
-            elif inputs.vertebrae is None:
-                text = _("No vertebra segmentation: pick vertebrae by clicking in a slice view.")
-            elif not levels:
-                text = "⚠ " + _("No segment is known as a vertebra. Give the levels below.")
-            else:
-                text = _("{n} vertebrae, {first} to {last}.").format(
-                    n=len(levels), first=levels[0], last=levels[-1]
-                )
-                doubtful = [m.name for m in self.matches if m.note and m.level]
-                if doubtful:
-                    text += " ⚠ " + _("Check: {names}").format(names=", ".join(doubtful[:4]))
+            good, text = words.about_inputs(inputs, self.matches)
+            text = text if good else "⚠ " + text
         tables.show_text(self.ui.inputsMessageLabel, text)
         self.ui.levelsGroup.enabled = inputs.vertebrae is not None
 
@@ -145,3 +165,13 @@ class InputsSection:
     def _store(self, overrides: dict[str, str]) -> None:
         self.panel.parameters.levelOverrides = overrides
         self.panel.inputs_changed()
+
+
+def _offered(node: Any) -> bool:
+    """Whether a node may be an input: neither hidden nor made by a case."""
+    return not node.GetHideFromEditors() and not node.GetAttribute(OURS_ATTRIBUTE)
+
+
+def _is_ct(node: Any) -> bool:
+    """Whether a volume node may be a CT: no label map, no vector or tensor volume, none of ours."""
+    return node.GetClassName() == "vtkMRMLScalarVolumeNode" and _offered(node)

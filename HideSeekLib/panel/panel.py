@@ -22,7 +22,7 @@ from HideSeekLib.i18n import _
 from HideSeekLib.panel.environment_page import EnvironmentPage
 from HideSeekLib.panel.export import ExportSection
 from HideSeekLib.panel.inputs import InputsSection
-from HideSeekLib.panel.parameters import HideSeekParameterNode
+from HideSeekLib.panel.parameters import HideSeekParameterNode, repair
 from HideSeekLib.panel.pick import PickSection
 from HideSeekLib.panel.review import ReviewSection
 from HideSeekLib.panel.run import RunSection
@@ -64,8 +64,7 @@ class HideSeekPanel:
         self._inputs_timer = self._make_timer(0, self.inputs_changed)
 
         self.widget.setMRMLScene(slicer.mrmlScene)
-        self.parameters = HideSeekParameterNode(self._parameter_node())
-        self._gui_tag = self.parameters.connectGui(self.widget)
+        self._bind_parameters()
         self.run = RunSection(self)
         self.environment = EnvironmentPage(self)
         self._new_client()
@@ -76,7 +75,7 @@ class HideSeekPanel:
         self.pick = PickSection(self)
         self._shortcuts = [
             self._shortcut("Ctrl+Shift+S", self.screening.screen),
-            self._shortcut("Ctrl+Shift+A", lambda: self.ui.analyseButton.click()),
+            self._shortcut("Ctrl+Shift+L", lambda: self.ui.analyseButton.click()),
             self._shortcut("Ctrl+Shift+P", lambda: self.ui.pickButton.click()),
             self._shortcut("Esc", self.pick.stop),
         ]
@@ -85,7 +84,7 @@ class HideSeekPanel:
         self._timer.connect("timeout()", self._tick)
         self._timer.start()
         self._observe_scene()
-        self.restore()
+        self.guarded(self.restore)
 
     # --- state -------------------------------------------------------------------------------
 
@@ -93,6 +92,7 @@ class HideSeekPanel:
         """Take up what the parameter node says: inputs and the case under review."""
         node = self.parameters.case
         self.case = None
+        self.inputs.choose_defaults()
         if node is not None:
             self.guarded(lambda: self.set_case(scene.case_from_node(node)))
         self.inputs_changed()
@@ -219,6 +219,9 @@ class HideSeekPanel:
         self.review.refresh()
         self.screening.job_ended(job)
         self.run.job_ended(job)
+        if job.state == "failed" and not self.client.ever_ready and not self._closing:
+            # No word from the backend: most likely it is not installed yet.
+            self.environment.offer_installation()
 
     # --- the scene ---------------------------------------------------------------------------
 
@@ -256,11 +259,19 @@ class HideSeekPanel:
 
     def _scene_closed(self) -> None:
         self._closing = False
+        self._bind_parameters()
+        self.restore()
+
+    def _bind_parameters(self) -> None:
+        """Join the widgets to the scene's parameter node; the old one stays until that works."""
+        node = self._parameter_node()
+        repair(node)
+        parameters = HideSeekParameterNode(node)
         if self._gui_tag is not None:
             self.parameters.disconnectGui(self._gui_tag)
-        self.parameters = HideSeekParameterNode(self._parameter_node())
-        self._gui_tag = self.parameters.connectGui(self.widget)
-        self.restore()
+            self._gui_tag = None
+        self.parameters = parameters
+        self._gui_tag = parameters.connectGui(self.widget)
 
     def _something_removed(self) -> None:
         if self._closing:
@@ -283,6 +294,21 @@ class HideSeekPanel:
         except Exception as error:  # a defect must not take Slicer's event loop with it
             log.exception("An action of the HideSeek panel failed")
             self.run.say("⚠ " + _("Unexpected problem: {error}").format(error=error))
+
+    def enter(self) -> None:
+        """The user comes to the module: follow the worker closely again."""
+        self._timer.start()
+        self.guarded(self.inputs.choose_defaults)
+
+    def leave(self) -> None:
+        """The user goes to another module: nothing of ours moves the views there.
+
+        A running job goes on; without one the timer rests.
+        """
+        self.pick.stop()
+        self.review.fading.stop()
+        if not (self.analysis.busy() or self.client.busy()):
+            self._timer.stop()
 
     def close(self) -> None:
         """Let go of everything: processes, timers, observers. The scene stays as it is."""

@@ -23,6 +23,8 @@ from slicer.parameterNodeWrapper import parameterNodeWrapper
 from HideSeekLib.i18n import _
 
 SETTINGS_KEY = "HideSeek/Backend"
+DEVICES = ("auto", "cpu", "cuda")
+"""What the backend's devices are called; "cuda:1" is the second card."""
 
 
 class Polarity(enum.Enum):
@@ -76,6 +78,17 @@ class HideSeekParameterNode:
     polarityByLevel: dict[str, str] = {}
 
 
+def repair(node: Any) -> None:
+    """Forget choices that this version does not know, of a scene that a later one saved.
+
+    Slicer's wrapper raises ValueError for them, and the panel would stay empty.
+    """
+    for name, kind in (("polarity", Polarity), ("protocol", RunProtocol)):
+        stored = node.GetParameter(name)
+        if stored and stored not in kind.__members__:
+            node.UnsetParameter(name)
+
+
 @dataclass
 class BackendSettings:
     """How this computer reaches the backend.
@@ -83,7 +96,7 @@ class BackendSettings:
     python: executable that has the backend; empty means Slicer's own.
     prefix: words before it, such as `ssh host`; empty means this computer.
     model: "bundled", or the name or folder of an installed model, as the backend sees it.
-    device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+    device: "auto", "cpu", "cuda" or "cuda:1".
     """
 
     python: str = ""

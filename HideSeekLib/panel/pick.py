@@ -37,6 +37,10 @@ class PickSection:
         ui.pickLevelCombo.connect("activated(int)", lambda index: self.refresh())
         ui.editBodyButton.connect("clicked()", self._edit_body)
         ui.analyseBodyButton.connect("clicked()", self._analyse_body)
+        self._interaction: tuple[Any, int] | None = None
+        manager = slicer.app.layoutManager()
+        if manager is not None:  # a new layout brings new slice views, which must pick as well
+            manager.connect("layoutChanged(int)", lambda layout: self._watch_again())
         self.refresh()
 
     def active(self) -> bool:
@@ -85,18 +89,40 @@ class PickSection:
     def _toggled(self, on: bool) -> None:
         self._unwatch()
         if on:
-            manager = slicer.app.layoutManager()
-            for name in manager.sliceViewNames() if manager is not None else ():
-                self._watch(manager.sliceWidget(name))
+            self._watch_views()
             self.panel.run.say(_("Click a vertebra in a slice view. Esc leaves."))
         self.refresh()
+
+    def _watch_views(self) -> None:
+        manager = slicer.app.layoutManager()
+        for name in manager.sliceViewNames() if manager is not None else ():
+            self._watch(manager.sliceWidget(name))
+        node = slicer.mrmlScene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
+        if node is not None:
+            # Whoever starts to place a markup wants the click for it.
+            tag = node.AddObserver(
+                node.InteractionModeChangedEvent,
+                lambda *_: self.panel.guarded(lambda: self._mode_changed(node)),
+            )
+            self._interaction = (node, tag)
+
+    def _mode_changed(self, node: Any) -> None:
+        if node.GetCurrentInteractionMode() == node.Place:
+            self.stop()
+
+    def _watch_again(self) -> None:
+        if self.active():
+            self._unwatch()
+            self._watch_views()
 
     def _watch(self, widget: Any) -> None:
         view = widget.sliceView()
         node = widget.mrmlSliceNode()
         interactor = view.interactor()
         self._views.append(view)
-        _cursor(view, qt.Qt.CrossCursor)
+        # The default one: hovering a markup puts the view's present cursor back to it.
+        view.setDefaultViewCursor(qt.QCursor(qt.Qt.CrossCursor))
+        view.unsetViewCursor()
         tag = [0]
 
         def pressed(caller: Any, event: str) -> None:
@@ -104,7 +130,9 @@ class PickSection:
             command = interactor.GetCommand(tag[0])
             if command is not None:
                 command.SetAbortFlag(1)
-            self.panel.guarded(lambda: self.clicked(node, interactor.GetEventPosition()))
+            self.panel.guarded(
+                lambda: self.clicked(pick.click_to_ras(view, node, interactor.GetEventPosition()))
+            )
 
         def key(caller: Any, event: str) -> None:
             if interactor.GetKeySym() == "Escape":
@@ -118,16 +146,19 @@ class PickSection:
         for interactor, tag in self._watched:
             interactor.RemoveObserver(tag)
         for view in self._views:
-            _cursor(view, qt.Qt.ArrowCursor)
-        self._watched, self._views = [], []
+            view.setDefaultViewCursor(qt.QCursor(qt.Qt.ArrowCursor))
+            view.unsetViewCursor()
+        if self._interaction is not None:
+            self._interaction[0].RemoveObserver(self._interaction[1])
+        self._watched, self._views, self._interaction = [], [], None
 
-    def clicked(self, slice_node: Any, xy: tuple[int, int]) -> None:
-        """Handle a click at pixel `xy` of a slice view."""
+    def clicked(self, ras: tuple[float, float, float]) -> None:
+        """Handle a click at a place in world RAS (mm)."""
         inputs = self.panel.inputs.inputs()
         if inputs.vertebrae is None:
-            self._find_body(inputs.ct, pick.click_to_ras(slice_node, xy))
+            self._find_body(inputs.ct, ras)
             return
-        hit = pick.vertebra_at_click(slice_node, xy, inputs.vertebrae, inputs.overrides)
+        hit = pick.vertebra_at(ras, inputs.vertebrae, inputs.overrides)
         if hit is None:
             self.panel.run.say(_("No vertebra under the cursor; click inside one."))
             return
@@ -179,9 +210,3 @@ class PickSection:
     def _analyse_body(self) -> None:
         if self._body_alive() and self.body is not None:
             self.panel.start_job("segment", (self.body.level,), body=self.body)
-
-
-def _cursor(view: Any, shape: Any) -> None:
-    """Show a cursor in a slice view; older views have no way to."""
-    if hasattr(view, "setViewCursor"):
-        view.setViewCursor(qt.QCursor(shape))

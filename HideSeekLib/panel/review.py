@@ -13,7 +13,7 @@ from HideSeekLib.i18n import _
 from HideSeekLib.panel import tables
 from HideSeekLib.panel.candidates import CandidateTable
 from HideSeekLib.panel.fading import FadingSection
-from HideSeekLib.panel.screening import number
+from HideSeekLib.run import words
 
 if TYPE_CHECKING:
     from HideSeekLib.panel.panel import HideSeekPanel
@@ -175,15 +175,7 @@ class ReviewSection:
         if not alive:
             ui.countsLabel.text = _("No analysis yet.")
         else:
-            ui.countsLabel.text = _(
-                "{shown} of {n} shown · {kept} kept · {accepted} accepted · {rejected} rejected"
-            ).format(
-                shown=shown,
-                n=len(rows),
-                kept=sum(r.kept for r in rows),
-                accepted=sum(r.decision == "accept" for r in rows),
-                rejected=sum(r.decision == "reject" for r in rows),
-            )
+            ui.countsLabel.text = words.counts(rows, shown)
         chosen = bool(self.table.selected()) and alive
         for button in (ui.acceptButton, ui.rejectButton, ui.resetButton, ui.reasonEdit):
             button.enabled = chosen
@@ -208,25 +200,8 @@ class ReviewSection:
     def _vertebra_text(self, level: str) -> str:
         case = self.panel.case
         for row in case.vertebra_rows() if case is not None and case.alive else ():
-            if row.level != level:
-                continue
-            parts = [level]
-            p, healthy = number(row.p_malignant), number(row.p_healthy_image)
-            if p is not None:
-                after = (
-                    ""
-                    if healthy is None
-                    else _(" → {p:.2f} after the healthy edit").format(p=healthy)
-                )
-                parts.append(f"P {p:.2f}{after}")
-            for name, volume, share in (
-                (_("lytic"), row.lytic_volume_mm3, row.lytic_fraction),
-                (_("blastic"), row.blastic_volume_mm3, row.blastic_fraction),
-            ):
-                if number(volume):
-                    percent = 100 * (number(share) or 0.0)
-                    parts.append(f"{name} {volume / 1000:.2f} cm³ ({percent:.1f} %)")
-            return " · ".join(parts)
+            if row.level == level:
+                return words.about_vertebra(row)
         return level
 
     def _fill_cases(self) -> None:

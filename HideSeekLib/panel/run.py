@@ -7,24 +7,11 @@ from typing import TYPE_CHECKING
 
 from HideSeekLib.i18n import _
 from HideSeekLib.panel import tables
+from HideSeekLib.run import words
 from HideSeekLib.run.jobs import Job
 
 if TYPE_CHECKING:
     from HideSeekLib.panel.panel import HideSeekPanel
-
-STAGES = {
-    "screen": lambda: _("screening"),
-    "edit": lambda: _("making the healthy edit"),
-    "score": lambda: _("scoring candidates"),
-    "volumes": lambda: _("measuring"),
-}
-
-
-def duration(seconds: float) -> str:
-    """Return a rough duration in words."""
-    if seconds < 90:
-        return _("{n} s").format(n=max(1, round(seconds)))
-    return _("{n} min").format(n=round(seconds / 60))
 
 
 class RunSection:
@@ -49,14 +36,7 @@ class RunSection:
 
     def state_of(self, level: str) -> str:
         """Return what happens to a level now, "" for nothing."""
-        job = self.panel.analysis.job
-        if job is None or job.kind != "segment" or level not in job.levels:
-            return ""
-        if level in job.finished:
-            return ""
-        if level == job.vertebra:
-            return _("running, {n} %").format(n=round(100 * job.vertebra_share()))
-        return _("waiting")
+        return words.state_in_job(self.panel.analysis.job, level)
 
     def refresh(self) -> None:
         """Show the present job."""
@@ -74,47 +54,10 @@ class RunSection:
             return
         ui.progressBar.maximum = 1000
         ui.progressBar.value = round(1000 * job.progress())
-        self.say(self._describe(job))
-
-    def _describe(self, job: Job) -> str:
-        if job.state == "cutting":
-            return _("Preparing {level} …").format(level=job.levels[0] if job.levels else "")
-        parts = []
-        if job.kind == "screen":
-            parts.append(_("Screening {n} vertebrae").format(n=len(job.levels)))
-        else:
-            stage = STAGES.get(job.stage)
-            doing = stage() if stage else job.stage
-            parts.append(f"{job.vertebra}: {doing}" if job.vertebra else _("Analysing"))
-            if len(job.levels) > 1:
-                parts.append(
-                    _("{done} of {n} done").format(done=len(job.finished), n=len(job.levels))
-                )
-        left = job.seconds_left(time.monotonic())
-        if left is not None:
-            parts.append(_("about {time} left").format(time=duration(left)))
-        if self.panel.analysis.waiting():
-            parts.append(_("{n} more waiting").format(n=self.panel.analysis.waiting()))
-        return " · ".join(parts)
+        self.say(words.about_job(job, time.monotonic(), analysis.waiting()))
 
     def job_ended(self, job: Job) -> None:
         """Say how a job ended."""
-        kept = len(job.finished)
-        names = ", ".join(job.finished[:6]) + (" …" if kept > 6 else "")
-        if job.state == "cancelled":
-            text = _("Cancelled.")
-            if job.kind == "segment" and kept:
-                text += " " + _("Kept what was finished: {names}.").format(names=names)
-        elif job.state == "failed":
-            text = "⚠ " + (job.problem or _("The analysis failed."))
-            if job.kind == "segment" and kept:
-                text += " " + _("Kept what was finished: {names}.").format(names=names)
-        elif job.kind == "screen":
-            flagged = sum(p >= 0.5 for p in self.panel.screening.probabilities().values())
-            text = _("Screened {n} vertebrae; {flagged} with P ≥ 0.5.").format(
-                n=kept, flagged=flagged
-            )
-        else:
-            text = _("Done: {names}. Review the candidates below.").format(names=names)
-        self.say(text)
+        case = job.case if job.case is not None and job.case.alive else None
+        self.say(words.about_end(job, case.vertebra_rows() if case is not None else ()))
         self.refresh()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import qt
@@ -10,17 +9,11 @@ import qt
 from HideSeekLib.i18n import _
 from HideSeekLib.panel import tables
 from HideSeekLib.panel.parameters import Polarity
+from HideSeekLib.run import words
 from HideSeekLib.run.jobs import Job
 
 if TYPE_CHECKING:
     from HideSeekLib.panel.panel import HideSeekPanel
-
-FLAGGED = 0.5
-
-
-def number(value: float | None) -> float | None:
-    """Return a number, or None for one that is not known (None or NaN)."""
-    return None if value is None or math.isnan(value) else float(value)
 
 
 class ScreeningSection:
@@ -49,14 +42,16 @@ class ScreeningSection:
         """Return P(malignant) of the levels that have one."""
         case = self.panel.case
         rows = case.vertebra_rows() if case is not None and case.alive else ()
-        known = {row.level: number(row.p_malignant) for row in rows}
+        known = {row.level: words.known(row.p_malignant) for row in rows}
         return {level: p for level, p in known.items() if p is not None}
 
     def polarity_of(self, level: str) -> str:
         """Return what to look for in one vertebra."""
-        return self.panel.parameters.polarityByLevel.get(
-            level, self.panel.parameters.polarity.value
-        )
+        return self._overrides().get(level, self.panel.parameters.polarity.value)
+
+    def _overrides(self) -> dict[str, str]:
+        # A copy: what Slicer's wrapper gives is no dict, and its `get` takes no default.
+        return dict(self.panel.parameters.polarityByLevel)
 
     def refresh(self) -> None:
         """Show the levels of the segmentation and whatever is known about them."""
@@ -72,7 +67,7 @@ class ScreeningSection:
         before = table.blockSignals(True)
         for index, level in enumerate(levels):
             row = rows.get(level)
-            p = number(row.p_malignant) if row is not None else None
+            p = words.known(row.p_malignant) if row is not None else None
             item = table.item(index, 1)
             tables.write(item, "" if p is None else f"{p:.2f}")
             tables.tint(table, item, tables.RED, 0.65 * p if p is not None else 0.0)
@@ -99,7 +94,9 @@ class ScreeningSection:
             if ticked
             else _("Analyse ticked vertebrae")
         )
-        ui.selectFlaggedButton.enabled = any(p >= FLAGGED for p in self.probabilities().values())
+        ui.selectFlaggedButton.enabled = any(
+            p >= words.FLAGGED for p in self.probabilities().values()
+        )
         ui.selectAllButton.enabled = ui.selectNoneButton.enabled = bool(levels)
 
     def screen(self) -> None:
@@ -116,7 +113,7 @@ class ScreeningSection:
 
     def tick_flagged(self) -> None:
         """Tick the levels whose P(malignant) is at least 0.5."""
-        self._tick({level for level, p in self.probabilities().items() if p >= FLAGGED})
+        self._tick({level for level, p in self.probabilities().items() if p >= words.FLAGGED})
 
     def job_ended(self, job: Job) -> None:
         """After screening, tick what deserves a closer look."""
@@ -149,11 +146,11 @@ class ScreeningSection:
         for level, combo in self._combos.items():
             entries = [(_("as patient"), "")]
             entries += [(choice.label(), choice.value) for choice in Polarity]
-            tables.fill_combo(combo, entries, self.panel.parameters.polarityByLevel.get(level, ""))
+            tables.fill_combo(combo, entries, self._overrides().get(level, ""))
 
     def _set_polarity(self, level: str) -> None:
         chosen = tables.combo_key(self._combos[level])
-        overrides = dict(self.panel.parameters.polarityByLevel)
+        overrides = self._overrides()
         overrides.pop(level, None)
         if chosen:
             overrides[level] = chosen
@@ -161,22 +158,7 @@ class ScreeningSection:
 
     def _state_text(self, level: str, row: Any) -> str:
         state = self.panel.run.state_of(level)
-        if state:
-            return state
-        if row is None:
-            return ""
-        if not row.analysed:
-            return row.reason or ""
-        rows = [r for r in self.panel.review.rows() if r.vertebra == level]
-        kept = sum(r.kept for r in rows)
-        text = (
-            _("no candidate")
-            if not rows
-            else _("1 candidate, {kept} kept").format(kept=kept)
-            if len(rows) == 1
-            else _("{n} candidates, {kept} kept").format(n=len(rows), kept=kept)
-        )
-        return text + (" ⚠" if row.warnings else "")
+        return state or words.state_of_vertebra(row, self.panel.review.rows())
 
     @staticmethod
     def _state_tip(row: Any) -> str:

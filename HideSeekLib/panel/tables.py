@@ -104,7 +104,7 @@ def stretch_columns(table: Any, stretched: int) -> None:
     for column in range(table.columnCount):
         mode = qt.QHeaderView.Stretch if column == stretched else qt.QHeaderView.Interactive
         header.setSectionResizeMode(column, mode)
-    table.verticalHeader().setDefaultSectionSize(table.fontMetrics().height() + 10)
+    table.verticalHeader().setDefaultSectionSize(qt.QFontMetrics(table.font).height() + 10)
     fit_columns(table, stretched)
 
 

@@ -276,7 +276,7 @@ class Analysis:
         if job.kind == "screen":
             found = result.get("vertebrae", [])
             job.case.set_screen(found)
-            job.finished += [str(v.get("level")) for v in found]
+            job.finished += [str(v["vertebra"]) for v in found]
         else:
             job.case.finish(result.get("provenance", {}))
         job.sent, job.request_share, job.request_seconds_left = 0, 0.0, None
@@ -288,7 +288,7 @@ class Analysis:
         if job is not self.job or job.kind != "segment":
             return
         job.case = job.case.add_vertebra(reply, dict(job.options))
-        level = str(reply.get("level", ""))
+        level = str(reply["vertebra"])
         job.finished.append(level)
         if self.on_vertebra is not None:
             self.on_vertebra(job, level)

@@ -13,15 +13,15 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from HideSeekLib.i18n import _
 from HideSeekLib.panel.parameters import BackendSettings
+from HideSeekLib.wire.version import VERSION
 
-BACKEND_VERSION = "0.1.0"
 """Version of the backend that this extension carries and expects."""
 
 PINNED = ("numpy", "scipy", "SimpleITK", "vtk")
@@ -151,6 +151,10 @@ def _python(facts: Mapping[str, Any]) -> tuple[str, str]:
 
 def _torch(title: str, facts: Mapping[str, Any], install: str) -> Check:
     torch = facts.get("torch", {})
+    if not torch and facts.get("platform") == "darwin/x86_64":
+        # The last torch for it is 2.2, which wants another numpy than Slicer's.
+        text = _("no PyTorch for an Intel (or Rosetta) Slicer: choose a Python of your own (arm64)")
+        return Check("torch", title, "missing", text)
     if torch.get("error"):
         return Check("torch", title, "missing", torch["error"], "torch" if install else "", install)
     if not torch:
@@ -174,8 +178,8 @@ def _backend(title: str, facts: Mapping[str, Any], install: str) -> Check:
         text = _("lacks {names}").format(names=", ".join(lacking))
         return Check("backend", title, "missing", text, action, install and _("Repair"))
     found = backend.get("version")
-    if found is not None and found != BACKEND_VERSION:
-        text = _("{found}; this extension carries {own}").format(found=found, own=BACKEND_VERSION)
+    if found is not None and found != VERSION:
+        text = _("{found}; this extension carries {own}").format(found=found, own=VERSION)
         return Check("backend", title, "warning", text, action, install and _("Update"))
     return Check("backend", title, "ok", str(found or _("source tree")))
 
@@ -185,8 +189,6 @@ def _gpu(facts: Mapping[str, Any]) -> tuple[str, str]:
     gpus = torch.get("gpus") or []
     if gpus:
         return "ok", "; ".join(f"{g['name']}, {g['memory'] / GIB:.0f} GB" for g in gpus)
-    if torch.get("mps"):
-        return "ok", _("Apple GPU")
     return "warning", _("none: runs on the processor, which takes longer")
 
 
@@ -222,6 +224,22 @@ def _model(title: str, facts: Mapping[str, Any], settings: BackendSettings) -> C
             _("Repair"),
         )
     return Check("model", title, "ok", settings.model + " · " + _("verified by hash when loaded"))
+
+
+def offer_text(missing: Sequence[Check], own_python: bool) -> str:
+    """What the first-run question says: what is missing, how big it is, what stays as it is."""
+    sizes = {
+        "torch": _("PyTorch (0.2 to 3 GB)"),
+        "backend": _("the HideSeek backend (about 150 MB)"),
+    }
+    parts = [sizes[c.action] for c in missing if c.action in sizes]
+    where = _("Slicer's own Python") if own_python else _("the chosen Python")
+    text = _("HideSeek needs {parts} in {where}. Install now? It takes some minutes.").format(
+        parts=_(" and ").join(dict.fromkeys(parts)), where=where
+    )
+    if own_python:
+        text += " " + _("Slicer's numpy, scipy, SimpleITK and vtk stay as they are.")
+    return text
 
 
 # --- installing -----------------------------------------------------------------------------

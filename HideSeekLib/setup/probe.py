@@ -63,8 +63,6 @@ def torch_facts():
         for index in range(torch.cuda.device_count()):
             properties = torch.cuda.get_device_properties(index)
             facts["gpus"].append({"name": properties.name, "memory": properties.total_memory})
-    backends = getattr(torch.backends, "mps", None)
-    facts["mps"] = bool(backends is not None and backends.is_available())
     return facts
 
 
@@ -94,6 +92,7 @@ def main(names):
     total, available = memory()
     facts = {
         "python": platform.python_version(),
+        "platform": f"{sys.platform}/{platform.machine()}",
         "executable": sys.executable,
         "packages": {name: version(name) for name in names},
         "importable": {

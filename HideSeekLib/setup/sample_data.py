@@ -24,6 +24,7 @@ CATEGORY = "HideSeek"
 # A seed of the test range: the bundled model was trained and chosen on others.
 SEED = 2_000_007
 FILES = ("ct.nii.gz", "vertebrae.nii.gz")
+_loading = False
 _RUN = "import sys; from hideseek_backend.cli import main; sys.exit(main())"
 
 
@@ -37,15 +38,30 @@ def register() -> bool:
     SampleData.SampleDataLogic.registerCustomSampleDataSource(
         category=CATEGORY,
         sampleName=SAMPLE_NAME,
-        sampleDescription=_("Phantom spine CT with lesions"),
         # The module wants an address; the custom downloader makes the data and never uses it.
         uris="",
         fileNames=FILES[0],
         nodeNames=SAMPLE_NAME,
         thumbnailFileName=str(icon),
-        customDownloader=lambda _source=None: list(load(default_folder())),
+        customDownloader=lambda _source=None: download(),
     )
     return True
+
+
+def download() -> list[Any]:
+    """Load the phantom for the Sample Data module; what goes wrong is shown, for the module shows
+    nothing of it. A second click while it is being made does nothing."""
+    global _loading
+    if _loading:
+        return []
+    _loading = True
+    try:
+        return list(load(default_folder()))
+    except SceneError as error:
+        slicer.util.errorDisplay(str(error))
+        return []
+    finally:
+        _loading = False
 
 
 def default_folder() -> Path:
@@ -109,7 +125,14 @@ def _wait(
     """Run a command and let Slicer handle its events until it ends: (exit code, what it said)."""
     app = getattr(slicer, "app", None)
     with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(words, stdout=output, stderr=subprocess.STDOUT, env=environment)
+        process = subprocess.Popen(
+            words,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            # Windows opens a black console for PythonSlicer.exe otherwise.
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )
         end = time.monotonic() + timeout_s
         while process.poll() is None:
             if time.monotonic() > end:

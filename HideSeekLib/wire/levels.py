@@ -1,18 +1,22 @@
-"""Names of vertebral levels: the list of them, and the many ways in which they are written."""
+"""Vertebral levels: the list of them, the many ways to write them, and the numbers of schemes.
+
+A name is read by a whitelist: beside the level only words may stand that do not change what the
+segment is. "T12 vertebra" is T12; "T12 metastasis", "L1 screw" and "L5/S1" are no vertebra, because
+to take one for the vertebra would be a wrong analysis without a warning.
+"""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 
-# Cranio-caudal order; the same strings as the backend's.
 LEVELS: tuple[str, ...] = (
     *(f"C{n}" for n in range(1, 8)),
     *(f"T{n}" for n in range(1, 14)),
     *(f"L{n}" for n in range(1, 7)),
 )
-
-LABEL_SCHEMES: tuple[str, ...] = ("verse", "totalsegmentator", "totalsegmentator-v1")
+"""Every level, from head to foot; T13 and L6 are variants."""
 
 _ORDER = {level: index for index, level in enumerate(LEVELS)}
 
@@ -26,35 +30,11 @@ _PREFIX = {
 _TOKEN = re.compile(r"(?<![a-z0-9])(hwk|hw|bwk|bw|lwk|lw|th|c|t|d|l)\s?0?(\d{1,2})(?![0-9a-z])")
 
 _BODY_WORDS = frozenset({"body", "bodies", "corpus", "wirbelkorper"})
-# Words that may stand beside the level without changing what the segment is. Anything else
-# ("lytic", "rib", "disc", "lesion") means that the segment is not the vertebra itself.
-_NEUTRAL_WORDS = _BODY_WORDS | frozenset(
-    [
-        "vertebra",
-        "vertebrae",
-        "vertebral",
-        "vert",
-        "verts",
-        "vertebre",
-        "vertebres",
-        "wirbel",
-        "spine",
-        "spinal",
-        "level",
-        "bone",
-        "segment",
-        "seg",
-        "segmentation",
-        "mask",
-        "label",
-        "thoracic",
-        "dorsal",
-        "lumbar",
-        "cervical",
-        "of",
-        "the",
-    ]
-)
+_NEUTRAL_WORDS = _BODY_WORDS | {
+    "vertebra", "vertebrae", "vertebral", "vert", "verts", "vertebre", "vertebres", "wirbel",
+    "spine", "spinal", "level", "bone", "segment", "seg", "segmentation", "mask", "label",
+    "thoracic", "dorsal", "lumbar", "cervical", "of", "the",
+}  # fmt: skip
 
 
 def order(level: str) -> int:
@@ -62,25 +42,18 @@ def order(level: str) -> int:
     return _ORDER.get(level, len(LEVELS))
 
 
-def _plain(text: str) -> str:
-    """Lower case, accents off, punctuation as blanks ("Wirbelkörper_T12" -> "wirbelkorper t12")."""
-    decomposed = unicodedata.normalize("NFKD", text)
-    letters = "".join(c for c in decomposed if not unicodedata.combining(c)).lower()
-    return re.sub(r"[^a-z0-9]+", " ", letters).strip()
-
-
 def parse_level(text: str) -> str | None:
-    """Read a level from a segment's id or name, or None when it does not name one vertebra.
+    """Read the level from a name, or None when it does not name one vertebra.
 
-    "vertebrae_T12", "T12 vertebra", "Th12", "BWK 12" give "T12". A second level ("T12-L1 disc"), a
-    word that names something else ("T10 lytic", "T12 rib") or a bare number gives None.
+    "vertebrae_T12", "T12 vertebra", "Th12", "BWK 12", "D12" give "T12". A second level
+    ("T12-L1 disc"), a word that names something else ("T10 lytic", "L1 screw") or a bare number
+    gives None.
     """
     plain = _plain(text)
-    found = {
-        f"{_PREFIX[prefix]}{int(number)}" for prefix, number in _TOKEN.findall(plain)
-    } & _ORDER.keys()
+    tokens = _TOKEN.findall(plain)
+    found = {f"{_PREFIX[prefix]}{int(number)}" for prefix, number in tokens}
     rest = _TOKEN.sub(" ", plain).split()
-    if len(found) != 1 or any(word not in _NEUTRAL_WORDS for word in rest):
+    if len(found) != 1 or not found <= _ORDER.keys() or not _NEUTRAL_WORDS.issuperset(rest):
         return None
     return found.pop()
 
@@ -95,28 +68,23 @@ def is_sacrum(text: str) -> bool:
     return bool(re.search(r"(?<![a-z0-9])(sacrum|s[1-5])(?![a-z0-9])", _plain(text)))
 
 
-def level_of_label(value: int, scheme: str) -> str | None:
-    """Level of a label value in a named scheme; None for a value that is no vertebra in it.
+def _plain(text: str) -> str:
+    """Lower case, accents off, punctuation as blanks ("Wirbelkörper_T12" -> "wirbelkorper t12")."""
+    decomposed = unicodedata.normalize("NFKD", text)
+    letters = "".join(c for c in decomposed if not unicodedata.combining(c)).lower()
+    return re.sub(r"[^a-z0-9]+", " ", letters).strip()
 
-    verse: 1-7 C1-C7, 8-19 T1-T12, 20-25 L1-L6, 28 T13. totalsegmentator (v2): 27-31 L5-L1,
-    32-43 T12-T1, 44-50 C7-C1. totalsegmentator-v1: 18-22 L5-L1, 23-34 T12-T1, 35-41 C7-C1.
-    Raises ValueError for an unknown scheme.
-    """
-    if scheme == "verse":
-        if 1 <= value <= 7:
-            return f"C{value}"
-        if 8 <= value <= 19:
-            return f"T{value - 7}"
-        if 20 <= value <= 25:
-            return f"L{value - 19}"
-        return "T13" if value == 28 else None
-    if scheme not in LABEL_SCHEMES:
-        raise ValueError(f"expected a label scheme in {LABEL_SCHEMES}, got {scheme!r}")
-    first = 27 if scheme == "totalsegmentator" else 18
-    if first <= value < first + 5:
-        return f"L{5 - (value - first)}"
-    if first + 5 <= value < first + 17:
-        return f"T{12 - (value - first - 5)}"
-    if first + 17 <= value < first + 24:
-        return f"C{7 - (value - first - 17)}"
-    return None
+
+_CERVICAL, _THORACIC, _LUMBAR = LEVELS[:7], LEVELS[7:19], LEVELS[20:25]
+_UPWARDS = (*_CERVICAL, *_THORACIC, *_LUMBAR)[::-1]
+
+LABEL_SCHEMES: Mapping[str, Mapping[int, str]] = {
+    # VerSe, SPINEPS; vertebrae_pp numbers C1…L5 as 1…24, which is the same.
+    "verse": {**dict(enumerate((*_CERVICAL, *_THORACIC, *_LUMBAR, "L6"), 1)), 28: "T13"},
+    "totalsegmentator": dict(enumerate(_UPWARDS, 27)),  # v2
+    "totalsegmentator-v1": dict(enumerate(_UPWARDS, 18)),
+}
+"""Scheme -> label value -> level."""
+
+VERSE_VALUES: Mapping[str, int] = {level: v for v, level in LABEL_SCHEMES["verse"].items()}
+"""Level -> VerSe's label value, for every level."""

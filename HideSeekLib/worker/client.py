@@ -14,14 +14,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from HideSeekLib.wire.protocol import (
-    PROTOCOL,
-    LineBuffer,
-    ProtocolError,
-    decode_line,
-    encode_line,
-    encode_line_steps,
-)
+from HideSeekLib.wire.lines import LineBuffer, decode_line, encode_line, encode_line_steps
+from HideSeekLib.wire.version import PROTOCOL
 from HideSeekLib.worker.request import Failure, Limits, Message, Request, Transport
 
 log = logging.getLogger(__name__)
@@ -59,6 +53,7 @@ class WorkerClient:
         self._heard = 0.0  # when the worker last said anything
         self._pinged = 0.0
         self._restarts = 0
+        self.ever_ready = False  # whether a worker of these settings ever spoke
         self._noise = 0
         self._last_words = ""
 
@@ -271,7 +266,7 @@ class WorkerClient:
             self._heard = self._pinged = self._clock()
             self._set_state("busy")
             self._transport.write(stop.value)
-        except (ProtocolError, TypeError, ValueError) as error:
+        except (TypeError, ValueError) as error:
             request.encoder, self._active = None, None
             self._set_state("ready")
             self._fail(request, Failure("input", f"The request cannot be sent: {error}"))
@@ -307,6 +302,7 @@ class WorkerClient:
             )
             return
         self.hello = message
+        self.ever_ready = True
         self._set_state("ready")
 
     def _answered(self, kind: str, message: Message) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shlex
-import signal
-import subprocess
-import sys
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,22 +15,27 @@ import slicer
 from HideSeekLib.i18n import _
 from HideSeekLib.panel.parameters import BackendSettings
 from HideSeekLib.worker.client import WorkerClient
-
-log = logging.getLogger(__name__)
+from HideSeekLib.worker.process_tree import kill_tree
 
 
 def slicer_python() -> str:
-    """Return the path of Slicer's own Python launcher, or of this Python outside Slicer."""
+    """Return the path of Slicer's own Python launcher. Raises ValueError without one."""
     name = "PythonSlicer.exe" if os.name == "nt" else "PythonSlicer"
     launcher = Path(getattr(slicer.app, "slicerHome", "")) / "bin" / name
-    return str(launcher) if launcher.is_file() else sys.executable
+    if launcher.is_file():
+        return str(launcher)
+    # Never this executable: inside Slicer it is the application, and a second one would start.
+    found = shutil.which("PythonSlicer")
+    if found is None:
+        raise ValueError(_("PythonSlicer was not found beside this Slicer"))
+    return found
 
 
 def python_command(settings: BackendSettings, arguments: list[str]) -> list[str]:
     """Return program and arguments that run the backend's Python with `arguments`.
 
     `ssh` hands its words to a shell on the other side, so they are quoted for it.
-    Raises ValueError when the prefix has an unclosed quote.
+    Raises ValueError when the prefix has an unclosed quote, or Slicer's own Python is not found.
     """
     prefix = settings.prefix_words()
     python = settings.python or ("python3" if prefix else slicer_python())
@@ -64,6 +66,14 @@ def make_process(environment: Mapping[str, str]) -> Any:
         variables.insert(name, value)
     process.setProcessEnvironment(variables)
     return process
+
+
+def end_process(process: Any) -> None:
+    """Kill a QProcess with everything below it."""
+    kill_tree(int(process.processId()))
+    if os.name != "nt":
+        # On Windows the launcher must live until taskkill has found its children.
+        process.kill()
 
 
 def read_bytes(array: Any) -> bytes:
@@ -115,8 +125,7 @@ class QProcessTransport:
         process, self._process, self._client = self._process, None, None
         if process is None:
             return
-        kill_tree(int(process.processId()))
-        process.kill()
+        end_process(process)
         # The object must outlive its process, or Qt waits for it in the destructor.
         _dying.append(process)
         del _dying[:-8]
@@ -155,60 +164,3 @@ class QProcessTransport:
 
 
 _dying: list[Any] = []
-
-
-def kill_tree(root: int) -> None:
-    """Kill a process and all its descendants; a launcher's child would survive its parent."""
-    if root <= 0:
-        return
-    if os.name == "nt":
-        subprocess.Popen(
-            ["taskkill", "/PID", str(root), "/T", "/F"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-        )
-        return
-    for pid in [root, *descendants(root)]:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            continue  # already gone, or its number belongs to someone else by now
-
-
-def descendants(root: int) -> list[int]:
-    """Return the ids of all processes below `root` (POSIX)."""
-    children: dict[int, list[int]] = {}
-    for pid, parent in _process_table():
-        children.setdefault(parent, []).append(pid)
-    found: list[int] = []
-    waiting = [root]
-    while waiting:
-        below = children.get(waiting.pop(), [])
-        found += below
-        waiting += below
-    return found
-
-
-def _process_table() -> list[tuple[int, int]]:
-    proc = Path("/proc")
-    if proc.joinpath("self/stat").is_file():
-        table = []
-        for entry in proc.iterdir():
-            if not entry.name.isdigit():
-                continue
-            try:
-                stat = entry.joinpath("stat").read_text(errors="replace")
-            except OSError:
-                continue  # it ended while we looked
-            # The name in parentheses may hold anything, spaces and parentheses included.
-            table.append((int(entry.name), int(stat.rpartition(")")[2].split()[1])))
-        return table
-    try:
-        listing = subprocess.run(
-            ["ps", "-axo", "pid=,ppid="], capture_output=True, text=True, timeout=2, check=False
-        ).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        log.warning("The processes below the worker could not be listed")
-        return []
-    return [(int(a), int(b)) for a, b in (line.split() for line in listing.splitlines() if line)]

@@ -91,12 +91,12 @@ def test_the_installed_library_is_what_is_imported(installed):
     _said, _built, prefix = installed
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from HideSeekLib.anatomy import click, terminology\n"
+        "from HideSeekLib.anatomy import click\n"
         "from HideSeekLib.case import case, files, views\n"
         "from HideSeekLib.setup import sample_data\n"
-        "from HideSeekLib.wire import levels\n"
+        "from HideSeekLib.wire import codes\n"
         "print(case.__file__)\n"
-        "print(terminology.lesion_entry('T10', 'lytic'))\n"
+        "print(codes.lesion_entry('T10', 'lytic'))\n"
         "assert 'torch' not in sys.modules and 'qt' not in sys.modules\n"
         "assert not [m for m in sys.modules if m.split('.')[0] == 'hideseek_backend']\n"
     )
@@ -115,7 +115,7 @@ def test_slicer_is_told_what_it_asks_for(installed):
     assert "EXTENSION_CATEGORY=Segmentation" in said
     assert "EXTENSION_DEPENDS=PyTorch" in said
     assert "not cleared for diagnosis" in said
-    assert "Slicer test: nomainwindow_run_in_slicer.py" in said
+    assert "Slicer test: run_in_slicer.py" in said
 
 
 def python_files():
@@ -149,6 +149,8 @@ def test_only_the_standard_library_slicer_and_numpy_at_file_scope():
             assert not strangers, f"{path.name}: {strangers}"
 
 
+BACKEND_WIRE = ROOT / "hideseek_backend" / "src" / "hideseek_backend" / "wire"
+
 # Modules that only the panel uses; everything else runs without Qt.
 ROOMS_WITHOUT_QT = ("wire", "anatomy", "case", "run")
 
@@ -173,6 +175,13 @@ def test_the_scene_side_knows_no_qt():
         assert not imported & {"qt", "ctk", "PySide6", "torch", "hideseek_backend"}, path
 
 
+def test_the_wire_is_the_backends_byte_for_byte():
+    theirs, ours = BACKEND_WIRE.glob("*.py"), (ROOT / "HideSeekLib" / "wire").glob("*.py")
+    assert {p.name: p.read_bytes() for p in ours} == {p.name: p.read_bytes() for p in theirs}, (
+        "run make wire"
+    )
+
+
 def test_resources_are_valid_json():
     for path in (ROOT / "HideSeekLib" / "Resources").glob("*.json"):
         json.loads(path.read_text(encoding="utf-8"))
@@ -183,3 +192,24 @@ def test_no_file_is_listed_twice():
         text = (ROOT / folder / "CMakeLists.txt").read_text(encoding="utf-8")
         names = re.findall(r"^  (\S+\.(?:py|json|png|svg|ui))$", text, re.MULTILINE)
         assert len(names) == len(set(names))
+
+
+def test_the_index_entry_is_what_the_extensions_index_checks():
+    """The rules of its scripts/check_description_files.py and of its template."""
+    entry = json.loads((ROOT / "HideSeek.json").read_text(encoding="utf-8"))
+    required = {"$schema", "category", "scm_revision", "scm_url", "build_dependencies", "tier"}
+    assert required <= set(entry) and entry["tier"] in (1, 3, 5)
+    repository = entry["scm_url"].rpartition("/")[2].removesuffix(".git")
+    assert repository.startswith("Slicer") and entry["scm_url"].startswith("https://")
+    cmake = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    assert f'EXTENSION_CATEGORY "{entry["category"]}"' in cmake
+    assert f'EXTENSION_DEPENDS "{" ".join(entry["build_dependencies"])}"' in cmake
+    assert repository in cmake and "WO 2024/098147" in cmake and "2512.06849" in cmake
+    assert (ROOT / "LICENSE.txt").is_file() and "EXTENSION_LICENSE_FILE" in cmake
+
+
+def test_a_release_has_one_version_in_the_citation_too():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    backend = (ROOT / "hideseek_backend/src/hideseek_backend/wire/version.py").read_text("utf-8")
+    version = re.search(r"^version: (\S+)$", citation, re.MULTILINE)
+    assert version is not None and f'"{version.group(1)}"' in backend

@@ -64,7 +64,7 @@ def vertebra(block: dict[str, Any]) -> dict[str, Any]:
         for n in range(count)
     ]
     return {
-        "level": block["level"],
+        "vertebra": block["level"],
         "p_malignant": 0.9,
         "p_healthy_image": 0.1,
         "analysed": True,
@@ -128,7 +128,7 @@ def work(message: dict[str, Any]) -> None:
             )
     elif name == "screen":
         found = [
-            {"level": b["level"], "p_malignant": 0.95 - 0.05 * n if n % 2 else 0.1, "reason": ""}
+            {"vertebra": b["level"], "p_malignant": 0.95 - 0.05 * n if n % 2 else 0.1, "reason": ""}
             for n, b in enumerate(message["params"]["blocks"])
         ]
         say(type="result", id=request, result={"vertebrae": found})
@@ -163,7 +163,7 @@ def segment(request: str, blocks: list[dict[str, Any]]) -> None:
         if BEHAVIOUR == "hangs after one":
             time.sleep(600)
         if BEHAVIOUR == "malformed vertebra" and n == 0:
-            say(type="vertebra", id=request, vertebra={"level": block["level"], "candidates": 7})
+            say(type="vertebra", id=request, vertebra={"vertebra": block["level"], "candidates": 7})
     say(type="result", id=request, result={"provenance": {"made": "up"}, "seconds": 0.1})
 
 
@@ -177,7 +177,7 @@ def main() -> None:
         sys.exit(subprocess.call([sys.executable, __file__, "slow"]))
     say(
         type="hello",
-        protocol=99 if BEHAVIOUR == "old" else 1,
+        protocol=99 if BEHAVIOUR == "old" else 2,
         backend="0.1.0",
         python="3.11",
         torch="0",

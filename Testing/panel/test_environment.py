@@ -12,8 +12,10 @@ import pytest
 from harness import PanelBench, spin, wait
 from standins import slicer_modules
 
+from HideSeekLib.panel.environment_page import TYPING_MS
 from HideSeekLib.panel.parameters import BackendSettings
 from HideSeekLib.setup import environment
+from HideSeekLib.wire.version import VERSION
 from HideSeekLib.worker.process import process_environment, python_command
 
 GOOD: dict[str, Any] = {
@@ -23,7 +25,7 @@ GOOD: dict[str, Any] = {
     "packages": {environment.requirement_name(r): "1" for r in environment.requirements()},
     "importable": {"SimpleITK": True, "numpy": True, "scipy": True, "torch": True},
     "torch": {"version": "2.8.0", "gpus": [{"name": "H200", "memory": 140 * environment.GIB}]},
-    "backend": {"version": environment.BACKEND_VERSION, "bundled": True},
+    "backend": {"version": VERSION, "bundled": True},
     "memory": {"total": 64 * environment.GIB, "available": 40 * environment.GIB},
     "pip": True,
 }
@@ -53,7 +55,7 @@ def test_all_is_well() -> None:
         ({"memory": {}}, "memory", "unknown", ""),
         ({"disk": 1 << 20}, "disk", "warning", ""),
         (
-            {"backend": {"version": environment.BACKEND_VERSION, "bundled": False}},
+            {"backend": {"version": VERSION, "bundled": False}},
             "model",
             "missing",
             "backend",
@@ -141,7 +143,7 @@ def test_install_torch_gets_what_its_version_takes() -> None:
 
 def test_commands(core: Any) -> None:
     own = python_command(BackendSettings(), ["-m", "x"])
-    assert own == [sys.executable, "-m", "x"]
+    assert own[1:] == ["-m", "x"] and Path(own[0]).name == "PythonSlicer"
     there = BackendSettings(python="/o p/python", prefix="ssh me@host")
     remote = python_command(there, ["-c", "1;2"])
     assert remote == ["ssh", "me@host", "'/o p/python'", "-c", "'1;2'"]
@@ -188,6 +190,7 @@ def test_the_page_checks_this_python(core: Any) -> None:
     bench.expand("settingsCollapsible")
     assert row_of(bench, "torch")[1] == "not checked yet"
     bench.ui.pythonPath.currentPath = sys.executable
+    spin(TYPING_MS / 1000 + 0.2)
     bench.click("checkEnvironmentButton")
     assert not bench.ui.checkEnvironmentButton.enabled
     wait(lambda: bench.ui.checkEnvironmentButton.enabled, 60)
@@ -202,6 +205,7 @@ def test_the_page_says_when_a_python_is_none(core: Any, python: str) -> None:
     bench = PanelBench()
     bench.expand("settingsCollapsible")
     bench.ui.pythonPath.currentPath = python
+    spin(TYPING_MS / 1000 + 0.2)
     bench.click("checkEnvironmentButton")
     wait(lambda: bench.ui.checkEnvironmentButton.enabled, 30)
     assert "cannot be used" in row_of(bench, "python")[1]
@@ -213,6 +217,7 @@ def test_installing_asks_first_and_reports_failure(core: Any) -> None:
     bench.expand("settingsCollapsible")
     page = bench.panel.environment
     bench.ui.pythonPath.currentPath = "/bin/false"
+    spin(TYPING_MS / 1000 + 0.2)
     page.facts = {**GOOD, "backend": {}}
     slicer_modules.answers.append(False)
     page.act("backend")
@@ -232,6 +237,7 @@ def test_importing_a_model_reports_what_the_backend_says(core: Any, tmp_path: Pa
     script.write_text("#!/bin/sh\necho 'Expected sha256 abc, got def.'\nexit 2\n")
     script.chmod(0o755)
     bench.ui.pythonPath.currentPath = str(script)
+    spin(TYPING_MS / 1000 + 0.2)
     bench.panel.environment.import_model("/models/é")
     wait(lambda: bench.ui.checkEnvironmentButton.enabled, 30)
     assert "not imported" in bench.status() and "got def" in bench.status()

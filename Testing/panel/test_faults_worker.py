@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from harness import PanelBench, runs, spin, usable, wait
 
-from HideSeekLib.worker.process import descendants
+from HideSeekLib.worker.process_tree import descendants
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_module_information(module: Any) -> None:
     assert parent.categories == ["Segmentation"] and parent.title == "HideSeek"
     assert "Not cleared for diagnosis" in parent.helpText and parent.acknowledgementText
     signal, register = slicer.app.startup[-1]
-    assert signal == "startupCompleted()" and register is module.registerSampleData
+    assert signal == "startupCompleted()" and register is module.registerData
 
 
 def test_file_scope_imports_are_only_what_slicer_has() -> None:

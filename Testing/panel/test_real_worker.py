@@ -14,6 +14,8 @@ import slicer
 from harness import LEVELS, ROOT, PanelBench, spin, wait
 
 from HideSeekLib.case import report_message
+from HideSeekLib.wire.codec import from_plain
+from HideSeekLib.wire.records import VertebraMessage
 
 sys.path.insert(0, str(ROOT / "hideseek_backend" / "tests"))
 tiny_model = pytest.importorskip("tiny_model", reason="the backend's tests are not here")
@@ -85,21 +87,20 @@ def test_evidence_in_the_report_is_what_the_worker_sent(bench: PanelBench) -> No
     sent: dict[str, Any] = {}
     place = bench.panel.analysis._place
     bench.panel.analysis._place = lambda job, reply: (
-        sent.update({reply["level"]: reply}),
+        sent.update({reply["vertebra"]: reply}),
         place(job, reply),
     )
     bench.panel.start_job("segment", ("T12",))
     bench.finish(120)
-    from HideSeekLib.wire.arrays import decode
-
     case = bench.panel.case
     evidence = report_message.evidence_message(case, case.record.replies["T12"])
-    original = sent["T12"]["evidence"]
-    assert evidence is not None and evidence["slices"] == original["slices"]
-    assert np.allclose(evidence["affine"], original["affine"], atol=1e-4)
+    original = from_plain(VertebraMessage, sent["T12"]).evidence
+    assert evidence is not None and original is not None
+    assert (evidence.slices, evidence.unit) == (original.slices, original.unit)
+    assert np.allclose(evidence.affine, original.affine, atol=1e-4)
     for name in ("healthy", "difference", "image"):
-        assert np.allclose(evidence[name], decode(original[name]), atol=1e-2)
-    mine, theirs = evidence["labels"], decode(original["labels"])
+        assert np.allclose(getattr(evidence, name), getattr(original, name), atol=1e-2)
+    mine, theirs = evidence.labels, original.labels
     if theirs.any():
         # A CT of 2 mm shows a crop of 0.8 mm in steps: edges differ, places do not.
         assert (mine == theirs).mean() > 0.93

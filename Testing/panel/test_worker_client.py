@@ -8,14 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from HideSeekLib.wire.arrays import decode
-from HideSeekLib.wire.protocol import (
-    CHUNK_BYTES,
-    LineBuffer,
-    decode_line,
-    encode_line,
-    encode_line_steps,
-)
+from HideSeekLib.wire.arrays import CHUNK_BYTES, decode
+from HideSeekLib.wire.lines import LineBuffer, decode_line, encode_line, encode_line_steps
+from HideSeekLib.wire.version import PROTOCOL
 from HideSeekLib.worker.client import WorkerClient
 from HideSeekLib.worker.request import Failure, Limits, Request
 
@@ -49,7 +44,7 @@ class Bench:
         self.client.bytes_received(json.dumps(message).encode() + b"\n")
         self.client.tick()
 
-    def hello(self, protocol: int = 1) -> None:
+    def hello(self, protocol: int = PROTOCOL) -> None:
         self.say(type="hello", protocol=protocol)
         self.client.tick()
 
@@ -60,7 +55,7 @@ class Bench:
                 params,
                 on_result=lambda r: self.ends.append(("result", r)),
                 on_failure=lambda f: self.ends.append((f.code, str(f))),
-                on_vertebra=lambda v: self.ends.append(("vertebra", v["level"])),
+                on_vertebra=lambda v: self.ends.append(("vertebra", v["vertebra"])),
             )
         )
 
@@ -77,7 +72,7 @@ def test_a_request_waits_for_hello_then_runs_to_its_result() -> None:
     bench.hello()
     bench.ticks()
     assert bench.wire.sent[-1]["id"] == request
-    bench.say(type="vertebra", id=request, vertebra={"level": "T12"})
+    bench.say(type="vertebra", id=request, vertebra={"vertebra": "T12"})
     bench.say(type="result", id=request, result={"a": 1})
     assert bench.ends == [("vertebra", "T12"), ("result", {"a": 1})]
     assert bench.client.state == "ready"
@@ -161,7 +156,7 @@ def test_results_said_before_a_crash_count() -> None:
     request = bench.ask()
     bench.hello()
     bench.ticks()
-    line = json.dumps({"type": "vertebra", "id": request, "vertebra": {"level": "L1"}})
+    line = json.dumps({"type": "vertebra", "id": request, "vertebra": {"vertebra": "L1"}})
     bench.client.bytes_received(line.encode() + b"\n")
     bench.client.exited("crash")
     assert [kind for kind, _ in bench.ends] == ["vertebra", "crashed"]
@@ -192,7 +187,7 @@ def test_no_hello_and_silence_end_in_time() -> None:
 def test_another_protocol_is_refused_with_what_to_do() -> None:
     bench = Bench()
     bench.ask()
-    bench.hello(protocol=2)
+    bench.hello(protocol=PROTOCOL + 1)
     assert bench.ends[0][0] == "protocol" and "Install" in bench.ends[0][1]
     assert bench.wire.kills == 1
 

@@ -12,7 +12,7 @@ from scene_helpers import add_ct, add_segmentation
 
 from HideSeekLib.anatomy.blocks import block_from_body, check_inputs, cut_block, iter_blocks
 from HideSeekLib.anatomy.geometry import to_vtk
-from HideSeekLib.errors import InputError, NodeGone, ReplyError
+from HideSeekLib.errors import InputError, NodeGone
 from HideSeekLib.wire import arrays
 
 SHAPE = (150, 140, 90)
@@ -212,28 +212,6 @@ def test_a_body_alone_makes_a_block(scene):
     node = add_segmentation(scene, ct, {"body_L1": ("L1 body (approximate)", body)})
     block = block_from_body(ct, node, "body_L1", "L1")
     assert np.array_equal(block.body, block.vertebra) and block.body.sum() == body.sum()
-
-
-@pytest.mark.parametrize("dtype", arrays.DTYPES)
-def test_arrays_come_back_as_they_went(dtype):
-    array = (np.arange(24).reshape(2, 3, 4) - 3).astype(dtype)
-    back = arrays.decode(json.loads(json.dumps(arrays.encode(array[:, ::-1]))))
-    assert back.dtype == array.dtype and np.array_equal(back, array[:, ::-1])
-    assert back.flags.writeable
-
-
-def test_broken_arrays_are_refused():
-    good = arrays.encode(np.arange(10, dtype=np.int16))
-    for spoil in (
-        {"dtype": "object"}, {"shape": [-1]}, {"shape": "10"}, {"order": "F"}, {"encoding": "raw"},
-        {"data": "!!!"}, {"data": good["data"][:-8]}, {"shape": [11]}, {"data": None},
-    ):  # fmt: skip
-        with pytest.raises(ReplyError):
-            arrays.decode({**good, **spoil})
-    with pytest.raises(ReplyError):
-        arrays.decode([1])
-    with pytest.raises(TypeError):
-        arrays.encode(np.array(["a"]))
 
 
 def test_slicer_agrees_about_the_voxels(scene):

@@ -20,69 +20,7 @@ from HideSeekLib.anatomy.vertebrae import (
     segments_by_level,
 )
 from HideSeekLib.errors import InputError
-from HideSeekLib.wire import levels
-
-
-@pytest.mark.parametrize(
-    ("text", "level"),
-    [
-        ("vertebrae_T12", "T12"),
-        ("T12 vertebra", "T12"),
-        ("vertebra T9", "T9"),
-        ("Th12", "T12"),
-        ("th_05", "T5"),
-        ("L1", "L1"),
-        ("L05", "L5"),
-        ("D7", "T7"),
-        ("BWK 12", "T12"),
-        ("LWK3", "L3"),
-        ("Wirbelkörper L3", "L3"),
-        ("C2 vertebral body", "C2"),
-        ("vertebrae_L6", "L6"),
-        ("T13", "T13"),
-        ("T10 lytic", None),
-        ("T12 rib", None),
-        ("T12-L1 disc", None),
-        ("disc T12", None),
-        ("T14", None),
-        ("L7", None),
-        ("C8", None),
-        ("Segment_20", None),
-        ("20", None),
-        ("sacrum", None),
-        ("S1", None),
-        ("vertebrae", None),
-        ("CT12", None),
-        ("", None),
-        ("T1 T2", None),
-    ],
-)
-def test_names(text, level):
-    assert levels.parse_level(text) == level
-
-
-@pytest.mark.parametrize(
-    ("scheme", "pairs"),
-    [
-        ("verse", {1: "C1", 7: "C7", 8: "T1", 19: "T12", 20: "L1", 25: "L6", 28: "T13", 26: None}),
-        (
-            "totalsegmentator",
-            {27: "L5", 31: "L1", 32: "T12", 43: "T1", 44: "C7", 50: "C1", 26: None},
-        ),
-        (
-            "totalsegmentator-v1",
-            {18: "L5", 22: "L1", 23: "T12", 34: "T1", 35: "C7", 41: "C1", 17: None},
-        ),
-    ],
-)
-def test_label_schemes(scheme, pairs):
-    for value, level in pairs.items():
-        assert levels.level_of_label(value, scheme) == level
-
-
-def test_unknown_scheme_is_refused():
-    with pytest.raises(ValueError, match="scheme"):
-        levels.level_of_label(20, "mine")
+from HideSeekLib.wire import codes
 
 
 def segmentation_with(scene, segments):
@@ -124,27 +62,26 @@ def test_code_comes_before_id_and_id_before_name(scene):
 
 
 def test_every_sct_code_gives_its_level(scene):
-    codes = json.loads((terminology.RESOURCES / "vertebra_codes.json").read_text())["levels"]
     node = segmentation_with(
         scene,
         [
-            (f"s{n}", "x", TOTAL.format(code=c["code"], name=c["meaning"]))
-            for n, c in enumerate(codes.values())
+            (f"s{n}", "x", TOTAL.format(code=code, name=f"{level} vertebra"))
+            for n, (level, code) in enumerate(codes.LEVEL_CODES.items())
         ],
     )
-    assert [m.level for m in match_levels(node)] == list(codes)
-    assert len({c["code"] for c in codes.values()}) == 24
+    assert [m.level for m in match_levels(node)] == list(codes.LEVEL_CODES)
+    assert len(set(codes.LEVEL_CODES.values())) == 24
 
 
 def test_region_of_a_bone_counts_and_that_of_a_tumour_does_not():
     bone = "ctx~SCT^123037004^Anatomical Structure~SCT^51282000^Vertebra~^^~reg~SCT^7610001^T10~^^"
     mass = "ctx~SCT^49755003^Altered~SCT^4147007^Mass~^^~reg~SCT^7610001^T10~^^"
-    assert terminology.level_of_entry(bone) == "T10"
-    assert terminology.level_of_entry(mass) is None
-    assert terminology.level_of_entry(terminology.lesion_entry("T10", "lytic")) is None
-    assert terminology.level_of_entry(terminology.body_entry("T10")) == "T10"
+    assert codes.level_of_entry(bone) == "T10"
+    assert codes.level_of_entry(mass) is None
+    assert codes.level_of_entry(codes.lesion_entry("T10", "lytic")) is None
+    assert codes.level_of_entry(codes.vertebra_entry("T10")) == "T10"
     for nothing in ("", "x", "a~b~c", "~~~~~~"):
-        assert terminology.level_of_entry(nothing) is None
+        assert codes.level_of_entry(nothing) is None
 
 
 def test_duplicates_bodies_and_the_users_word(scene):
@@ -243,9 +180,9 @@ def _strings(get):
 def test_slicers_terminologies_load_ours(app):
     logic = app.logics["terminologies"]
     assert terminology.register(logic)
-    assert logic.IsTerminologyContextLoaded(terminology.LESION_CONTEXT)
+    assert logic.IsTerminologyContextLoaded(codes.LESION_CONTEXT)
     entry = slicer.vtkSlicerTerminologyEntry()
-    text = terminology.lesion_entry("T10", "blastic")
+    text = codes.lesion_entry("T10", "blastic")
     assert logic.DeserializeTerminologyEntry(text, entry)
     assert entry.GetTypeObject().GetCodeValue() == "14799000"
     assert entry.GetTypeModifierObject().GetCodeValue() == "BLASTIC"
@@ -258,10 +195,10 @@ def test_colours_of_the_terminology_file_are_ours():
     content = json.loads(path.read_text(encoding="utf-8"))
     modifiers = content["SegmentationCodes"]["Category"][0]["Type"][0]["Modifier"]
     colours = {m["CodeValue"].lower(): m["recommendedDisplayRGBValue"] for m in modifiers}
-    for polarity, rgb in terminology.POLARITY_COLORS.items():
+    for polarity, rgb in codes.COLORS.items():
         assert [round(255 * c) for c in rgb] == colours[polarity]
 
 
 @pytest.mark.parametrize("level", ["T13", "L6"])
 def test_levels_without_a_code_fall_back_to_vertebra(level):
-    assert terminology.region_triple(level).startswith("SCT^51282000^")
+    assert codes.region_code(level) == ("SCT", "51282000", "Vertebra")

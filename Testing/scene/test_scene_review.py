@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from HideSeekLib.case.review import HISTORY, Decision, Filters, Review
-from HideSeekLib.wire.results import Candidate
+from HideSeekLib.wire.records import Candidate
 
 
 def candidate(level, number, delta, polarity="lytic", kept=None, volume=100.0):

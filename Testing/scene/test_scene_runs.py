@@ -94,9 +94,9 @@ def test_screening_fills_the_vertebra_table(scene):
     _ct, _segmentation, case = make_case(scene, affine, ("T10", "T11"))
     case.set_screen(
         [
-            {"level": "T11", "p_malignant": 0.2, "reason": "below p = 0.5"},
-            {"level": "T10", "p_malignant": 0.9, "reason": ""},
-            {"level": "T12", "p_malignant": None, "reason": "cut by the field of view"},
+            {"vertebra": "T11", "p_malignant": 0.2, "reason": "below p = 0.5"},
+            {"vertebra": "T10", "p_malignant": 0.9, "reason": ""},
+            {"vertebra": "T12", "p_malignant": None, "reason": "cut by the field of view"},
         ]
     )
     assert [r.level for r in case.vertebra_rows()] == ["T10", "T11", "T12"]
@@ -161,7 +161,7 @@ def test_closed_scene_and_deleted_case_say_so(scene):
     "spoil",
     [
         lambda m: m.pop("p_malignant"),
-        lambda m: m.update(level="T99"),
+        lambda m: m.update(vertebra="T99"),
         lambda m: m["candidates"][0].update(polarity="sclerotic"),
         lambda m: m["candidates"].pop(),
         lambda m: m["block_labels"].update(data="AAAA"),

@@ -14,7 +14,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from PySide6.QtCore import Property, QSize, Qt, Signal
+from PySide6.QtCore import Property, QObject, QSize, Qt, Signal
 from PySide6.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
@@ -231,6 +231,7 @@ class ctkPathLineEdit(QWidget):
     """Path with a browse button."""
 
     currentPathChanged = Signal(str)
+    validInputChanged = Signal(bool)
     Dirs, Files, Executable, NoDot, NoDotDot, Readable = 0x1, 0x2, 0x40, 0x2000, 0x4000, 0x10
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -244,7 +245,18 @@ class ctkPathLineEdit(QWidget):
         row.addWidget(self._edit, 1)
         row.addWidget(browse)
         self.setFocusProxy(self._edit)
-        self._edit.textChanged.connect(self.currentPathChanged)
+        self._valid = False
+        self._edit.textChanged.connect(self._text_changed)
+
+    def _text_changed(self, text: str) -> None:
+        # updateHasValidInput of ctkPathLineEdit.cpp: its validator is ".+", so that a cleared
+        # field says nothing but that it is no longer valid; each keystroke tells a path.
+        valid = bool(text)
+        if valid != self._valid:
+            self._valid = valid
+            self.validInputChanged.emit(valid)
+        if valid:
+            self.currentPathChanged.emit(text)
 
     def _set_filters(self, value: int) -> None:
         self._filters = value
@@ -263,6 +275,21 @@ class qMRMLWidget(QWidget):
             child.setMRMLScene(scene)
 
 
+class qMRMLSortFilterProxyModel(QObject):
+    """What a node selector leaves out. Limit: `hiddenNodeIDs` alone."""
+
+    def __init__(self, selector: qMRMLNodeComboBox) -> None:
+        super().__init__(selector)
+        self._selector = selector
+        self._hidden: list[str] = []
+
+    def _set_hidden(self, ids: list[str]) -> None:
+        self._hidden = list(ids)
+        self._selector._refresh()
+
+    hiddenNodeIDs = Property("QStringList", lambda s: s._hidden, _set_hidden)
+
+
 class qMRMLNodeComboBox(QWidget):
     """Selector of one node of some classes; follows additions and removals in the scene."""
 
@@ -273,7 +300,12 @@ class qMRMLNodeComboBox(QWidget):
         self._scene: Any = None
         self._tags: list[int] = []
         self._ids: list[str] = []
-        self._options: dict[str, Any] = {"nodeTypes": [], "noneEnabled": False}
+        self._options: dict[str, Any] = {
+            "nodeTypes": [],
+            "noneEnabled": False,
+            "showChildNodeTypes": True,
+        }
+        self._proxy = qMRMLSortFilterProxyModel(self)
         self._combo = QComboBox(self)
         self._combo.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
@@ -317,6 +349,11 @@ class qMRMLNodeComboBox(QWidget):
             self._combo.addItem("None")
             self._ids.append("")
         for node in nodes:
+            exact = node.GetClassName() in self._options["nodeTypes"]
+            if not (exact or self._options["showChildNodeTypes"]):
+                continue
+            if node.GetID() in self._proxy.hiddenNodeIDs:
+                continue
             if not node.GetHideFromEditors():
                 self._combo.addItem(node.GetName())
                 self._ids.append(node.GetID())
@@ -325,6 +362,9 @@ class qMRMLNodeComboBox(QWidget):
         self._combo.blockSignals(False)
         if self.currentNodeID != before:
             self.currentNodeChanged.emit(self.currentNode())
+
+    def sortFilterProxyModel(self) -> qMRMLSortFilterProxyModel:
+        return self._proxy
 
     def currentNode(self) -> Any:
         return self._scene.GetNodeByID(self.currentNodeID) if self.currentNodeID else None

@@ -15,6 +15,8 @@ import enum
 import os
 import sys
 import typing
+from collections.abc import MutableMapping
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -56,11 +58,17 @@ class SliceView:
     def mrmlSliceNode(self) -> Any:
         return self.node
 
-    def setCursor(self, *_: Any) -> None:
-        """Accept any cursor."""
+    def convertDeviceToXYZ(self, xy: list[int]) -> list[float]:
+        return [float(xy[0]), float(xy[1]), 0.0]
 
-    def unsetCursor(self) -> None:
-        """Accept the default cursor again."""
+    def convertXYZToRAS(self, xyz: list[float]) -> list[float]:
+        return list(self.node.GetXYToRAS().MultiplyPoint((*xyz, 1.0))[:3])
+
+    def setDefaultViewCursor(self, cursor: Any) -> None:
+        self.default_cursor = cursor
+
+    def unsetViewCursor(self) -> None:
+        """Show the default cursor again."""
 
     def click(self, x: int, y: int) -> None:
         self._interactor.SetEventPosition(x, y)
@@ -75,6 +83,20 @@ class LayoutManager:
         slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene)
         places = (("Red", "Axial"), ("Yellow", "Sagittal"), ("Green", "Coronal"))
         self.views = {name: SliceView(scene, name, kind) for name, kind in places}
+        self._scene = scene
+        self._slots: list[Any] = []
+
+    def connect(self, signature: str, slot: Any) -> bool:
+        if signature != "layoutChanged(int)":
+            raise AttributeError(f"the stand-in's layout manager has no signal {signature}")
+        self._slots.append(slot)
+        return True
+
+    def change(self, **views: str) -> None:
+        """Show other views, each made anew, as another layout does: Name="Axial", ..."""
+        self.views = {name: SliceView(self._scene, name, kind) for name, kind in views.items()}
+        for slot in self._slots:
+            slot(0)
 
     def sliceViewNames(self) -> tuple[str, ...]:
         return tuple(self.views)
@@ -87,6 +109,7 @@ class Application:
     """What the panel asks of `slicer.app`."""
 
     applicationName = "Slicer"
+    majorVersion, minorVersion = 5, 12
     documentationBaseUrl = "https://slicer.readthedocs.io/"
 
     def __init__(self, scene: Any, settings_file: str) -> None:
@@ -94,6 +117,10 @@ class Application:
         self._settings_file = settings_file
         self.slicerHome = os.path.dirname(settings_file)
         self.temporaryPath = self.slicerHome
+        launcher = Path(self.slicerHome) / "bin" / "PythonSlicer"
+        launcher.parent.mkdir(exist_ok=True)
+        launcher.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+        launcher.chmod(0o755)
         self.startup: list[Any] = []
 
     def layoutManager(self) -> LayoutManager:
@@ -183,6 +210,37 @@ class ScriptedLoadableModuleTest:
         shown.append(message)
 
 
+class ObservedDict(MutableMapping[Any, Any]):
+    """What a dict parameter reads as; as in Slicer, `get` and `pop` take no default
+    (parameterNodeWrapper/serializers.py, 5.10 to main). Limit: it does not write back."""
+
+    def __init__(self, values: Any) -> None:
+        self._values = dict(values)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._values[key]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise TypeError("the stand-in's ObservedDict is read only: assign the whole parameter")
+
+    __delitem__ = __setitem__  # type: ignore[assignment]
+
+    def __iter__(self) -> Any:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return repr(self._values)
+
+    def get(self, key: Any) -> Any:  # type: ignore[override]
+        return self._values.get(key)
+
+    def pop(self, key: Any) -> Any:  # type: ignore[override]
+        raise TypeError("the stand-in's ObservedDict is read only: assign the whole parameter")
+
+
 def parameterNodeWrapper(cls: type) -> type:
     """Give a class typed properties that live on a parameter node, and `connectGui`."""
     hints = typing.get_type_hints(cls)
@@ -218,12 +276,16 @@ def _reader(name: str, kind: Any, default: Any) -> Any:
             return node.GetNodeReference(name)
         text = node.GetParameter(name)
         if not text:
-            return default
+            return ObservedDict(default) if isinstance(default, dict) else default
         if isinstance(kind, type) and issubclass(kind, enum.Enum):
+            if text not in kind.__members__:  # EnumSerializer.read, all versions
+                raise ValueError(f"{text} is not a {kind.__name__}")
             return kind[text]
         if kind is bool:
             return text == "True"
-        return eval(text, {}) if typing.get_origin(kind) is dict else kind(text)
+        if typing.get_origin(kind) is dict:
+            return ObservedDict(eval(text, {}))
+        return kind(text)
 
     return read
 
@@ -275,7 +337,7 @@ def _connect_widget(self: Any, name: str, child: Any, kind: Any) -> Any:
             setattr(self, name, value)
 
     if child.className() == "qMRMLNodeComboBox":
-        child.connect("currentNodeChanged(PyObject)", lambda *_: store(child.currentNode()))
+        child.connect("currentNodeChanged(vtkMRMLNode*)", lambda *_: store(child.currentNode()))
         return child.setCurrentNode
     if child.className() == "QComboBox" and issubclass(kind, enum.Enum):
         members = list(kind)
@@ -323,8 +385,15 @@ def install(app: Any, settings_file: str) -> Application:
     slicer.util.confirmYesNoDisplay = _confirm
     slicer.util.mainWindow = lambda *_, **__: None
     slicer.util.startupEnvironment = lambda: dict(os.environ)
-    slicer.util.selectModule = lambda name: shown.append(f"module {name}")
+    slicer.util.selectModule = _select_module
     return application
+
+
+def _select_module(name: str) -> None:
+    """Slicer asks the main window's module selector, and raises without one (util.py)."""
+    if slicer.util.mainWindow() is None:
+        raise RuntimeError("Could not find main window")
+    shown.append(f"module {name}")
 
 
 def _confirm(text: str, *_: Any, **__: Any) -> bool:

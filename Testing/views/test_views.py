@@ -112,6 +112,25 @@ def test_a_rejected_lesion_is_gone_and_an_undo_brings_it_back(room):
     assert is_grey(room.colour_at(view, point))
 
 
+@pytest.mark.parametrize("into_one", [True, False])
+def test_what_was_merged_by_a_save_is_drawn_as_decided(room, into_one):
+    segmentation = room.case.lesions.GetSegmentation()
+    points = {key: views.candidate_point(room.case, key) for key in ("T12:1", "T12:2")}
+    view = room.views["Red"]
+
+    def colour(key):
+        views.jump_to(points[key])
+        return room.colour_at(view, points[key])
+
+    segmentation.CollapseBinaryLabelmaps(into_one)
+    room.case.decide(["T12:1"], "reject")
+    assert is_grey(colour("T12:1")) and is_blue(colour("T12:2"))
+    segmentation.CollapseBinaryLabelmaps(into_one)
+    room.case.undo()
+    room.case.decide(["T12:2"], "reject")
+    assert is_red(colour("T12:1")) and is_grey(colour("T12:2"))
+
+
 def test_a_row_jumps_and_is_outlined(room):
     for key in ("T12:2", "T12:1"):
         views.show_candidate(room.case, key)
@@ -200,16 +219,22 @@ def test_a_click_finds_the_vertebra_under_it(room):
         views.jump_to(ras)
         for view in room.views.values():
             xy = view.xy_of(ras)
-            assert pick.click_to_ras(view.node, xy) == pytest.approx(ras, abs=0.1)
-            assert pick.vertebra_at_click(view.node, xy, room.segmentation).level == level
+            assert pick.click_to_ras(view, view.node, xy) == pytest.approx(ras, abs=0.1)
+            assert (
+                pick.vertebra_at(pick.click_to_ras(view, view.node, xy), room.segmentation).level
+                == level
+            )
     view = room.views["Yellow"]
     disc = (AFFINE @ [50, 40, 29, 1])[:3]
-    assert pick.vertebra_at_click(view.node, view.xy_of(disc), room.segmentation) is None
+    assert (
+        pick.vertebra_at(pick.click_to_ras(view, view.node, view.xy_of(disc)), room.segmentation)
+        is None
+    )
     # A click is found where it is seen, after the view was zoomed and panned too.
     view.zoom(40)
     ras = (AFFINE @ [60, 30, 15, 1])[:3]
     views.jump_to(ras)
-    hit = pick.vertebra_at_click(view.node, view.xy_of(ras), room.segmentation)
+    hit = pick.vertebra_at(pick.click_to_ras(view, view.node, view.xy_of(ras)), room.segmentation)
     assert hit.level == "L1"
 
 

@@ -108,7 +108,7 @@ def _candidate(
 ) -> Candidate:
     return Candidate(
         vertebra=level,
-        candidate=n,
+        number=n,
         polarity=polarity,
         delta=delta,
         kept=kept,
@@ -135,8 +135,5 @@ def _screened(level: str, p: float, reason: str) -> VertebraResult:
         block_labels=None,
         block_origin_ijk=(0, 0, 0),
         body_volume_mm3=18000.0,
-        lytic_volume_mm3=0.0,
-        blastic_volume_mm3=0.0,
-        warnings=(),
         seconds=0.01,
     )

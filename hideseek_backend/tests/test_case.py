@@ -16,9 +16,9 @@ from hideseek_backend.attribution.options import Options
 from hideseek_backend.case import screen_ct, segment_ct
 from hideseek_backend.errors import Cancelled, InputError, LabelError
 from hideseek_backend.progress import Progress
-from hideseek_backend.volumes.labels import LEVELS
 from hideseek_backend.volumes.vertebrae import Vertebrae
 from hideseek_backend.volumes.volume import Volume
+from hideseek_backend.wire.levels import LEVELS
 
 VOXEL = 0.8**3
 OPTIONS = Options.for_protocol(

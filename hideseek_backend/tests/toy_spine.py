@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from hideseek_backend.volumes.labels import VERSE_VALUES
 from hideseek_backend.volumes.volume import Volume
+from hideseek_backend.wire.levels import VERSE_VALUES
 
 PITCH_MM = 32.0
 HALF_HEIGHT_MM = 12.0

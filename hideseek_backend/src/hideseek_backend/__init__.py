@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from hideseek_backend.wire.version import VERSION as __version__
 
 __all__ = ["__version__", "analyse_vertebra", "load_model", "screen_ct", "segment_ct"]
 

@@ -30,9 +30,10 @@ from hideseek_backend.progress import (
     within_case,
 )
 from hideseek_backend.volumes.crops import VertebraBlock, cut_block
-from hideseek_backend.volumes.labels import LEVELS
 from hideseek_backend.volumes.vertebrae import LoadedCase, Vertebrae, load_case
 from hideseek_backend.volumes.volume import Volume
+from hideseek_backend.wire.levels import LEVELS
+from hideseek_backend.wire.words import ABSENT, CUT, EMPTY, SCREENED
 
 if TYPE_CHECKING:
     from hideseek_backend.models.store import Model
@@ -50,10 +51,6 @@ __all__ = [
 
 ScanInput = str | Path | Volume
 MaskInput = str | Path | Volume | Vertebrae
-
-ABSENT = "not in the segmentation"
-EMPTY = "no body in the segmentation"
-SCREENED = "screened only"
 
 
 def segment_ct(
@@ -136,7 +133,7 @@ def screen_ct(
         if block is not None:
             result = replace(
                 result,
-                reason="cut by the field of view" if block.cut else SCREENED,
+                reason=CUT if block.cut else SCREENED,
                 block_origin_ijk=block.origin_ijk,
                 body_volume_mm3=block.body_volume_mm3,
             )

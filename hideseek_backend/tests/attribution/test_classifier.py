@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from hideseek_backend.attribution.classifier import LatentClassifier, logit, pattern
+from hideseek_backend.attribution.classifier import LatentClassifier, logit
 from hideseek_backend.errors import ModelError, OptionError
 
 
@@ -55,22 +55,13 @@ def test_without_pattern_only_the_normal() -> None:
         c.move(np.zeros((1, 6)), [1.0], "pattern")
 
 
-def test_pattern_is_covariance_times_weight() -> None:
-    rng = np.random.default_rng(2)
-    a = rng.normal(size=(200, 4)) @ rng.normal(size=(4, 4))
-    w = rng.normal(size=4)
-    np.testing.assert_allclose(pattern(a, w), np.cov(a.T, bias=True) @ w)
-
-
-def test_fit_separates_and_stores() -> None:
-    rng = np.random.default_rng(3)
-    labels = np.arange(200) % 2
-    z = rng.normal(size=(200, 5)) + 3 * labels[:, None] * np.array([1, 0, 0, 0, 0])
-    c = LatentClassifier.fit(z, labels, grid=(0.01, 1.0), folds=3)
-    assert ((c.probability(z) >= 0.5) == labels).mean() > 0.9
+def test_it_survives_storing() -> None:
+    c = random_classifier()
+    z = np.random.default_rng(3).normal(size=(20, 6))
     again = LatentClassifier.from_tensors(c.tensors())
     np.testing.assert_array_equal(again.logit(z), c.logit(z))
-    np.testing.assert_array_equal(again.move(z, labels, "pattern"), c.move(z, labels, "pattern"))
+    moved = again.move(z, np.ones(20), "pattern")
+    np.testing.assert_array_equal(moved, c.move(z, np.ones(20), "pattern"))
 
 
 def test_logit_of_small_p() -> None:

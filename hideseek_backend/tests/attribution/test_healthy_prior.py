@@ -10,29 +10,6 @@ from hideseek_backend.attribution.healthy_prior import HealthyPrior
 from hideseek_backend.errors import ModelError, OptionError
 
 
-def _latents(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Healthy latents in four dimensions, and the same with disease along two of them."""
-    rng = np.random.default_rng(seed)
-    healthy = rng.normal(size=(n, 4)) * [1.0, 1.0, 1.0, 1.0]
-    shift = np.array([3.0, 0.0, 0.0, 0.0])
-    disease = shift + rng.normal(size=(n, 4)) * [2.0, 3.0, 0.0, 0.0]
-    return healthy, healthy + disease, disease
-
-
-def test_disease_is_taken_out_and_anatomy_is_left() -> None:
-    healthy, _, _ = _latents(40_000, 0)
-    origin, sick, _ = _latents(40_000, 1)
-    scaled = np.concatenate([healthy, sick])
-    prior = HealthyPrior.fit(scaled, np.repeat([0, 1], 40_000))
-    estimate = prior.healthy(sick)
-    # Along the diseased axes the best linear estimate has variance 1 / (1 + σ_d²) explained.
-    error = ((estimate - origin) ** 2).mean(axis=0)
-    assert error[0] == pytest.approx(1 - 1 / 5, abs=0.05)
-    assert error[1] == pytest.approx(1 - 1 / 10, abs=0.05)
-    # Along the others nothing but the small ridge changes.
-    assert error[2:].max() < 0.02
-
-
 def test_weight_blends_between_the_latent_and_its_posterior() -> None:
     prior = HealthyPrior(np.zeros(2), np.array([1.0, 0.0]), np.zeros((2, 2)))
     classifier = LatentClassifier(np.zeros(2), np.ones(2), np.ones(2), 0.0, None, prior)
@@ -43,10 +20,8 @@ def test_weight_blends_between_the_latent_and_its_posterior() -> None:
 
 
 def test_passes_take_the_posterior_of_the_posterior() -> None:
-    rng = np.random.default_rng(2)
-    scaled = rng.normal(size=(200, 4))
-    scaled[100:] += [2.0, 0.0, 0.0, 0.0]
-    prior = HealthyPrior.fit(scaled, np.repeat([0, 1], 100))
+    scaled = np.random.default_rng(2).normal(size=(200, 4))
+    prior = HealthyPrior(np.zeros(4), np.array([2.0, 0, 0, 0]), np.diag([0.2, 0.9, 0.9, 0.9]))
     identity = np.ones(4)
     classifier = LatentClassifier(0 * identity, identity, identity, 0.0, identity, prior)
     twice = classifier.posterior(scaled[:3], np.ones(3), passes=2)
@@ -74,23 +49,6 @@ def test_a_model_without_a_prior_says_so() -> None:
 def test_shapes_are_checked() -> None:
     with pytest.raises(ModelError, match="gain"):
         HealthyPrior(np.zeros(2), np.zeros(2), np.zeros((3, 3)))
-
-
-def test_what_the_sides_of_the_body_add_stays_where_it_is() -> None:
-    """Healthy latents drift along one axis; sick ones at the side are healed as in the middle."""
-    healthy, sick, _ = _latents(20_000, 3)
-    prior = HealthyPrior.fit(np.concatenate([healthy, sick]), np.repeat([0, 1], 20_000))
-    steps = np.array([0.0, 1.0, 2.0, 3.0])[:, None, None] * np.array([5.0, 0.0, 0.0, 1.0])
-    drifting = prior.with_drift(healthy[None] + steps)
-    side = np.full(len(sick), 0.875)
-    np.testing.assert_allclose(
-        drifting.healthy(sick + steps[3, 0], side), prior.healthy(sick) + steps[3, 0], atol=0.1
-    )
-    middle = np.zeros(len(sick))
-    np.testing.assert_allclose(drifting.healthy(sick, middle), prior.healthy(sick), atol=1e-9)
-    # Without it, the side is taken for disease.
-    naive = np.abs(prior.healthy(sick + steps[3, 0])[:, 0] - prior.healthy(sick)[:, 0])
-    assert naive.mean() < 5
 
 
 def test_drift_is_linear_between_its_parts_and_constant_beyond() -> None:

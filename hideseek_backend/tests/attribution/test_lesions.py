@@ -119,7 +119,7 @@ def test_painting_keeps_neighbours() -> None:
     )[0]
     paint_lesions(lesions, [candidate], first, (0, 0, 0))
     blastic = replace(candidate, polarity="blastic")
-    dropped = replace(candidate, candidate=2, kept=False)
+    dropped = replace(candidate, number=2, kept=False)
     paint_lesions(lesions, [blastic, dropped], second, (2, 2, 2))
     assert lesions[3, 3, 3] == 1
     assert lesions[2, 2, 2] == 2

@@ -10,18 +10,6 @@ from hideseek_backend.attribution.polarity_head import PolarityHead
 from hideseek_backend.errors import ModelError
 
 
-def test_it_reads_each_polarity_from_its_own_direction() -> None:
-    rng = np.random.default_rng(0)
-    present = rng.integers(0, 2, (600, 2))
-    scaled = rng.normal(size=(600, 5))
-    scaled[:, 0] += 4 * present[:, 0]
-    scaled[:, 3] += 4 * present[:, 1]
-    head = PolarityHead.fit(scaled, present)
-    presence = head.presence(np.array([[4.0, 0, 0, 0, 0], [0, 0, 0, 4.0, 0]]))
-    assert presence[0, 0] > 0.8 > 0.2 > presence[0, 1]
-    assert presence[1, 1] > 0.8 > 0.2 > presence[1, 0]
-
-
 def test_it_survives_storing_and_is_optional() -> None:
     head = PolarityHead(np.ones((2, 3)), np.zeros(2))
     classifier = LatentClassifier(np.zeros(3), np.ones(3), np.ones(3), 0.0, head=head)

@@ -104,6 +104,19 @@ def test_healthy_vertebra_does_not_turn_noise_into_evidence() -> None:
     assert guarded[1].delta < 0.5
 
 
+def test_the_floor_is_the_edit_s_target_whatever_the_rounds() -> None:
+    """Eq. 3: a renderer that realises 70 % of a change is asked for more, Δ for no more."""
+    options = PAPER.with_changes(edit_rounds=12, delta="logit")
+    dae = OracleAutoencoder()
+    dae.gain = 0.7
+    network = Network(dae, "cpu", options, Meter())
+    edit = healthy_edit(network, oracle_classifier(), oracle_slices((1, 1)), options)
+    assert oracle_classifier().logit(edit.z_healthy)[0] < TARGET - 1
+    scores = score_candidates(network, oracle_classifier(), edit, candidates(), options)
+    only = float(logit(scores[1].p_hide))
+    assert scores[1].delta == pytest.approx((only - TARGET) / (9 - TARGET), abs=1e-4)
+
+
 def test_no_evidence_to_share_is_zero() -> None:
     scores = scored((0, 0), p_target=0.4, delta="logit-floor")
     assert [s.delta for s in scores.values()] == [0, 0, 0]

@@ -50,7 +50,7 @@ def test_central_slice_of_a_mixed_vertebra() -> None:
     assert result.p_malignant == pytest.approx(1 / (1 + np.exp(-9)), abs=1e-4)
     assert result.p_healthy_image == pytest.approx(1e-2, rel=0.1)
     assert result.phenotype == "mixed"
-    assert [c.candidate for c in result.candidates] == [1, 2]
+    assert [c.number for c in result.candidates] == [1, 2]
     assert {c.polarity for c in result.candidates} == {"lytic", "blastic"}
     assert all(c.kept and c.delta == pytest.approx(0.5, abs=0.01) for c in result.candidates)
     lytic = next(c for c in result.candidates if c.polarity == "lytic")
@@ -61,9 +61,7 @@ def test_central_slice_of_a_mixed_vertebra() -> None:
     place = block.ct.affine @ [22.5, 25.5, 32, 1]
     np.testing.assert_allclose(lytic.centroid_ras, place[:3], atol=1e-6)
     assert result.block_labels is not None
-    np.testing.assert_array_equal(
-        result.block_labels[:, :, 32] == lytic.candidate, region_mask(LYTIC)
-    )
+    np.testing.assert_array_equal(result.block_labels[:, :, 32] == lytic.number, region_mask(LYTIC))
     assert not result.block_labels[:, :, 31].any()
 
 

@@ -11,7 +11,7 @@ import pytest
 from shared_data import shared_file
 
 from hideseek_backend.cli import main
-from hideseek_backend.volumes.labels import VERSE_VALUES
+from hideseek_backend.wire.levels import VERSE_VALUES
 
 from .conftest import words
 

@@ -15,7 +15,13 @@ from tiny_model import write_tiny_model
 from hideseek_backend.errors import DeviceError, ModelError, OutputError
 from hideseek_backend.models.intensity import check_intensity, to_hu, to_intensity
 from hideseek_backend.models.places import available, find_folder, models_folder
-from hideseek_backend.models.store import file_sha256, list_models, load_model, save_model
+from hideseek_backend.models.store import (
+    file_sha256,
+    list_models,
+    load_model,
+    round_to_half,
+    save_model,
+)
 
 
 @pytest.fixture
@@ -70,6 +76,22 @@ def test_half_precision_halves_the_file(folder: Path, tmp_path: Path) -> None:
     half = load_model(tmp_path / "half", "cpu")
     assert all(p.dtype == torch.float32 for p in half.dae.parameters())
     np.testing.assert_array_equal(half.classifier.weight, model.classifier.weight)
+
+
+def test_rounded_weights_are_those_that_half_precision_stores(folder: Path, tmp_path: Path) -> None:
+    model = load_model(folder, "cpu")
+    round_to_half(model.dae)
+    save_model(
+        tmp_path / "half",
+        model.dae,
+        model.classifier,
+        name="tiny",
+        intensity_map=model.spec.intensity,
+        half=True,
+    )
+    stored = load_model(tmp_path / "half", "cpu").dae.state_dict()
+    for name, value in model.dae.state_dict().items():
+        assert torch.equal(stored[name], value)
 
 
 def test_altered_weights_are_noticed(folder: Path) -> None:

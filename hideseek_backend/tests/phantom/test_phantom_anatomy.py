@@ -16,7 +16,7 @@ from hideseek_backend.phantom.scanner import Scan, acquire, correlated_noise, dr
 from hideseek_backend.phantom.spine import LEVEL_NAMES, LEVEL_TABLE, build_spine, draw_patient
 from hideseek_backend.phantom.texture import Noise, Waves
 from hideseek_backend.phantom.vertebra import draw_anatomy
-from hideseek_backend.volumes.labels import LEVELS
+from hideseek_backend.wire.levels import LEVELS
 
 LUMBAR = ("T12", "L1", "L2")
 

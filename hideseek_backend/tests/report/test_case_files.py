@@ -149,7 +149,16 @@ def test_names_are_escaped() -> None:
 
 
 def test_decisions_are_shown() -> None:
-    page = Page(case_page(sample_case(), {"T12:1": "reject", "L1:3": "accept"}))
+    case = sample_case()
+    decided = {"T12:1": "reject", "L1:3": "accept"}
+    vertebrae = tuple(
+        replace(
+            v,
+            candidates=tuple(replace(c, decision=decided.get(c.key, "")) for c in v.candidates),
+        )
+        for v in case.vertebrae
+    )
+    page = Page(case_page(replace(case, vertebrae=vertebrae)))
     assert "reviewed" in page.text
     assert page.text.count("rejected") == 1 and page.text.count("accepted") == 1
 

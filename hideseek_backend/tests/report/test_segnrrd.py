@@ -11,9 +11,9 @@ import pytest
 import SimpleITK
 from sample_case import AFFINE, sample_case
 
-from hideseek_backend.report.codes import COLORS, terminology_entry
 from hideseek_backend.report.segnrrd import Segment, lesion_segments, write_segmentation
 from hideseek_backend.volumes.volume import Volume
+from hideseek_backend.wire.codes import COLORS, lesion_entry
 
 NAMES = ["T12 lytic", "T12 blastic", "L1 lytic", "L1 blastic"]
 
@@ -60,7 +60,7 @@ def test_terms_are_those_of_the_slicer_extension() -> None:
         sys.path.remove(str(root))
     for level in ("C3", "T1", "T12", "T13", "L5", "L6"):
         for polarity in ("lytic", "blastic"):
-            assert terminology_entry(level, polarity) == terminology.lesion_entry(level, polarity)
+            assert lesion_entry(level, polarity) == terminology.lesion_entry(level, polarity)
     assert terminology.POLARITY_COLORS == COLORS
 
 
@@ -101,7 +101,7 @@ def test_slicer_reads_names_colours_terms_and_voxels(written: Path) -> None:
         assert np.allclose(segment.GetColor(), COLORS[expected.polarity], atol=1e-5)
         term, level = vtk.reference(""), vtk.reference("")
         assert segment.GetTag("TerminologyEntry", term)
-        assert term.get() == terminology_entry(expected.level, expected.polarity)
+        assert term.get() == lesion_entry(expected.level, expected.polarity)
         assert segment.GetTag("HideSeek.Level", level) and level.get() == expected.level
         image = slicer.vtkOrientedImageData()
         assert node.GetBinaryLabelmapRepresentation(expected.identifier, image)

@@ -6,10 +6,11 @@ from toy_spine import grid_affine, toy_spine
 from hideseek_backend.errors import InputError, LabelError
 from hideseek_backend.volumes.bodies import split_body
 from hideseek_backend.volumes.click import grow_body, usual_half_sizes
-from hideseek_backend.volumes.labels import SCHEMES, VERSE_VALUES
+from hideseek_backend.volumes.labels import SCHEMES
 from hideseek_backend.volumes.reading import read_ct, read_label_map
 from hideseek_backend.volumes.vertebrae import body_voxels
 from hideseek_backend.volumes.volume import Volume
+from hideseek_backend.wire.levels import VERSE_VALUES
 
 
 def dice(a: np.ndarray, b: np.ndarray) -> float:

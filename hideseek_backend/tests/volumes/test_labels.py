@@ -5,15 +5,11 @@ import numpy as np
 import pytest
 
 from hideseek_backend.errors import LabelError
-from hideseek_backend.volumes.labels import (
-    LEVELS,
-    SCHEMES,
-    VERSE_VALUES,
-    choose_labels,
-    parse_levels,
-)
-from hideseek_backend.volumes.names import SegmentName, level_of_name, level_of_tags
+from hideseek_backend.volumes.labels import SCHEMES, choose_labels
+from hideseek_backend.volumes.names import SegmentName, level_of_tags
 from hideseek_backend.volumes.volume import Volume
+from hideseek_backend.wire.codes import lesion_entry
+from hideseek_backend.wire.levels import LEVELS, VERSE_VALUES
 
 
 def column(*values: int) -> Volume:
@@ -46,20 +42,6 @@ def test_scheme_values(scheme: str, value: int, level: str) -> None:
     assert SCHEMES[scheme].levels[value] == level
 
 
-@pytest.mark.parametrize(
-    ("name", "level"),
-    [
-        ("vertebrae_T12", "T12"), ("T12 vertebra", "T12"), ("vertebra_L1", "L1"), ("L5", "L5"),
-        ("Th4", "T4"), ("c07", "C7"), ("T13", "T13"), ("L6 vertebra", "L6"), ("Vertebra L-3", "L3"),
-        ("T12-L1 disc", None), ("rib_left_12", None), ("T12 rib", None), ("T12 lytic", None),
-        ("vertebrae_S1", None), ("L9", None), ("C8", None), ("T0", None), ("liver", None),
-        ("T12 to L1", None), ("CT1", None), ("", None), ("Segment_1", None), ("L4 endplate", None),
-    ],
-)  # fmt: skip
-def test_names(name: str, level: str | None) -> None:
-    assert level_of_name(name) == level
-
-
 def test_terminology_code_wins_over_id_and_name() -> None:
     tag = (
         "TerminologyEntry:Segmentation category and type~SCT^123037004^Anatomical Structure~"
@@ -70,6 +52,12 @@ def test_terminology_code_wins_over_id_and_name() -> None:
     assert SegmentName("L1", "vertebrae_L2", "").level == "L2"
     assert SegmentName("L1", "Segment_1", "").level == "L1"
     assert level_of_tags("SCT^51282000^Vertebra~^^") is None
+
+
+def test_a_lesion_in_a_vertebra_is_not_the_vertebra() -> None:
+    tags = f"Segmentation.Status:inprogress|TerminologyEntry:{lesion_entry('T12', 'lytic')}|"
+    assert level_of_tags(tags) is None
+    assert SegmentName("T12 lytic", "T12_lytic", tags).level is None
 
 
 def test_only_fitting_scheme_is_used_with_a_warning() -> None:
@@ -163,17 +151,6 @@ def test_bad_json_is_refused(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(LabelError, match="JSON"):
         choose_labels(column(1), {}, path)
-
-
-def test_parse_levels() -> None:
-    assert parse_levels("L1, T12,vertebrae_L2,L1") == ("T12", "L1", "L2")
-    assert parse_levels(["T13"]) == ("T13",)
-
-
-@pytest.mark.parametrize("text", ["", ",", "T12,hip", "S1", "T44"])
-def test_parse_levels_refuses(text: str) -> None:
-    with pytest.raises(LabelError):
-        parse_levels(text)
 
 
 def test_verse_values_are_a_bijection() -> None:

@@ -11,21 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hideseek_backend import errors
+from hideseek_backend.wire.lines import encode_line
+from hideseek_backend.wire.words import CODES
 from hideseek_backend.worker.channel import Channel
 from hideseek_backend.worker.eta import Eta
-from hideseek_backend.worker.protocol import (
-    CODES,
-    ProtocolError,
-    encode_line,
-    error_reply,
-    parse_request,
-)
+from hideseek_backend.worker.protocol import ProtocolError, error_reply, parse_request
 
 
 def test_a_request() -> None:
     request = parse_request(b'{"id":"1","method":"segment","params":{"blocks":[]}}')
     assert (request.id, request.method, request.params) == ("1", "segment", {"blocks": []})
-    assert parse_request(b'{"id":7,"method":"ping","protocol":1}').params == {}
+    assert parse_request(b'{"id":7,"method":"ping","protocol":2}').params == {}
 
 
 @pytest.mark.parametrize(
@@ -42,7 +38,7 @@ def test_a_request() -> None:
         (b'{"id":"1","method":"rm"}', "1", "a method among"),
         (b'{"id":"1","method":["ping"]}', "1", "a method among"),
         (b'{"id":"1","method":"ping","params":[]}', "1", "params as an object"),
-        (b'{"id":"1","method":"ping","protocol":2}', "1", "protocol 1, got 2"),
+        (b'{"id":"1","method":"ping","protocol":1}', "1", "protocol 2, got 1"),
     ],
 )
 def test_malformed_requests(line: bytes, identifier: str | None, words: str) -> None:

@@ -13,7 +13,7 @@ from tiny_model import write_tiny_model
 from worker_process import Worker
 
 from hideseek_backend.volumes.volume import Volume
-from hideseek_backend.worker import arrays
+from hideseek_backend.wire import arrays
 
 SHAPE = (40, 48, 56)
 AFFINE = np.array([[-1.2, 0, 0, 24.0], [0, 0, -1.3, 36.0], [0, 1.25, 0, -400.0], [0, 0, 0, 1.0]])
@@ -60,7 +60,7 @@ def test_hello_and_info() -> None:
     with Worker() as worker:
         hello = worker.next()
         assert hello is not None
-        assert (hello["type"], hello["protocol"]) == ("hello", 1)
+        assert (hello["type"], hello["protocol"]) == ("hello", 2)
         assert hello["pid"] == worker.process.pid and "cpu" in hello["devices"]
         assert {"backend", "python", "torch"} <= set(hello)
         info = worker.result("1", "info")
@@ -117,7 +117,7 @@ def test_screen(worker: Worker) -> None:
     blocks = [block("T12"), block("L1", cut=True)]
     result = worker.result("s", "screen", blocks=blocks)
     first, second = result["vertebrae"]
-    assert (first["level"], second["level"]) == ("T12", "L1")
+    assert (first["vertebra"], second["vertebra"]) == ("T12", "L1")
     assert 0.5 < first["p_malignant"] <= 1 and first["reason"] == ""
     assert second["reason"] == "cut by the field of view"
 
@@ -128,7 +128,7 @@ def test_segment_streams_each_vertebra(worker: Worker) -> None:
     assert replies[-1]["type"] == "result" and all(r["id"] == "seg" for r in replies)
     assert replies[-1]["result"]["provenance"]["seed"] == 5
     streamed = [r["vertebra"] for r in replies if r["type"] == "vertebra"]
-    assert [v["level"] for v in streamed] == ["T12", "L1"]
+    assert [v["vertebra"] for v in streamed] == ["T12", "L1"]
     vertebra = streamed[0]
     assert vertebra["analysed"] and vertebra["block_origin_ijk"] == [7, 8, 9]
     labels = arrays.decode(vertebra["block_labels"])
@@ -140,7 +140,7 @@ def test_segment_streams_each_vertebra(worker: Worker) -> None:
     assert healthy.shape == (64, 64, len(evidence["slices"])) and healthy.dtype == np.float32
     difference = arrays.decode(evidence["difference"])
     assert np.allclose(difference, healthy - arrays.decode(evidence["image"]), atol=0.01)
-    assert np.shape(evidence["affine"]) == (4, 4)
+    assert evidence["unit"] == "HU" and arrays.decode(evidence["affine"]).shape == (4, 4)
     progress = [r for r in replies if r["type"] == "progress"]
     assert progress and all(0 <= p["done"] <= p["total"] == 200 for p in progress)
     assert {"stage", "vertebra", "seconds_left"} <= set(progress[0])
@@ -155,29 +155,27 @@ def test_an_empty_body_is_reported_not_fatal(worker: Worker) -> None:
     empty = arrays.encode(np.zeros(SHAPE, np.uint8))
     worker.ask("e", "segment", blocks=[block("T9", body=empty), block("T10")])
     replies = worker.until("result", "error")
-    streamed = {r["vertebra"]["level"]: r["vertebra"] for r in replies if r["type"] == "vertebra"}
+    streamed = {
+        r["vertebra"]["vertebra"]: r["vertebra"] for r in replies if r["type"] == "vertebra"
+    }
     assert not streamed["T9"]["analysed"] and "no body" in streamed["T9"]["reason"]
     assert streamed["T9"]["p_malignant"] is None and streamed["T10"]["analysed"]
 
 
-def test_report_of_the_last_result_and_of_vertebrae_sent_along(worker: Worker) -> None:
+def test_a_report_of_vertebrae_sent_along(worker: Worker) -> None:
     worker.ask("r1", "segment", blocks=[block("T12")])
     replies = worker.until("result", "error")
     streamed = [r["vertebra"] for r in replies if r["type"] == "vertebra"]
-    candidate = streamed[0]["candidates"][0]["candidate"]
-    decisions = {f"T12:{candidate}": "accept"}
-    kept = worker.result("r2", "report", target="r1", decisions=decisions, title="Case 7")["html"]
-    assert "Case 7" in kept and "accepted" in kept and kept.startswith("<!DOCTYPE html>")
-    sent = worker.result(
+    streamed[0]["candidates"][0]["decision"] = "accept"
+    page = worker.result(
         "r3",
         "report",
         vertebrae=streamed,
-        decisions=decisions,
         title="Case 7",
         provenance=replies[-1]["result"]["provenance"],
         options={},
     )["html"]
-    assert sent == kept
+    assert "Case 7" in page and "accepted" in page and page.startswith("<!DOCTYPE html>")
 
 
 @pytest.mark.parametrize(
@@ -218,10 +216,9 @@ def test_models_and_devices_that_are_not_there(worker: Worker, tmp_path: Path) -
     assert worker.result("m4", "info")["model"]["name"] == "tiny"
 
 
-def test_reports_without_a_result_are_refused(worker: Worker) -> None:
-    assert worker.error("x1", "report", target="never")["code"] == "input"
+def test_reports_without_vertebrae_are_refused(worker: Worker) -> None:
+    assert worker.error("x1", "report")["code"] == "protocol"
     assert worker.error("x2", "report", vertebrae=[{"level": "T12"}])["code"] == "protocol"
-    assert worker.error("x3", "report", decisions=[1])["code"] == "protocol"
 
 
 def test_garbage_does_not_hurt(worker: Worker) -> None:

@@ -189,58 +189,6 @@ class LatentClassifier:
             PolarityHead(*head) if head else None,
         )
 
-    @classmethod
-    def fit(
-        cls,
-        z: Any,
-        malignant: ArrayLike,
-        *,
-        polarities: ArrayLike | None = None,
-        for_prior: ArrayLike | None = None,
-        grid: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0),
-        folds: int = 5,
-        seed: int = 0,
-    ) -> LatentClassifier:
-        """Fit scaler, logistic regression and pattern to latents z: (N, d) and labels: (N,).
-
-        polarities: (N, 2) whether lytic and blastic disease is there, where that is labelled.
-        for_prior: (N,) the latents that the prior of healthy and malignant ones is fitted on, all
-        by default. Both classes must hold the same slices: what tells a side of a body from its
-        middle would count as disease otherwise.
-
-        The inverse regularisation strength is the smallest of `grid` whose cross-validated AUC over
-        `folds` lies within one standard error of the best: a weakly regularised weight hides in
-        directions that images hardly vary along, where an edit changes nothing. Classes are
-        weighted inversely to their frequency.
-        """
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.model_selection import GridSearchCV, StratifiedKFold
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
-
-        latents = _as_array(z)
-        labels = np.asarray(malignant).astype(int)
-        pipeline = make_pipeline(
-            StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=5000)
-        )
-        search = GridSearchCV(
-            pipeline,
-            {"logisticregression__C": list(grid)},
-            scoring="roc_auc",
-            cv=StratifiedKFold(folds, shuffle=True, random_state=seed),
-            refit=lambda results: _one_standard_error(results, folds),
-        )
-        search.fit(latents, labels)
-        scaler, regression = search.best_estimator_[0], search.best_estimator_[1]
-        weight = regression.coef_[0]
-        mean, scale = scaler.mean_, scaler.scale_
-        scaled = (latents - mean) / scale
-        bias = float(regression.intercept_[0])
-        chosen = np.ones(len(labels), bool) if for_prior is None else np.asarray(for_prior, bool)
-        prior = HealthyPrior.fit(scaled[chosen], labels[chosen])
-        head = None if polarities is None else PolarityHead.fit(scaled, polarities)
-        return cls(mean, scale, weight, bias, pattern(scaled, weight), prior, head)
-
 
 def _all_or_none(stored: Mapping[str, Any], names: Sequence[str]) -> list[FloatArray]:
     """The named parts, or nothing where none is there. Raises ModelError when some are missing."""
@@ -251,21 +199,6 @@ def _all_or_none(stored: Mapping[str, Any], names: Sequence[str]) -> list[FloatA
             "Fetch the model again.",
         )
     return parts
-
-
-def _one_standard_error(results: Mapping[str, Any], folds: int) -> int:
-    """Index of the strongest regularisation within one standard error of the best AUC."""
-    mean = np.asarray(results["mean_test_score"])
-    error = np.asarray(results["std_test_score"]) / np.sqrt(folds)
-    strength = np.asarray(results["param_logisticregression__C"], dtype=float)
-    good = np.flatnonzero(mean >= mean.max() - error[mean.argmax()])
-    return int(good[strength[good].argmin()])
-
-
-def pattern(scaled: FloatArray, weight: FloatArray) -> FloatArray:
-    """Return Σw: (d,) of scaled latents: (N, d), without forming Σ (Haufe et al. 2014, eq. 6)."""
-    centred = scaled - scaled.mean(axis=0)
-    return np.asarray(centred.T @ (centred @ weight) / len(scaled), dtype=np.float64)
 
 
 def logit(p: ArrayLike) -> FloatArray:

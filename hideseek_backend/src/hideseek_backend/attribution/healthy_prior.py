@@ -16,7 +16,7 @@ the share u of the way from the middle to the side, is taken off before and put 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,9 +24,6 @@ from numpy.typing import ArrayLike, NDArray
 from hideseek_backend.errors import ModelError
 
 FloatArray = NDArray[np.float64]
-
-RIDGE = 0.05
-"""Share of the mean healthy variance that is added to every direction before the inverse."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,25 +76,3 @@ class HealthyPrior:
         upper = np.minimum(lower + 1, parts - 1)
         share = (place - lower)[:, None]
         return self.drift[lower] * (1 - share) + self.drift[upper] * share
-
-    def with_drift(self, parts: FloatArray) -> HealthyPrior:
-        """Return a copy whose drift is measured on healthy slices.
-
-        parts: (K, N, d) scaled latents of N slices in each of K equal parts of the way from the
-        middle to the side.
-        """
-        means = parts.mean(axis=1)
-        return replace(self, drift=means - means[0])
-
-    @classmethod
-    def fit(cls, scaled: FloatArray, malignant: ArrayLike) -> HealthyPrior:
-        """Fit on scaled latents: (N, d) and vertebra-level labels: (N,) in {0, 1}."""
-        label = np.asarray(malignant).astype(bool)
-        healthy, sick = scaled[~label], scaled[label]
-        covariance = np.cov(healthy, rowvar=False)
-        values, vectors = np.linalg.eigh(np.cov(sick, rowvar=False) - covariance)
-        displacement = (vectors * values.clip(0)) @ vectors.T
-        ridge = RIDGE * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
-        # Symmetric matrices: Σ_h T⁻¹ = (T⁻¹ Σ_h)ᵀ.
-        gain = np.linalg.solve(covariance + displacement + ridge, covariance).T
-        return cls(healthy.mean(axis=0), sick.mean(axis=0), gain)

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hideseek_backend.attribution.candidates import Candidates
-from hideseek_backend.attribution.results import Candidate
 from hideseek_backend.attribution.scoring import Score
 from hideseek_backend.volumes.crops import (
     CROP_SPACING_MM,
@@ -19,6 +18,8 @@ from hideseek_backend.volumes.crops import (
     labels_to_grid,
 )
 from hideseek_backend.volumes.volume import Volume
+from hideseek_backend.wire.codes import LESION_VALUES
+from hideseek_backend.wire.records import Candidate
 
 
 def in_order_of_delta(
@@ -97,7 +98,7 @@ def measured_candidates(
         measured.append(
             Candidate(
                 vertebra=block.level,
-                candidate=number,
+                number=number,
                 polarity=polarity,
                 delta=score.delta,
                 kept=bool(kept[number - 1]),
@@ -136,6 +137,6 @@ def paint_lesions(
     values = np.zeros(len(candidates) + 1, dtype=np.uint8)
     for candidate in candidates:
         if candidate.kept:
-            values[candidate.candidate] = 1 if candidate.polarity == "lytic" else 2
+            values[candidate.number] = LESION_VALUES[candidate.polarity]
     box = tuple(slice(o, o + n) for o, n in zip(origin_ijk, block_labels.shape, strict=True))
     lesions[box] = np.maximum(lesions[box], values[block_labels])

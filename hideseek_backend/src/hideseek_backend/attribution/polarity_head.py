@@ -1,7 +1,7 @@
 """How probable lytic and blastic disease each are, read from the latent.
 
-Two logistic regressions on scaled latents, fitted on vertebra-level phenotype labels. They take the
-place of the patient-level label that the paper assumes.
+Two logistic regressions on scaled latents, of vertebra-level phenotype labels. They take the place
+of the patient-level label that the paper assumes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.special import expit
 
 from hideseek_backend.errors import ModelError
@@ -45,18 +45,3 @@ class PolarityHead:
     def presence(self, scaled: FloatArray) -> FloatArray:
         """Return the probability of each polarity: (B, 2) from scaled latents: (B, d)."""
         return np.asarray(expit(scaled @ self.weight.T + self.bias), dtype=np.float64)
-
-    @classmethod
-    def fit(cls, scaled: FloatArray, present: ArrayLike, *, C: float = 1e-2) -> PolarityHead:
-        """Fit on scaled latents: (N, d) and labels: (N, 2) in {0, 1}, columns as POLARITIES."""
-        from sklearn.linear_model import LogisticRegression
-
-        labels = np.asarray(present).astype(int)
-        models = [
-            LogisticRegression(C=C, class_weight="balanced", max_iter=5000).fit(scaled, column)
-            for column in labels.T
-        ]
-        return cls(
-            np.stack([model.coef_[0] for model in models]),
-            np.array([model.intercept_[0] for model in models]),
-        )

@@ -1,4 +1,4 @@
-"""What an analysis returns: candidates, the evidence behind them, vertebrae, cases."""
+"""What an analysis returns: the records of the wire, with the arrays that stay on this side."""
 
 from __future__ import annotations
 
@@ -8,37 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hideseek_backend.attribution.candidates import Polarity
 from hideseek_backend.attribution.options import Options
 from hideseek_backend.volumes.crops import CropFrame
 from hideseek_backend.volumes.volume import Volume
+from hideseek_backend.wire.records import Candidate, Unit, Vertebra
 
-
-@dataclass(frozen=True)
-class Candidate:
-    """One suspected lesion and its Hide-and-Seek score.
-
-    vertebra: level, "T12". candidate: number from 1 in this vertebra, by falling Δ.
-    delta: Δ. kept: Δ ≥ tau, and of a polarity that is reported. p_hide: malignancy of the vertebra
-        when only this candidate is shown.
-    slices: the sagittal crop slices that it crosses.
-    area_px: area of its largest slice in px of 0.8 × 0.8 mm.
-    volume_mm3: of its voxels on the CT's own grid. For `slices="central"` these are the voxels
-        of one slab about 0.8 mm thick: not the volume of a lesion.
-    mean_hu: mean of the CT over it, in the crop. centroid_ras: mm.
-    """
-
-    vertebra: str
-    candidate: int
-    polarity: Polarity
-    delta: float
-    kept: bool
-    p_hide: float
-    slices: tuple[int, ...]
-    area_px: int
-    volume_mm3: float
-    mean_hu: float
-    centroid_ras: tuple[float, float, float]
+__all__ = ["Candidate", "CaseResult", "SliceEvidence", "VertebraResult"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,34 +36,19 @@ class SliceEvidence:
 
 
 @dataclass(frozen=True, eq=False)
-class VertebraResult:
-    """One vertebra.
+class VertebraResult(Vertebra):
+    """One vertebra with what was seen on its slices.
 
-    p_malignant: NaN where it could not be computed. p_healthy_image: malignancy of the healthy
-        image, encoded again; None when not analysed.
-    reason: why it was not analysed, "" when it was.
-    phenotype: "lytic", "blastic", "mixed", or None when nothing is kept.
-    frame: place of the crop. block_labels: uint16 candidate numbers on the block's (the CT's)
-        grid, with its corner in the CT; None when not analysed.
-    volumes: mm³ on the CT's grid; lytic and blastic count kept candidates only.
+    evidence_unit: of the evidence. frame: place of the crop.
+    block_labels: uint16 candidate numbers on the block's (the CT's) grid, with its corner in the
+        CT; None when not analysed.
     """
 
-    level: str
-    p_malignant: float
-    p_healthy_image: float | None = None
-    analysed: bool = False
-    reason: str = ""
-    phenotype: str | None = None
-    candidates: tuple[Candidate, ...] = ()
     evidence: tuple[SliceEvidence, ...] = ()
+    evidence_unit: Unit = "HU"
     frame: CropFrame | None = None
     block_labels: NDArray[np.uint16] | None = None
     block_origin_ijk: tuple[int, int, int] = (0, 0, 0)
-    body_volume_mm3: float = 0.0
-    lytic_volume_mm3: float = 0.0
-    blastic_volume_mm3: float = 0.0
-    warnings: tuple[str, ...] = ()
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ A composite shows some candidates as they are and replaces all others by the hea
 
 With p the malignancy of the original, and composites named by what they show, Δ is one of
 
-- "probability": (p_only − p_target) / (p − p_target), eq. 3, p_target being c(z_healthy);
+- "probability": (p_only − p_target) / (p − p_target), eq. 3, with p_target of eq. 1's edit;
 - "logit": the same in logits;
 - "floor": (p_only − p_none) / (p − p_none): the floor is measured, not assumed;
 - "logit-floor": the same in logits;
@@ -204,7 +204,6 @@ def _score(
     if not areas:
         return Score(0.0, 0.0)
     alone = frozenset({number})
-    target_logits = classifier.logit(edit.z_healthy)
     total = sum(areas.values())
     gained = available = p_hide = 0.0
     for k, area in areas.items():
@@ -216,7 +215,7 @@ def _score(
         if options.min_evidence > 0:
             whole = max(whole, float(logit(options.min_evidence)))
         if options.delta in ("probability", "logit"):
-            floor = float(target_logits[k])
+            floor = float(edit.target_logits[k])
         else:
             floor = logits[k, frozenset()]
         if options.delta in ("probability", "floor"):

@@ -16,7 +16,12 @@ from torch import Tensor
 from hideseek_backend.attribution.candidates import Candidates, find_candidates, reaching
 from hideseek_backend.attribution.classifier import LatentClassifier
 from hideseek_backend.attribution.edit import HealthyEdit, edit_steps, healthy_edit
-from hideseek_backend.attribution.intensity import IntensityModel, as_shown, least_residual
+from hideseek_backend.attribution.intensity import (
+    IntensityModel,
+    as_shown,
+    invertible,
+    least_residual,
+)
 from hideseek_backend.attribution.lesions import (
     in_order_of_delta,
     kept_volume,
@@ -36,6 +41,7 @@ from hideseek_backend.volumes.crops import (
     VertebraCrop,
     crop_block,
 )
+from hideseek_backend.wire.words import CUT
 
 # A sagittal slice with less of the body than this (26 mm²) shows nothing but cortex.
 MIN_BODY_PX = 40
@@ -163,6 +169,7 @@ def analyse_vertebra(
         phenotype=phenotype,
         candidates=candidates,
         evidence=_evidence(model, stack, edit, in_frame),
+        evidence_unit="HU" if invertible(model) else "model",
         frame=crop.frame,
         block_labels=block_labels,
         block_origin_ijk=block.origin_ijk,
@@ -251,7 +258,7 @@ def _why_not(p: float, block: VertebraBlock, options: Options, warnings: list[st
     """Why a vertebra is not analysed, "" if it is; what was forced becomes a warning."""
     reasons = []
     if block.cut:
-        reasons.append("cut by the field of view")
+        reasons.append(CUT)
     if p < options.p_threshold:
         reasons.append(f"below p = {options.p_threshold:g}")
     if options.force:

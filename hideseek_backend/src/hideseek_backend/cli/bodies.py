@@ -38,9 +38,9 @@ def main(args: argparse.Namespace) -> int:
     import numpy as np
 
     from hideseek_backend.volumes.click import body_map
-    from hideseek_backend.volumes.labels import VERSE_VALUES
     from hideseek_backend.volumes.reading import read_ct
     from hideseek_backend.volumes.writing import check_writable, write_nifti
+    from hideseek_backend.wire.levels import VERSE_VALUES
 
     check_writable(args.out.parent)
     ct, _ = read_ct(args.ct)

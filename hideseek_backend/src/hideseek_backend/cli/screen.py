@@ -46,9 +46,10 @@ def main(args: argparse.Namespace) -> int:
         )
         with writing(folder.target):
             write_screening(result, folder.staging)
-    from hideseek_backend.report.tables import text_table, vertebra_rows
+    from hideseek_backend.report.tables import text_table
+    from hideseek_backend.wire.tables import cells
 
-    print(text_table(SHOWN, vertebra_rows(result.vertebrae)))
+    print(text_table(SHOWN, [cells(v) for v in result.vertebrae]))
     print_warnings(result)
     print(f"\nResults: {args.out}")
     print("Research use only: not a diagnosis.")

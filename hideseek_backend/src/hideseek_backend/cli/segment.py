@@ -76,10 +76,11 @@ def main(args: argparse.Namespace) -> int:
 
 def print_case(result: CaseResult, args: argparse.Namespace) -> None:
     """Print both tables, the warnings and where the files are."""
-    from hideseek_backend.report.tables import candidate_rows, text_table, vertebra_rows
+    from hideseek_backend.report.tables import text_table
+    from hideseek_backend.wire.tables import cells
 
-    print(text_table(SHOWN_VERTEBRAE, vertebra_rows(result.vertebrae)))
-    rows = candidate_rows(result.vertebrae)
+    print(text_table(SHOWN_VERTEBRAE, [cells(v) for v in result.vertebrae]))
+    rows = [cells(c) for v in result.vertebrae for c in v.candidates]
     print()
     print(text_table(SHOWN_CANDIDATES, rows) if rows else "No candidates.")
     print_warnings(result)

@@ -9,8 +9,8 @@ from argparse import ArgumentTypeError
 from collections.abc import Callable
 from typing import Any
 
-_REGIONS = {"C": 7, "T": 13, "L": 6}
-_ORDER = [f"{region}{n}" for region, last in _REGIONS.items() for n in range(1, last + 1)]
+from hideseek_backend.wire.levels import LEVELS, parse_level
+
 # Few people have them: a range runs past them unless it names them.
 _VARIANTS = ("T13", "L6")
 
@@ -51,17 +51,17 @@ def levels(text: str) -> tuple[str, ...]:
     Raises ArgumentTypeError naming the first unknown level.
     """
     found: list[str] = []
-    for item in filter(None, (part.strip().upper() for part in text.split(","))):
-        first, dash, last = item.partition("-")
-        for name in (first, last) if dash else (first,):
-            _one_level(name)
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        low, dash, high = item.partition("-")
+        first = _one_level(low)
         if not dash:
             found.append(first)
             continue
-        start, end = _ORDER.index(first), _ORDER.index(last)
+        last = _one_level(high)
+        start, end = LEVELS.index(first), LEVELS.index(last)
         if start > end:
             raise ArgumentTypeError(f"expected a range from cranial to caudal, got '{item}'")
-        between = _ORDER[start : end + 1]
+        between = LEVELS[start : end + 1]
         found.extend(n for n in between if n not in _VARIANTS or n in (first, last))
     if not found:
         raise ArgumentTypeError("expected at least one level, as T12,L1")
@@ -95,10 +95,10 @@ def setting(text: str) -> tuple[str, Any]:
 
 
 def _one_level(text: str) -> str:
-    name = text.strip().upper()
-    if name not in _ORDER:
+    level = parse_level(text)
+    if level is None:
         raise ArgumentTypeError(
-            f"unknown level '{name}': expected C1 to C7, T1 to T13 or L1 to L6, "
+            f"unknown level '{text.strip()}': expected C1 to C7, T1 to T13 or L1 to L6, "
             "separated by commas, as T12,L1"
         )
-    return name
+    return level

@@ -34,6 +34,9 @@ from hideseek_backend.models.places import (
 )
 from hideseek_backend.models.spec import ModelSpec
 
+GRAPHS = "HIDESEEK_CUDA_GRAPHS"
+"""Environment variable: 1 replays the network as CUDA graphs, which no GPU has proven yet."""
+
 _DAE, _CLASSIFIER = "dae.", "classifier."
 _REMEDY = "Fetch the model again with `hideseek models install`, or import it again."
 
@@ -99,9 +102,9 @@ def load_model(name_or_folder: str | os.PathLike[str] = "bundled", device: str =
 
 
 def prepared(model: Model) -> Model:
-    """Put a model's network on its device, with what makes it fast there."""
+    """Put a model's network on its device; with CUDA graphs where the environment asks for them."""
     model.dae.to(model.device)
-    if model.device.type == "cuda":
+    if model.device.type == "cuda" and os.environ.get(GRAPHS) == "1":
         model.dae.graphed = GraphedForward(model.dae.network)
     return model
 
@@ -189,6 +192,13 @@ def save_model(
         if card is not None:
             (part / CARD_FILE).write_text(card, encoding="utf-8")
     return spec
+
+
+def round_to_half(dae: DiffusionAutoencoder) -> None:
+    """Give the weights, in place, the float32 values that `save_model(half=True)` stores."""
+    with torch.no_grad():
+        for value in dae.state_dict().values():
+            value.copy_(value.to(torch.float16).to(value.dtype))
 
 
 def verify_folder(folder: Path) -> tuple[ModelSpec, str]:

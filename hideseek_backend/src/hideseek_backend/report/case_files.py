@@ -10,14 +10,9 @@ import numpy as np
 from hideseek_backend.report.html import case_page
 from hideseek_backend.report.json_report import case_record, write_json
 from hideseek_backend.report.segnrrd import lesion_segments, write_segmentation
-from hideseek_backend.report.tables import (
-    CANDIDATE_COLUMNS,
-    VERTEBRA_COLUMNS,
-    candidate_rows,
-    vertebra_rows,
-    write_csv,
-)
 from hideseek_backend.volumes.writing import write_nifti
+from hideseek_backend.wire.records import Candidate, Vertebra
+from hideseek_backend.wire.tables import csv_text
 
 if TYPE_CHECKING:
     from hideseek_backend.case import CaseResult
@@ -31,13 +26,17 @@ def write_case(result: CaseResult, folder: Path) -> None:
     """
     write_nifti(result.lesions, folder / "lesions.nii.gz", dtype=np.uint8)
     write_segmentation(folder / "lesions.seg.nrrd", *lesion_segments(result))
-    write_csv(folder / "candidates.csv", CANDIDATE_COLUMNS, candidate_rows(result.vertebrae))
-    write_csv(folder / "vertebrae.csv", VERTEBRA_COLUMNS, vertebra_rows(result.vertebrae))
-    write_json(folder / "report.json", case_record(result))
+    candidates = [c for vertebra in result.vertebrae for c in vertebra.candidates]
+    _write_text(folder / "candidates.csv", csv_text(Candidate, candidates))
+    write_screening(result, folder)
     (folder / "report.html").write_text(case_page(result), encoding="utf-8")
 
 
 def write_screening(result: CaseResult, folder: Path) -> None:
     """Write vertebrae.csv and report.json of a screened case into an existing folder."""
-    write_csv(folder / "vertebrae.csv", VERTEBRA_COLUMNS, vertebra_rows(result.vertebrae))
+    _write_text(folder / "vertebrae.csv", csv_text(Vertebra, result.vertebrae))
     write_json(folder / "report.json", case_record(result))
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="")

@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from hideseek_backend.report.json_report import to_plain
 from hideseek_backend.report.panels import Panels, vertebra_panels
 from hideseek_backend.report.summary import DISCLAIMER, case_warnings, totals
-from hideseek_backend.report.tables import fraction, number
+from hideseek_backend.wire.codec import to_plain
+from hideseek_backend.wire.records import Candidate
+from hideseek_backend.wire.tables import number
 
 if TYPE_CHECKING:
-    from hideseek_backend.case import Candidate, CaseResult, VertebraResult
-
-Decisions = Mapping[str, str]
-"""What the user decided: "T12:3" (level, candidate number) -> "accept" or "reject"."""
+    from hideseek_backend.case import CaseResult, VertebraResult
 
 # Kept out of the page, so that the same seed gives the same bytes; report.json has them.
 TIMES = ("timings", "seconds", "date", "time", "started", "finished")
@@ -33,7 +31,6 @@ class CandidateView:
     """One row of a candidate table."""
 
     candidate: Candidate
-    decision: str
     state: str
     centroid: str
 
@@ -46,21 +43,16 @@ class VertebraView:
     p: float | None
     malignant: bool
     kept: int
-    lytic_share: float | None
-    blastic_share: float | None
     candidates: tuple[CandidateView, ...]
     panels: Panels | None
 
 
-def case_page(
-    result: CaseResult, decisions: Decisions | None = None, title: str | None = None
-) -> str:
+def case_page(result: CaseResult, title: str | None = None) -> str:
     """Return the report of a case as one HTML document.
 
-    decisions: the user's, shown beside each candidate where given.
     title: of the page; by default the CT's file name.
     """
-    views = [_vertebra_view(v, result, decisions or {}) for v in result.vertebrae]
+    views = [_vertebra_view(v, result.options.p_threshold) for v in result.vertebrae]
     return _template().render(
         title=title or _case_name(result),
         disclaimer=DISCLAIMER,
@@ -70,50 +62,35 @@ def case_page(
         central=result.options.slices == "central",
         warnings=case_warnings(result),
         vertebrae=views,
-        reviewed=bool(decisions),
+        reviewed=any(c.decision for v in result.vertebrae for c in v.candidates),
         inputs=_pairs(result.provenance.get("inputs", {})),
         provenance=_pairs({k: v for k, v in result.provenance.items() if k not in ELSEWHERE}),
         options=_pairs(to_plain(result.options)),
     )
 
 
-def _vertebra_view(
-    vertebra: VertebraResult, result: CaseResult, decisions: Decisions
-) -> VertebraView:
-    body = vertebra.body_volume_mm3
+def _vertebra_view(vertebra: VertebraResult, p_threshold: float) -> VertebraView:
     p = vertebra.p_malignant if math.isfinite(vertebra.p_malignant) else None
     return VertebraView(
         result=vertebra,
         p=p,
-        malignant=p is not None and p >= result.options.p_threshold,
+        malignant=p is not None and p >= p_threshold,
         kept=sum(c.kept for c in vertebra.candidates),
-        lytic_share=fraction(vertebra.lytic_volume_mm3, body) if vertebra.analysed else None,
-        blastic_share=fraction(vertebra.blastic_volume_mm3, body) if vertebra.analysed else None,
-        candidates=tuple(
-            _candidate_view(c, decisions.get(f"{vertebra.level}:{c.candidate}", ""))
-            for c in vertebra.candidates
-        ),
-        panels=vertebra_panels(vertebra, in_hu=_in_hu(result)) if vertebra.evidence else None,
+        candidates=tuple(_candidate_view(c) for c in vertebra.candidates),
+        panels=vertebra_panels(vertebra) if vertebra.evidence else None,
     )
 
 
-def _candidate_view(candidate: Candidate, decision: str) -> CandidateView:
-    state = "kept" if candidate.kept else "dropped"
-    if decision:
-        state = {"accept": "accepted", "reject": "rejected"}.get(decision, decision)
+def _candidate_view(candidate: Candidate) -> CandidateView:
+    decided = {"accept": "accepted", "reject": "rejected"}
+    state = decided.get(candidate.decision, "kept" if candidate.kept else "dropped")
     r, a, s = candidate.centroid_ras
     words = (_side(r, "R", "L"), _side(a, "A", "P"), _side(s, "S", "I"))
-    return CandidateView(candidate, decision, state, ", ".join(words))
+    return CandidateView(candidate, state, ", ".join(words))
 
 
 def _side(value: float, positive: str, negative: str) -> str:
     return f"{positive if value >= 0 else negative} {abs(value):.1f}"
-
-
-def _in_hu(result: CaseResult) -> bool:
-    """Tell whether the slices are in HU; a model that scales each slice by its own grey values
-    cannot be undone, and its slices come in model intensity."""
-    return str(result.provenance.get("evidence_units", "HU")) == "HU"
 
 
 def _case_name(result: CaseResult) -> str:
@@ -159,7 +136,13 @@ def _delta(value: float) -> str:
 
 def _volume(value: float) -> str:
     """Write mm³ as such below 1 mL, as mL above."""
+    if not math.isfinite(value):
+        return "–"
     return f"{value / 1000:.2f} mL" if value >= 1000 else f"{value:.0f} mm³"
+
+
+def _whole(value: float) -> str:
+    return number(value, 0) or "–"
 
 
 @lru_cache(maxsize=1)
@@ -174,4 +157,5 @@ def _template() -> Template:
     environment.filters["probability"] = _probability
     environment.filters["volume"] = _volume
     environment.filters["delta"] = _delta
+    environment.filters["whole"] = _whole
     return environment.get_template("report.html")

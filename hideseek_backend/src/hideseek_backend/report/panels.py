@@ -74,11 +74,9 @@ class Panels:
     others: tuple[SlicePanel, ...]
 
 
-def vertebra_panels(vertebra: VertebraResult, *, in_hu: bool) -> Panels:
-    """Draw a vertebra that has evidence, on the slice that shows most of its kept candidates.
-
-    in_hu: the slices are in HU, not in the model's own intensity.
-    """
+def vertebra_panels(vertebra: VertebraResult) -> Panels:
+    """Draw a vertebra that has evidence, on the slice that shows most of its kept candidates."""
+    in_hu = vertebra.evidence_unit == "HU"
     chosen = _best_slice(vertebra)
     window = BONE if in_hu else _own_window(chosen)
     least = LEAST_DIFFERENCE_HU if in_hu else LEAST_DIFFERENCE_MODEL
@@ -98,8 +96,8 @@ def vertebra_panels(vertebra: VertebraResult, *, in_hu: bool) -> Panels:
 
 
 def _best_slice(vertebra: VertebraResult) -> SliceEvidence:
-    kept = [c.candidate for c in vertebra.candidates if c.kept]
-    found = [c.candidate for c in vertebra.candidates]
+    kept = [c.number for c in vertebra.candidates if c.kept]
+    found = [c.number for c in vertebra.candidates]
     middle = vertebra.evidence[len(vertebra.evidence) // 2].k
 
     def rank(evidence: SliceEvidence) -> tuple[int, int, int]:
@@ -124,16 +122,16 @@ def _panel(
 
 
 def _is_on(candidate: Candidate, evidence: SliceEvidence) -> bool:
-    return bool((evidence.labels == candidate.candidate).any())
+    return bool((evidence.labels == candidate.number).any())
 
 
 def _outline(candidate: Candidate, evidence: SliceEvidence) -> Outline:
     return Outline(
-        number=candidate.candidate,
+        number=candidate.number,
         polarity=candidate.polarity,
         kept=candidate.kept,
         delta=candidate.delta,
-        path=outline(evidence.labels == candidate.candidate),
+        path=outline(evidence.labels == candidate.number),
     )
 
 

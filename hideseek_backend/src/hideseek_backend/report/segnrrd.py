@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hideseek_backend.report.codes import COLORS, terminology_entry
 from hideseek_backend.volumes.volume import Volume
+from hideseek_backend.wire.codes import COLORS, LESION_VALUES, lesion_entry
 
 if TYPE_CHECKING:
     from hideseek_backend.case import CaseResult
 
-LABEL_CODES = {"lytic": 1, "blastic": 2}
 _LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0])
 
 
@@ -60,10 +59,8 @@ def lesion_segments(result: CaseResult) -> tuple[Volume, tuple[Segment, ...]]:
             )
         )
         lesions = result.lesions.data[box]
-        for polarity, code in LABEL_CODES.items():
-            numbers = [
-                c.candidate for c in vertebra.candidates if c.kept and c.polarity == polarity
-            ]
+        for polarity, code in LESION_VALUES.items():
+            numbers = [c.number for c in vertebra.candidates if c.kept and c.polarity == polarity]
             mask = np.isin(vertebra.block_labels, numbers) & (lesions == code)
             if mask.any():
                 segment = Segment(vertebra.level, polarity, len(segments) + 1)
@@ -109,7 +106,7 @@ def _segmentation_fields(labels: Volume, segments: Sequence[Segment]) -> list[st
         tags = {
             "HideSeek.Level": segment.level,
             "HideSeek.Polarity": segment.polarity,
-            "TerminologyEntry": terminology_entry(segment.level, segment.polarity),
+            "TerminologyEntry": lesion_entry(segment.level, segment.polarity),
         }
         values = {
             "ID": segment.identifier,

@@ -16,10 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage, optimize
 
 from hideseek_backend.errors import InputError, LabelError
-from hideseek_backend.volumes.labels import VERSE_VALUES
-from hideseek_backend.volumes.levels import LEVELS
 from hideseek_backend.volumes.padding import SOFT_TISSUE_HU, BoolArray, find_padding
 from hideseek_backend.volumes.volume import FloatArray, Volume, apply_affine, inverse
+from hideseek_backend.wire.levels import LEVELS, VERSE_VALUES
 
 _GRID_MM = 1.25
 _WINDOW_MM = 45.0

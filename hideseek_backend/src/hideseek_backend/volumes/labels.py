@@ -15,11 +15,9 @@ import numpy as np
 from scipy import ndimage
 
 from hideseek_backend.errors import LabelError
-from hideseek_backend.volumes.levels import LEVELS
-from hideseek_backend.volumes.names import SegmentName, level_of_name
+from hideseek_backend.volumes.names import SegmentName
 from hideseek_backend.volumes.volume import Volume
-
-__all__ = ["LEVELS", "SCHEMES", "VERSE_VALUES", "Scheme", "choose_labels", "parse_levels"]
+from hideseek_backend.wire.levels import LABEL_SCHEMES, LEVELS, parse_level
 
 
 @dataclass(frozen=True)
@@ -38,41 +36,30 @@ class Scheme:
     whole_map_above: int | None = None
 
 
-def _run(first: int, names: Sequence[str]) -> dict[int, str]:
-    return {first + n: name for n, name in enumerate(names)}
-
-
-_CERVICAL = tuple(f"C{n}" for n in range(1, 8))
-_THORACIC = tuple(f"T{n}" for n in range(1, 13))
-_LUMBAR = tuple(f"L{n}" for n in range(1, 6))
-_UPWARDS = (*_LUMBAR[::-1], *_THORACIC[::-1], *_CERVICAL[::-1])
-
-# vertebrae_pp numbers C1…L5 as 1…24, which is VerSe's numbering too.
 VERSE = Scheme(
     "verse",
     "VerSe, SPINEPS or vertebrae_pp (1–7 C, 8–19 T, 20–25 L, 28 T13)",
-    {**_run(1, (*_CERVICAL, *_THORACIC, *_LUMBAR, "L6")), 28: "T13"},
+    LABEL_SCHEMES["verse"],
     frozenset({26, 27, 29, 30, 31, 32, 33}),  # sacrum and coccyx
     dropped_above=100,  # SPINEPS: discs 100 + n, endplates 200 + n
 )
 TOTALSEGMENTATOR = Scheme(
     "totalsegmentator",
     "TotalSegmentator v2 (27–31 L5–L1, 32–43 T12–T1, 44–50 C7–C1)",
-    _run(27, _UPWARDS),
+    LABEL_SCHEMES["totalsegmentator"],
     frozenset({25, 26}),  # sacrum, S1
     whole_map_above=60,
 )
 TOTALSEGMENTATOR_V1 = Scheme(
     "totalsegmentator-v1",
     "TotalSegmentator v1 (18–22 L5–L1, 23–34 T12–T1, 35–41 C7–C1)",
-    _run(18, _UPWARDS),
+    LABEL_SCHEMES["totalsegmentator-v1"],
     frozenset({92}),  # sacrum
     whole_map_above=60,
 )
 SCHEMES: dict[str, Scheme] = {
     scheme.name: scheme for scheme in (VERSE, TOTALSEGMENTATOR, TOTALSEGMENTATOR_V1)
 }
-VERSE_VALUES: dict[str, int] = {level: value for value, level in VERSE.levels.items()}
 _OPTION = "--labels verse, --labels totalsegmentator, --labels totalsegmentator-v1 or a JSON file"
 _JSON_HINT = 'with --labels FILE.json, such as {"T12": 5, "L1": 6}'
 
@@ -125,28 +112,6 @@ def choose_labels(
     return choice
 
 
-def parse_levels(text: str | Sequence[str]) -> tuple[str, ...]:
-    """Parse "T12,L1" or a list of names into levels in cranio-caudal order, each once.
-
-    Raises LabelError for a name that is no level.
-    """
-    parts = text.split(",") if isinstance(text, str) else list(text)
-    found = set()
-    for part in (p.strip() for p in parts):
-        if not part:
-            continue
-        level = level_of_name(part)
-        if level is None:
-            raise LabelError(
-                f"Expected vertebra levels such as T12,L1, got '{part}'.",
-                "Levels are C1–C7, T1–T13, L1–L6.",
-            )
-        found.add(level)
-    if not found:
-        raise LabelError("Expected at least one vertebra level, got none.", "Say e.g. T12,L1.")
-    return tuple(level for level in LEVELS if level in found)
-
-
 def _present(mask: Volume) -> list[int]:
     return [int(value) for value in np.unique(mask.data) if value > 0]
 
@@ -191,7 +156,7 @@ def _explicit(
 def _from_mapping(present: list[int], mapping: Mapping[str, int], source: str) -> LabelChoice:
     values: dict[int, str] = {}
     for name, value in mapping.items():
-        level = level_of_name(str(name))
+        level = parse_level(str(name))
         if level is None:
             raise LabelError(
                 f"Expected vertebra levels as keys of the label mapping, got '{name}'.",

@@ -15,11 +15,11 @@ from hideseek_backend.errors import InputError, LabelError
 from hideseek_backend.volumes import checks
 from hideseek_backend.volumes.bodies import split_body
 from hideseek_backend.volumes.grids import onto_grid
-from hideseek_backend.volumes.labels import VERSE_VALUES, choose_labels
-from hideseek_backend.volumes.levels import LEVELS
+from hideseek_backend.volumes.labels import choose_labels
 from hideseek_backend.volumes.names import SegmentName
 from hideseek_backend.volumes.reading import LabelMap, read_ct, read_label_map, whole_numbers
 from hideseek_backend.volumes.volume import Volume
+from hideseek_backend.wire.levels import LEVELS, VERSE_VALUES
 
 SUBREGION_BODIES = (49, 50)  # SPINEPS: corpus border and corpus
 # Smaller leftovers are not a vertebra: a cut-off process, or stray voxels.

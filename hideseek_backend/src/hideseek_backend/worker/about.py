@@ -8,9 +8,8 @@ import sys
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-import hideseek_backend
-from hideseek_backend.report.json_report import to_plain
-from hideseek_backend.worker.protocol import PROTOCOL
+from hideseek_backend.wire.codec import to_plain
+from hideseek_backend.wire.version import PROTOCOL, VERSION
 
 if TYPE_CHECKING:
     from hideseek_backend.models.store import Model
@@ -75,7 +74,7 @@ def info(model: Model | None) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Return the versions that a result depends on."""
-    found = {"hideseek": hideseek_backend.__version__, "python": platform.python_version()}
+    found = {"hideseek": VERSION, "python": platform.python_version()}
     for name, package in (
         ("torch", "torch"),
         ("numpy", "numpy"),

@@ -8,7 +8,8 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hideseek_backend.worker.protocol import ProtocolError, encode_line
+from hideseek_backend.wire.lines import encode_line
+from hideseek_backend.worker.protocol import ProtocolError
 
 MAX_LINE_BYTES = 512 << 20
 _PIECE = 1 << 20

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hideseek_backend.errors import Cancelled, InputError
-from hideseek_backend.report.json_report import to_plain
+from hideseek_backend.errors import Cancelled
+from hideseek_backend.wire.codec import to_plain
+from hideseek_backend.wire.records import Vertebra
+from hideseek_backend.wire.words import CUT, EMPTY
 from hideseek_backend.worker.about import model_message, versions
 from hideseek_backend.worker.eta import Eta
 from hideseek_backend.worker.protocol import ProtocolError
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from hideseek_backend.progress import Progress
     from hideseek_backend.volumes.crops import VertebraBlock
 
-KEPT_RESULTS = 32
-"""Segment requests whose results a report can still be made of; a case takes one to a few."""
-
 
 @dataclass(frozen=True)
 class Outlet:
@@ -34,17 +32,16 @@ class Outlet:
 
 
 class Jobs:
-    """The worker's state: one model, and the latest results for reports."""
+    """What the worker can do; its state is one model. Results stay with who asked for them."""
 
     def __init__(self) -> None:
         self.model: Model | None = None
         self._wanted = ("bundled", "auto")
-        self._results: OrderedDict[str, CaseResult] = OrderedDict()
 
-    def run(self, method: str, key: str, params: Mapping[str, Any], outlet: Outlet) -> Any:
-        """Carry out a request and return its result as JSON-ready values.
+    def run(self, method: str, params: Mapping[str, Any], outlet: Outlet) -> Any:
+        """Carry out a request and return its result as plain values and arrays.
 
-        key: names the result for later reports. Raises HideSeekError, Cancelled among them.
+        Raises HideSeekError, Cancelled among them.
         """
         if method == "load_model":
             return self.load_model(params, outlet)
@@ -53,7 +50,7 @@ class Jobs:
         if method == "screen":
             return self.screen(params, outlet)
         if method == "segment":
-            return self.segment(key, params, outlet)
+            return self.segment(params, outlet)
         return self.report(params)
 
     def load_model(self, params: Mapping[str, Any], outlet: Outlet) -> dict[str, Any]:
@@ -89,11 +86,11 @@ class Jobs:
                 model, usable, options, progress=_reporter(outlet), cancelled=outlet.cancelled
             )
         )
-        return {"vertebrae": to_plain([_screen_message(block, p_of) for block in blocks])}
+        return {"vertebrae": to_plain([_screened(block, p_of) for block in blocks])}
 
-    def segment(self, key: str, params: Mapping[str, Any], outlet: Outlet) -> dict[str, Any]:
+    def segment(self, params: Mapping[str, Any], outlet: Outlet) -> dict[str, Any]:
         """Analyse every block; each finished vertebra is sent at once."""
-        from hideseek_backend.case import EMPTY, VertebraResult, analyse_vertebra
+        from hideseek_backend.case import VertebraResult, analyse_vertebra
         from hideseek_backend.progress import within_case
         from hideseek_backend.worker.messages import read_blocks, vertebra_message
 
@@ -102,7 +99,6 @@ class Jobs:
         options = self._options(params, model)
         blocks = read_blocks(params)
         report = _reporter(outlet)
-        finished: list[VertebraResult] = []
         provenance = _provenance(model, options)
         for index, block in enumerate(blocks):
             step = within_case(report, index, len(blocks))
@@ -112,10 +108,8 @@ class Jobs:
                 )
             else:
                 result = VertebraResult(block.level, float("nan"), reason=EMPTY)
-            finished.append(result)
-            self._remember(key, finished, options, provenance)
             # The threshold goes along: a review starts with what the backend itself kept.
-            told = {**vertebra_message(result), "tau": options.tau}
+            told = to_plain(vertebra_message(result, options.tau))
             outlet.send({"type": "vertebra", "vertebra": told})
         seconds = time.monotonic() - started
         # With every option spelled out, a report can be made later without this model.
@@ -123,36 +117,11 @@ class Jobs:
         return {"provenance": to_plain(explained), "seconds": round(seconds, 3)}
 
     def report(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the report of earlier results, or of vertebrae sent along, as HTML."""
+        """Return the report of the vertebrae sent along, as HTML."""
         from hideseek_backend.report.html import case_page
 
-        decisions = params.get("decisions") or {}
-        if not isinstance(decisions, dict) or not all(
-            isinstance(v, str) for v in decisions.values()
-        ):
-            raise ProtocolError('decisions: expected {"T12:3": "accept"}.', "Send texts only.")
         title = params.get("title")
-        case = self._case_of(params)
-        return {"html": case_page(case, decisions, str(title) if title else None)}
-
-    def _case_of(self, params: Mapping[str, Any]) -> CaseResult:
-        if params.get("vertebrae") is not None:
-            return case_from_messages(params)
-        if not self._results:
-            raise InputError(
-                "There is no result to report on.",
-                "Run a segmentation first, or send the vertebrae along.",
-            )
-        targets = params.get("targets") or [params.get("target") or next(reversed(self._results))]
-        if not isinstance(targets, list):
-            raise ProtocolError("targets: expected a list of request ids.", "Send a list.")
-        missing = [str(t) for t in targets if str(t) not in self._results]
-        if missing:
-            raise InputError(
-                f"There is no result of request {', '.join(missing)} any more.",
-                "Run the segmentation again, or send the vertebrae along.",
-            )
-        return merged([self._results[str(target)] for target in targets])
+        return {"html": case_page(case_from_messages(params), str(title) if title else None)}
 
     def _ready(self, outlet: Outlet) -> Model:
         if self.model is None:
@@ -163,18 +132,6 @@ class Jobs:
 
     def _options(self, params: Mapping[str, Any], model: Model) -> Options:
         return read_options(params.get("options"), model.spec.defaults)
-
-    def _remember(
-        self,
-        key: str,
-        vertebrae: list[VertebraResult],
-        options: Options,
-        provenance: Mapping[str, Any],
-    ) -> None:
-        self._results[key] = _case(tuple(vertebrae), options, dict(provenance))
-        self._results.move_to_end(key)
-        while len(self._results) > KEPT_RESULTS:
-            self._results.popitem(last=False)
 
 
 def read_options(values: object, defaults: Mapping[str, Any] | None) -> Options:
@@ -194,7 +151,7 @@ def case_from_messages(params: Mapping[str, Any]) -> CaseResult:
     """Return a case from vertebrae as they were streamed, with their options and provenance."""
     from hideseek_backend.worker.messages import vertebra_from_message
 
-    messages = params["vertebrae"]
+    messages = params.get("vertebrae")
     if not isinstance(messages, list) or not messages:
         raise ProtocolError("vertebrae: expected a list of at least one.", "Send them as streamed.")
     provenance = params.get("provenance") or {}
@@ -207,15 +164,6 @@ def case_from_messages(params: Mapping[str, Any]) -> CaseResult:
     vertebrae = tuple(vertebra_from_message(message) for message in messages)
     shown = {key: value for key, value in provenance.items() if key != "options"}
     return _case(vertebrae, read_options(options, None), shown)
-
-
-def merged(cases: list[CaseResult]) -> CaseResult:
-    """Join the results of several requests into one case; a level's latest result counts."""
-    from hideseek_backend.volumes.labels import LEVELS
-
-    latest = {v.level: v for case in cases for v in case.vertebrae}
-    ordered = tuple(latest[level] for level in LEVELS if level in latest)
-    return _case(ordered, cases[-1].options, dict(cases[-1].provenance))
 
 
 def _provenance(model: Model, options: Options) -> dict[str, Any]:
@@ -243,13 +191,14 @@ def _case(
     return CaseResult(vertebrae=vertebrae, lesions=nothing, options=options, provenance=provenance)
 
 
-def _screen_message(block: VertebraBlock, p_of: Mapping[str, float]) -> dict[str, Any]:
-    from hideseek_backend.case import EMPTY
-
-    reason = "" if block.level in p_of else EMPTY
-    if not reason and block.cut:
-        reason = "cut by the field of view"
-    return {"level": block.level, "p_malignant": p_of.get(block.level), "reason": reason}
+def _screened(block: VertebraBlock, p_of: Mapping[str, float]) -> Vertebra:
+    reason = EMPTY if block.level not in p_of else CUT if block.cut else ""
+    return Vertebra(
+        block.level,
+        p_of.get(block.level, float("nan")),
+        reason=reason,
+        body_volume_mm3=block.body_volume_mm3,
+    )
 
 
 def _reporter(outlet: Outlet) -> Callable[[Progress], None]:

@@ -10,16 +10,18 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from hideseek_backend.errors import LabelError
-from hideseek_backend.report.json_report import candidate_record, to_plain
 from hideseek_backend.volumes.bodies import split_body
 from hideseek_backend.volumes.crops import CropFrame, VertebraBlock
-from hideseek_backend.volumes.labels import LEVELS
 from hideseek_backend.volumes.volume import Volume
-from hideseek_backend.worker import arrays
+from hideseek_backend.wire import arrays
+from hideseek_backend.wire.codec import from_plain, shared
+from hideseek_backend.wire.errors import WireError
+from hideseek_backend.wire.levels import LEVELS
+from hideseek_backend.wire.records import Evidence, Vertebra, VertebraMessage
 from hideseek_backend.worker.protocol import ProtocolError
 
 if TYPE_CHECKING:
-    from hideseek_backend.case import Candidate, SliceEvidence, VertebraResult
+    from hideseek_backend.case import SliceEvidence, VertebraResult
 
 MAX_BLOCK_BYTES = 1 << 30
 
@@ -83,138 +85,79 @@ def body_message(mask: NDArray[np.bool_]) -> dict[str, Any]:
     """
     boxes = ndimage.find_objects(mask.astype(np.uint8))
     box = boxes[0] if boxes else (slice(0, 0),) * 3
-    return {"low": [axis.start for axis in box], "mask": arrays.encode(mask[box])}
+    return {"low": [axis.start for axis in box], "mask": mask[box]}
 
 
-def vertebra_message(vertebra: VertebraResult) -> dict[str, Any]:
-    """Return a finished vertebra as JSON: its numbers, label block and evidence arrays."""
-    message = {
-        "level": vertebra.level,
-        "p_malignant": vertebra.p_malignant,
-        "p_healthy_image": vertebra.p_healthy_image,
-        "analysed": vertebra.analysed,
-        "reason": vertebra.reason,
-        "phenotype": vertebra.phenotype,
-        "candidates": [candidate_record(c) for c in vertebra.candidates],
-        "body_volume_mm3": vertebra.body_volume_mm3,
-        "lytic_volume_mm3": vertebra.lytic_volume_mm3,
-        "blastic_volume_mm3": vertebra.blastic_volume_mm3,
-        "warnings": vertebra.warnings,
-        "seconds": vertebra.seconds,
-        "block_origin_ijk": vertebra.block_origin_ijk,
-    }
-    plain: dict[str, Any] = to_plain(message)
-    labels = vertebra.block_labels
-    plain["block_labels"] = None if labels is None else arrays.encode(labels.astype(np.uint16))
-    plain["evidence"] = _evidence_message(vertebra) if vertebra.evidence else None
-    return plain
+def vertebra_message(vertebra: VertebraResult, tau: float) -> VertebraMessage:
+    """Return a finished vertebra as it is sent, with the threshold that `kept` comes from."""
+    return VertebraMessage(
+        **shared(vertebra, Vertebra),
+        evidence=_stacked(vertebra),
+        block_labels=vertebra.block_labels,
+        block_origin_ijk=vertebra.block_origin_ijk,
+        tau=tau,
+    )
 
 
 def vertebra_from_message(message: object) -> VertebraResult:
-    """Read back what `vertebra_message` wrote; evidence without labels gives no outlines.
+    """Read back what `vertebra_message` made; evidence without labels gives no outlines.
 
-    Raises ProtocolError naming the field.
+    The block of labels is left out: a report shows slices. Raises ProtocolError naming the field.
     """
     from hideseek_backend.case import VertebraResult
 
-    if not isinstance(message, Mapping):
-        raise _refuse("vertebrae", "an object for each vertebra", message)
     try:
-        level = str(message["level"])
-        frame, evidence = _read_evidence(message.get("evidence"), level)
-        origin = [int(v) for v in message.get("block_origin_ijk") or (0, 0, 0)]
-        return VertebraResult(
-            level=level,
-            p_malignant=_number_or_nan(message["p_malignant"]),
-            p_healthy_image=message.get("p_healthy_image"),
-            analysed=bool(message["analysed"]),
-            reason=str(message.get("reason") or ""),
-            phenotype=message.get("phenotype"),
-            candidates=tuple(_read_candidate(c) for c in message.get("candidates") or ()),
-            evidence=evidence,
-            frame=frame,
-            block_labels=None,  # a report shows slices; nothing reads the block again
-            block_origin_ijk=(origin[0], origin[1], origin[2]),
-            body_volume_mm3=float(message.get("body_volume_mm3") or 0.0),
-            lytic_volume_mm3=float(message.get("lytic_volume_mm3") or 0.0),
-            blastic_volume_mm3=float(message.get("blastic_volume_mm3") or 0.0),
-            warnings=tuple(str(w) for w in message.get("warnings") or ()),
-            seconds=float(message.get("seconds") or 0.0),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        read = from_plain(VertebraMessage, message, "vertebrae")
+    except WireError as error:
         raise _refuse("vertebrae", "vertebrae as this worker streams them", error) from error
+    evidence = read.evidence
+    return VertebraResult(
+        **shared(read, Vertebra),
+        evidence=() if evidence is None else _unstacked(evidence),
+        evidence_unit="HU" if evidence is None else evidence.unit,
+        frame=None if evidence is None else CropFrame(evidence.affine),
+        block_origin_ijk=read.block_origin_ijk,
+    )
 
 
-def _evidence_message(vertebra: VertebraResult) -> dict[str, Any]:
-    def stack(name: str, dtype: type) -> dict[str, Any]:
+def _stacked(vertebra: VertebraResult) -> Evidence | None:
+    if not vertebra.evidence or vertebra.frame is None:
+        return None
+
+    def stack(name: str, dtype: type) -> NDArray[Any]:
         slices = [getattr(evidence, name) for evidence in vertebra.evidence]
-        return arrays.encode(np.stack(slices, axis=2).astype(dtype))
+        return np.stack(slices, axis=2).astype(dtype)
 
-    return {
-        "affine": None if vertebra.frame is None else np.asarray(vertebra.frame.affine).tolist(),
-        "slices": [int(evidence.k) for evidence in vertebra.evidence],
-        "image": stack("image", np.float32),
-        "healthy": stack("healthy", np.float32),
-        "difference": stack("difference", np.float32),
-        "labels": stack("labels", np.uint16),
-        "body": stack("body", np.uint8),
-    }
+    return Evidence(
+        affine=np.asarray(vertebra.frame.affine),
+        slices=tuple(int(evidence.k) for evidence in vertebra.evidence),
+        image=stack("image", np.float32),
+        healthy=stack("healthy", np.float32),
+        difference=stack("difference", np.float32),
+        unit=vertebra.evidence_unit,
+        labels=stack("labels", np.uint16),
+        body=stack("body", np.uint8),
+    )
 
 
-def _read_evidence(message: Any, level: str) -> tuple[CropFrame | None, tuple[SliceEvidence, ...]]:
+def _unstacked(evidence: Evidence) -> tuple[SliceEvidence, ...]:
     from hideseek_backend.case import SliceEvidence
 
-    if not message:
-        return None, ()
-    stacks = {
-        name: _array(message, name, f"{level}: evidence ")
-        for name in ("image", "healthy", "difference")
-    }
-    shape = stacks["image"].shape
-    for name, dtype in (("labels", np.uint16), ("body", np.uint8)):
-        given = message.get(name) is not None
-        stacks[name] = _array(message, name, level) if given else np.zeros(shape, dtype)
-    slices = [int(k) for k in message["slices"]]
-    if any(stack.shape != (*shape[:2], len(slices)) for stack in stacks.values()):
-        raise _refuse(f"{level}: evidence", f"{len(slices)} slices in each array", list(shape))
-    frame = None
-    if message.get("affine") is not None:
-        frame = CropFrame(np.array(_numbers(message["affine"], 16, "affine")).reshape(4, 4))
-    return frame, tuple(
+    nothing = np.zeros(evidence.image.shape, np.uint16)
+    labels = nothing if evidence.labels is None else evidence.labels
+    body = nothing if evidence.body is None else evidence.body
+    return tuple(
         SliceEvidence(
             k=k,
-            image=stacks["image"][:, :, n],
-            reconstruction=stacks["image"][:, :, n],
-            healthy=stacks["healthy"][:, :, n],
-            difference=stacks["difference"][:, :, n],
-            labels=stacks["labels"][:, :, n],
-            body=stacks["body"][:, :, n] > 0,
+            image=evidence.image[:, :, n],
+            reconstruction=evidence.image[:, :, n],
+            healthy=evidence.healthy[:, :, n],
+            difference=evidence.difference[:, :, n],
+            labels=labels[:, :, n],
+            body=body[:, :, n] > 0,
         )
-        for n, k in enumerate(slices)
+        for n, k in enumerate(evidence.slices)
     )
-
-
-def _read_candidate(message: Mapping[str, Any]) -> Candidate:
-    from hideseek_backend.case import Candidate
-
-    r, a, s = (float(v) for v in message["centroid_ras"])
-    return Candidate(
-        vertebra=str(message["vertebra"]),
-        candidate=int(message["candidate"]),
-        polarity=message["polarity"],
-        delta=float(message["delta"]),
-        kept=bool(message["kept"]),
-        p_hide=float(message["p_hide"]),
-        slices=tuple(int(k) for k in message["slices"]),
-        area_px=int(message["area_px"]),
-        volume_mm3=float(message["volume_mm3"]),
-        mean_hu=float(message["mean_hu"]),
-        centroid_ras=(r, a, s),
-    )
-
-
-def _number_or_nan(value: object) -> float:
-    return float(value) if isinstance(value, (int, float)) else float("nan")
 
 
 def _read_box(message: Mapping[str, Any]) -> tuple[str, Volume]:

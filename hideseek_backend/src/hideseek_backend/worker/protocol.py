@@ -1,4 +1,4 @@
-"""Words of the protocol: requests, replies, and the codes of errors."""
+"""Requests read from lines, and the reply for any failure."""
 
 from __future__ import annotations
 
@@ -8,20 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from hideseek_backend.errors import HideSeekError
+from hideseek_backend.wire.version import PROTOCOL
+from hideseek_backend.wire.words import CODES, METHODS
 
-PROTOCOL = 1
-METHODS = (
-    "ping",
-    "info",
-    "load_model",
-    "body",
-    "screen",
-    "segment",
-    "report",
-    "cancel",
-    "shutdown",
-)
-CODES = ("input", "model", "device", "cancelled", "protocol", "internal")
 # Families of errors that the protocol does not name, and what they are to the other side.
 _CODE_OF = {"option": "input", "dependency": "internal", "output": "internal"}
 
@@ -94,11 +83,6 @@ def error_reply(error: BaseException, identifier: RequestId = None) -> Message:
         f"The backend failed: {type(error).__name__}: {error}",
         "This is a fault of HideSeek; its log has the details.",
     )
-
-
-def encode_line(message: Mapping[str, Any]) -> bytes:
-    """Return a reply as one ASCII line; numbers that are not finite are refused by ValueError."""
-    return json.dumps(message, ensure_ascii=True, allow_nan=False).encode("ascii") + b"\n"
 
 
 def _error(identifier: RequestId, code: str, message: str, remedy: str) -> Message:

@@ -82,7 +82,7 @@ class Server:
             if job.cancel.is_set():
                 raise Cancelled()
             outlet = Outlet(job.send, job.cancel.is_set)
-            result = self._jobs.run(request.method, str(request.id), request.params, outlet)
+            result = self._jobs.run(request.method, request.params, outlet)
             reply: Mapping[str, Any] = {"type": "result", "result": result}
         except BrokenPipeError:
             _leave("nobody reads the replies any more")

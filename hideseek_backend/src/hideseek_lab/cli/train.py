@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hideseek_backend.attribution.classifier import LatentClassifier
 from hideseek_backend.dae import DaeConfig
 from hideseek_backend.errors import InputError, OptionError
 from hideseek_backend.phantom.options import PHANTOM_VERSION
@@ -30,6 +29,7 @@ from hideseek_lab.training.classifier import (
     fitting_slices,
     sideways_parts,
 )
+from hideseek_lab.training.fit import fit_classifier, with_drift
 from hideseek_lab.training.presets import PRESETS, Preset
 
 WIDE_SEED = 50_000
@@ -154,15 +154,17 @@ def finish(
 
     history: how the run's steps came about, for the model card.
     """
-    from hideseek_backend.models.store import save_model
+    from hideseek_backend.models.store import round_to_half, save_model
 
     dae, step = loop.averaged(run)
+    # What is fitted and measured from here on are the latents of the weights that ship.
+    round_to_half(dae)
     to_intensity = intensity(preset)
     fit_set = dataset.ShardSet(run / "data", "phantom-0*.npz")
     wide = dataset.ShardSet(run / "data", "wide-*.npz") if preset.wide_shards else None
     seed, count = preset.train.seed, min(len(fit_set), preset.classifier_vertebrae)
     hu, labels, middle = fitting_slices(fit_set, wide, count, seed)
-    classifier = LatentClassifier.fit(
+    classifier = fit_classifier(
         encode_all(dae, to_intensity(hu)),
         labels[:, 0],
         polarities=labels[:, 1:],
@@ -171,7 +173,7 @@ def finish(
     )
     if wide is not None and classifier.prior is not None:
         parts = classifier.scaled(sideways_parts(dae, wide, to_intensity))
-        classifier = replace(classifier, prior=classifier.prior.with_drift(parts))
+        classifier = replace(classifier, prior=with_drift(classifier.prior, parts))
     held_out = dataset.ShardSet(run / "data", f"phantom-{VALIDATION_SEED}*.npz")
     hu, labels = central_slices(held_out, len(held_out), seed)
     z = encode_all(dae, to_intensity(hu))

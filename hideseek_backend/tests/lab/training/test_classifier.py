@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hideseek_backend.attribution.classifier import LatentClassifier
 from hideseek_lab.training import dataset
 from hideseek_lab.training.classifier import (
     WIDE_SLICES,
@@ -46,22 +45,6 @@ def test_slices_of_wide_shards_come_after_the_central_ones(tmp_path: Path) -> No
     assert labels[:, 0].tolist() == [0, 1, 1, 1, 0, 0, 0, 0]
     assert len(np.unique(hu[2:, 0, 0])) == 3 * WIDE_SLICES
     assert fitting_slices(central, None, 5, 0)[2].all()
-
-
-def test_the_prior_is_fitted_on_the_chosen_latents() -> None:
-    rng = np.random.default_rng(0)
-    malignant = np.repeat([0, 1, 1], 200)
-    z = rng.standard_normal((600, 4)) + 3 * np.repeat([0, 1, 0], 200)[:, None]
-    chosen = np.repeat([True, True, False], 200)
-    fitted = LatentClassifier.fit(z, malignant, for_prior=chosen)
-    assert fitted.prior is not None
-    seen = fitted.unscaled(fitted.prior.malignant_mean)
-    np.testing.assert_allclose(seen, z[200:400].mean(axis=0), atol=1e-6)
-    everything = LatentClassifier.fit(z, malignant).prior
-    assert (
-        everything is not None
-        and (everything.malignant_mean < 0.9 * fitted.prior.malignant_mean).all()
-    )
 
 
 class _Mean:

@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 import pytest
 
-from hideseek_backend.worker import arrays
+from hideseek_backend.wire import arrays
 
 
 @pytest.mark.parametrize("dtype", arrays.DTYPES)
@@ -49,6 +49,7 @@ def test_agrees_with_the_documented_bytes() -> None:
         ({"data": base64.b64encode(b"junk").decode()}, "does not unpack"),
         ({"data": 5}, "data as text"),
         ({"data": ""}, "got 0"),
+        ({"data": arrays.encode(np.zeros(2, np.int16))["data"][:-8]}, "unpack|cut off|got"),
     ],
 )
 def test_malformed_arrays_are_refused(change: dict[str, object], words: str) -> None:
@@ -63,7 +64,7 @@ def test_missing_keys_and_wrong_kinds_are_refused() -> None:
             arrays.decode(message)
     with pytest.raises(ValueError, match="3 dimensions"):
         arrays.decode(arrays.encode(np.zeros(2)), ndim=3)
-    with pytest.raises(ValueError, match="expected one of"):
+    with pytest.raises(ValueError, match="expected an array of"):
         arrays.encode(np.zeros(2, np.complex64))
 
 

@@ -1,0 +1,260 @@
+"""What the real application does otherwise than a kind stand-in would: see `standins`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import slicer
+import slicer.util
+from harness import UI, PanelBench, add_spine, parameter_node, spin, wait
+from standins import slicer_modules
+
+from HideSeekLib.panel.environment_page import TYPING_MS
+from HideSeekLib.panel.panel import HideSeekPanel
+from HideSeekLib.setup import environment, sample_data
+from HideSeekLib.worker import process as worker_process
+
+
+@pytest.fixture
+def bench(core: Any) -> Iterator[PanelBench]:
+    made = PanelBench()
+    yield made
+    made.close()
+
+
+def rest() -> None:
+    """Wait until typing has come to rest."""
+    spin(TYPING_MS / 1000 + 0.2)
+
+
+def test_observed_dicts_take_no_default(bench: PanelBench) -> None:
+    found = bench.panel.parameters.polarityByLevel
+    with pytest.raises(TypeError):
+        found.get("T12", "")
+    assert bench.panel.screening.polarity_of("T12") == "auto"
+
+
+def test_a_module_opened_on_loaded_data_chooses_them(core: Any) -> None:
+    ct, segmentation = add_spine()
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "labels")
+    panel = HideSeekPanel(str(UI), parameter_node, lambda settings: None)
+    spin()
+    assert panel.parameters.ct is ct and panel.parameters.vertebrae is segmentation
+    assert panel.ui.ctSelector.currentNode() is ct
+    assert panel.ui.analyseButton.enabled is False and panel.ui.screenButton.enabled
+    panel.close()
+
+
+def test_selectors_offer_neither_label_maps_nor_our_own(bench: PanelBench) -> None:
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "labels")
+    bench.analyse_all()
+    bench.finish()
+    bench.panel.inputs_changed()
+    combo = bench.ui.ctSelector._cpp._combo
+    offered = [combo.itemText(n) for n in range(combo.count())]
+    assert offered == ["CT"]
+    combo = bench.ui.vertebraeSelector._cpp._combo
+    assert [combo.itemText(n) for n in range(combo.count())] == ["None", "CT seg"]
+
+
+def test_typing_a_path_acts_once_and_clearing_it_counts(bench: PanelBench) -> None:
+    page = bench.panel.environment
+    client = bench.panel.client
+    for end in range(1, len(sys.executable) + 1):
+        bench.ui.pythonPath.currentPath = sys.executable[:end]
+    assert bench.panel.client is client and page.settings.python == ""
+    rest()
+    assert page.settings.python == sys.executable and bench.panel.client is not client
+    bench.ui.pythonPath.currentPath = ""
+    rest()
+    assert page.settings.python == ""
+
+
+def test_another_python_asks_before_it_ends_a_run(make: Any) -> None:
+    bench = make("slow")
+    bench.analyse_all()
+    wait(lambda: bench.panel.client.state == "busy")
+    slicer_modules.answers.append(False)
+    bench.ui.pythonPath.currentPath = "/other/python"
+    rest()
+    assert bench.panel.analysis.busy() and bench.panel.environment.settings.python == ""
+    assert bench.ui.pythonPath.currentPath == ""
+    assert any("ends the running analysis" in text for text in slicer_modules.shown)
+
+
+def test_an_empty_folder_is_no_place_for_patient_files(
+    bench: PanelBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    bench.analyse_all()
+    bench.finish()
+    bench.ui.exportFolder.currentPath = str(tmp_path / "out")
+    assert bench.ui.exportButton.enabled
+    bench.ui.exportFolder.currentPath = ""
+    assert not bench.ui.exportButton.enabled
+    bench.panel.export.start()
+    spin(0.2)
+    assert not [p for p in tmp_path.iterdir() if p.name not in ("settings.ini", "bin")]
+
+
+def test_no_shortcut_is_the_markups_toolbars() -> None:
+    source = Path(sys.modules[HideSeekPanel.__module__].__file__ or "").read_text()
+    assert "Ctrl+Shift+A" not in source  # qMRMLMarkupsToolBar.cxx: Qt would then run neither
+
+
+def test_a_scene_of_a_later_version_opens(bench: PanelBench) -> None:
+    node = parameter_node()
+    node.SetParameter("polarity", "CARTILAGINOUS")
+    bench.panel._scene_closed()
+    assert bench.panel.parameters.polarity.value == "auto"
+    assert bench.ui.ctSelector.currentNode() is bench.ct
+    bench.ui.ctSelector.setCurrentNode(None)
+    spin()
+    assert bench.panel.parameters.ct is None  # the widgets are joined to the node
+
+
+def test_a_new_layout_picks_as_well(bench: PanelBench) -> None:
+    bench.click("pickButton")
+    slicer.app.layoutManager().change(Red="Axial", Other="Sagittal")
+    view = slicer.app.layoutManager().sliceWidget("Other")
+    seen: list[Any] = []
+    bench.panel.pick.clicked = seen.append
+    view.click(128, 128)
+    assert len(seen) == 1 and len(seen[0]) == 3
+
+
+def test_placing_a_markup_ends_pick_mode(bench: PanelBench) -> None:
+    node = slicer.mrmlScene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
+    if node is None:
+        node = slicer.vtkMRMLInteractionNode()
+        node.SetSingletonTag("Singleton")
+        node = slicer.mrmlScene.AddNode(node)
+    bench.click("pickButton")
+    assert bench.panel.pick.active()
+    node.SetCurrentInteractionMode(node.Place)
+    assert not bench.panel.pick.active()
+
+
+def test_leaving_the_module_stops_what_moves_views(bench: PanelBench) -> None:
+    bench.analyse_all()
+    bench.finish()
+    bench.panel.review.table.select(bench.panel.review.table.shown()[0])
+    bench.ui.flickerButton.checked = True
+    bench.click("pickButton")
+    bench.panel.leave()
+    assert not bench.ui.flickerButton.checked and not bench.panel.pick.active()
+    assert not bench.panel._timer.isActive()
+    bench.panel.enter()
+    assert bench.panel._timer.isActive()
+
+
+def test_the_record_is_hidden_and_what_is_ours_is_marked(bench: PanelBench) -> None:
+    bench.analyse_all()
+    bench.finish()
+    hub = bench.panel.case.node
+    record = hub.GetNodeReference("record")
+    assert record.GetHideFromEditors() and not hub.GetHideFromEditors()
+    assert bench.panel.case.lesions.GetAttribute("HideSeek.Role") == "lesions"
+
+
+def test_slicers_python_is_never_the_application(
+    core: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    slicer.app.slicerHome = str(tmp_path / "nowhere")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ValueError, match="PythonSlicer"):
+        worker_process.slicer_python()
+
+
+def test_pip_that_raises_leaves_the_page_usable(
+    bench: PanelBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(
+        requirements: Any,
+        constraints: Any = None,
+        blocking: bool = True,
+        requester: str = "",
+        completedCallback: Any = None,
+    ) -> None:
+        raise RuntimeError("another installation is already in progress")
+
+    monkeypatch.setattr(environment, "find_pip_install", lambda: busy)
+    page = bench.panel.environment
+    page._pip([["something"]], agreed=True)
+    wait(lambda: bench.ui.checkEnvironmentButton.enabled, 60)
+    assert "already in progress" in bench.ui.logText.plainText
+
+
+def test_pip_in_testing_mode_never_calls_back(
+    bench: PanelBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def silent(
+        requirements: Any,
+        constraints: Any = None,
+        blocking: bool = True,
+        requester: str = "",
+        completedCallback: Any = None,
+    ) -> None:
+        asked.append(requirements)
+
+    monkeypatch.setattr(environment, "find_pip_install", lambda: silent)
+    bench.panel.environment._pip([["something"]], agreed=True)
+    wait(lambda: bench.ui.checkEnvironmentButton.enabled, 60)
+    assert len(asked) == 1
+
+
+def test_the_first_job_without_a_backend_offers_to_install_it(
+    core: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = PanelBench("dies at once")
+    facts = {
+        "python": "3.12.1",
+        "executable": "x",
+        "torch": {},
+        "backend": {},
+        "packages": {},
+        "importable": {},
+    }
+    page = bench.panel.environment
+    monkeypatch.setattr(
+        page,
+        "_run",
+        lambda arguments, given, done: done(0, "hideseek-probe:" + json.dumps(facts), ""),
+    )
+    slicer_modules.answers.append(False)
+    bench.click("screenButton")
+    bench.finish()
+    offers = [text for text in slicer_modules.shown if "HideSeek needs" in text]
+    assert len(offers) == 1 and "PyTorch" in offers[0] and "stay as they are" in offers[0]
+    assert not bench.ui.settingsCollapsible.collapsed
+    bench.click("screenButton")
+    bench.finish()
+    assert len([text for text in slicer_modules.shown if "HideSeek needs" in text]) == 1
+    bench.close()
+
+
+def test_an_intel_slicer_is_told_to_use_another_python() -> None:
+    facts = {"python": "3.12.1", "platform": "darwin/x86_64"}
+    from HideSeekLib.panel.parameters import BackendSettings
+
+    torch = next(c for c in environment.checks(facts, BackendSettings()) if c.key == "torch")
+    assert torch.state == "missing" and not torch.action and "arm64" in torch.text
+
+
+def test_the_sample_data_button_shows_what_went_wrong(
+    core: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(folder: Path) -> Any:
+        assert sample_data.download() == []  # a second click while the first runs
+        raise sample_data.SceneError("no backend")
+
+    monkeypatch.setattr(sample_data, "load", fails)
+    assert sample_data.download() == []
+    assert slicer_modules.shown == ["no backend"]

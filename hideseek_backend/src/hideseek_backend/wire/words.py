@@ -1,0 +1,29 @@
+"""Words of the protocol: what can be asked, and the families of failures."""
+
+from __future__ import annotations
+
+METHODS = (
+    "ping",
+    "info",
+    "load_model",
+    "body",
+    "screen",
+    "segment",
+    "score",
+    "report",
+    "cancel",
+    "shutdown",
+)
+AT_ONCE = ("ping", "info", "cancel", "shutdown")
+"""Answered by the thread that reads, whatever the others are doing."""
+
+BESIDE = ("body", "report")
+"""Need no model, so they are served beside a running analysis."""
+
+CODES = ("input", "model", "device", "cancelled", "protocol", "internal")
+
+# Why a vertebra has no candidates.
+ABSENT = "not in the segmentation"
+EMPTY = "no body in the segmentation"
+CUT = "cut by the field of view"
+SCREENED = "screened only"
