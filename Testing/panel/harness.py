@@ -53,6 +53,7 @@ def add_spine(names: tuple[str, ...] = LEVELS, title: str = "CT") -> tuple[Any, 
     """Add a CT of 2 mm with one box a vertebra, and its segmentation; returns both nodes."""
     size = 34 * len(names)
     hu = np.full((size, 56, 56), 40, np.int16)  # k, j, i as Slicer's arrays are
+    hu[:, :8], hu[:, 42:] = -100, -100  # fat, as every CT has
     ct = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", title)
     segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{title} seg")
     masks = []

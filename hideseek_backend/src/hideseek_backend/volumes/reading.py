@@ -273,11 +273,21 @@ def _segment_table(metadata: dict[str, str]) -> list[_Segment]:
                     identifier=metadata.get(prefix + "ID", "").strip(),
                     tags=metadata.get(prefix + "Tags", ""),
                 ),
-                int(metadata.get(prefix + "Layer", "0") or 0),
-                int(metadata.get(prefix + "LabelValue", "1") or 1),
+                _whole(metadata, prefix + "Layer", 0),
+                _whole(metadata, prefix + "LabelValue", 1),
             )
         )
     return table
+
+
+def _whole(metadata: dict[str, str], key: str, default: int) -> int:
+    text = metadata.get(key, "").strip()
+    if not re.fullmatch(r"\d{0,9}", text):
+        raise InputError(
+            f"Expected a whole number for {key} in the segmentation's header, got {text[:40]!r}.",
+            "The file is damaged: save the segmentation again.",
+        )
+    return int(text) if text else default
 
 
 def _from_segments(raw: _Raw, segments: list[_Segment], path: Path) -> LabelMap:

@@ -79,14 +79,17 @@ class Jobs:
 
         model = self._ready(outlet)
         options = self._options(params, model)
-        blocks = read_blocks(params)
+        blocks, warnings = read_blocks(params)
         usable = [block for block in blocks if block.body.any()]
         p_of = dict(
             screen_vertebrae(
                 model, usable, options, progress=_reporter(outlet), cancelled=outlet.cancelled
             )
         )
-        return {"vertebrae": to_plain([_screened(block, p_of) for block in blocks])}
+        return {
+            "vertebrae": to_plain([_screened(block, p_of) for block in blocks]),
+            "warnings": list(warnings),
+        }
 
     def segment(self, params: Mapping[str, Any], outlet: Outlet) -> dict[str, Any]:
         """Analyse every block; each finished vertebra is sent at once."""
@@ -97,9 +100,9 @@ class Jobs:
         started = time.monotonic()
         model = self._ready(outlet)
         options = self._options(params, model)
-        blocks = read_blocks(params)
+        blocks, warnings = read_blocks(params)
         report = _reporter(outlet)
-        provenance = _provenance(model, options)
+        provenance = {**_provenance(model, options), "warnings": warnings}
         for index, block in enumerate(blocks):
             step = within_case(report, index, len(blocks))
             if block.body.any():
