@@ -34,9 +34,7 @@ class Change(ABC):
         return False
 
     @abstractmethod
-    def on(
-        self, hu: Field, site: Site, x: Field, y: Field, z: Field
-    ) -> tuple[Field, Field, Field]:
+    def on(self, hu: Field, site: Site, x: Field, y: Field, z: Field) -> tuple[Field, Field, Field]:
         """Return the structure HU with the change at local points (mm), and the shares in [0, 1]
         of destroyed and of grown bone."""
 
@@ -69,9 +67,9 @@ def apply_changes(
         part_lytic, part_blastic = np.zeros_like(image), np.zeros_like(image)
         for change in changes:
             after, own_lytic, own_blastic = change.on(changed, site, x, y, z)
-            reach: Field | float = 1.0
-            if not change.outside:
-                reach = eased if change.breaks_cortex else intact
+            reach = eased if change.breaks_cortex else intact
+            if change.outside:
+                reach = np.ones_like(image)
             changed = changed + (after - changed) * reach
             part_lytic = np.maximum(part_lytic * (1 - own_blastic), own_lytic * reach)
             part_blastic = np.maximum(part_blastic * (1 - own_lytic), own_blastic * reach)

@@ -210,11 +210,19 @@ def _haemangioma(site: Site, rng: np.random.Generator) -> Change:
     r = float(rng.uniform(4.0, 11.0))
     tall = min(1.3 * r, float(site.half[2]))
     ball = _ball(
-        rng, _somewhere(site, site.depth > 0.4 * r, rng), (r, r, tall), float(rng.uniform(1, 3)), 0.1
+        rng,
+        _somewhere(site, site.depth > 0.4 * r, rng),
+        (r, r, tall),
+        float(rng.uniform(1, 3)),
+        0.1,
     )
     bone = float(rng.uniform(300, 560))
     return Haemangioma(
-        ball, Noise.draw(rng, rotate=False), float(rng.uniform(-60, 20)), bone, float(rng.uniform(0.7, 1.3))
+        ball,
+        Noise.draw(rng, rotate=False),
+        float(rng.uniform(-60, 20)),
+        bone,
+        float(rng.uniform(0.7, 1.3)),
     )
 
 
@@ -226,7 +234,10 @@ def _schmorl_node(site: Site, rng: np.random.Generator) -> Change:
         rng, _somewhere(site, plate, rng), (1.2 * r, 1.2 * r, r * rng.uniform(0.7, 1.1)), 1.0, 0.12
     )
     return SchmorlNode(
-        ball, float(rng.uniform(50, 120)), float(rng.uniform(0.7, 2.4)), float(rng.uniform(330, 750))
+        ball,
+        float(rng.uniform(50, 120)),
+        float(rng.uniform(0.7, 2.4)),
+        float(rng.uniform(330, 750)),
     )
 
 

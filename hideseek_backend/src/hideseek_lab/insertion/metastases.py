@@ -123,9 +123,7 @@ class Metastasis(Change):
         """Whether the focus takes the cortex with it."""
         return self.spec.breakthrough
 
-    def on(
-        self, hu: Field, site: Site, x: Field, y: Field, z: Field
-    ) -> tuple[Field, Field, Field]:
+    def on(self, hu: Field, site: Site, x: Field, y: Field, z: Field) -> tuple[Field, Field, Field]:
         """Return the changed structure and its lytic and blastic shares."""
         changed, lytic, blastic = self.spec.apply(hu, x, y, z)
         if self.permeative:

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from hideseek_backend.volumes.crops import VertebraBlock
 from hideseek_backend.volumes.volume import Volume
 
 MARGIN_MM = 9.0
@@ -69,9 +68,7 @@ def make_site(ct: Volume, body: NDArray[np.bool_]) -> Site:
     hits = [np.flatnonzero(body.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
     room = np.ceil(MARGIN_MM / spacing).astype(int)
     low = [max(int(h[0]) - int(r), 0) for h, r in zip(hits, room, strict=True)]
-    high = [
-        min(int(h[-1]) + 1 + int(r), n) for h, r, n in zip(hits, room, body.shape, strict=True)
-    ]
+    high = [min(int(h[-1]) + 1 + int(r), n) for h, r, n in zip(hits, room, body.shape, strict=True)]
     where = (slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2]))
     own = body[where]
     index = np.moveaxis(np.indices(own.shape), 0, -1) + np.array(low)

@@ -166,7 +166,9 @@ class ShardSet:
         self, index: int, rng: np.random.Generator, bag: int = 1
     ) -> tuple[NDArray[np.int16], Tensor]:
         """Return `bag` slices (bag, 64, 64) of vertebra `index` and the vertebra's labels."""
-        chosen = rng.choice(SLICES, size=bag, replace=False) if bag > 1 else rng.integers(SLICES, size=1)
+        chosen = (
+            rng.choice(SLICES, size=bag, replace=False) if bag > 1 else rng.integers(SLICES, size=1)
+        )
         return self.hu[index][chosen], torch.from_numpy(self.labels[index])
 
 

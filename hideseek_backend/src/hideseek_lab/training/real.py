@@ -72,7 +72,7 @@ def load_vertebrae(case: RealCase) -> list[RealVertebra]:
             for name, value in loaded.vertebrae.levels.items()
             if name != level and (bodies == value).sum() > least
         ]
-        block.padding  # found once, on the untouched scan
+        block._cache["padding"] = block.padding  # that of the untouched scan, for its copies
         made.append(
             RealVertebra(
                 case.name,
@@ -99,9 +99,7 @@ def insert_lesions(
     return with_hu(block, shown.hu), truth_of(block, site, shown.lytic, shown.blastic)
 
 
-def truth_of(
-    block: VertebraBlock, site: Site, lytic: Field, blastic: Field
-) -> NDArray[np.uint8]:
+def truth_of(block: VertebraBlock, site: Site, lytic: Field, blastic: Field) -> NDArray[np.uint8]:
     """Return the truth (I, J, K), 1 lytic and 2 blastic, of shares in a site's box."""
     truth = np.zeros(block.ct.shape, np.uint8)
     own = truth[site.where]

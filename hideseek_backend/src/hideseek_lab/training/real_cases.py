@@ -53,7 +53,7 @@ class RealCase:
 
 
 def read_cases(paths: Sequence[Path]) -> list[RealCase]:
-    """Read cases from JSON files, and from folders that hold a `case.json` each, or folders of such.
+    """Read cases from JSON files, and from folders of folders that hold a `case.json` each.
 
     A file gives "levels", and "ct", "vertebrae", "bodies" relative to itself (where they are left
     out: ct.nii.gz and bodies.nii.gz beside it, with VerSe's values); optional are "id",
