@@ -86,6 +86,7 @@ lint: $(STAMP) types
 
 types: $(STAMP)
 	$(PY) -m mypy --config-file $(PACKAGE)/pyproject.toml $(PACKAGE)/src/hideseek_backend $(PACKAGE)/src/hideseek_lab
+	$(PY) -m mypy --config-file mypy.ini
 
 test-backend: $(STAMP)
 	cd $(PACKAGE) && ../$(PY) -m pytest $(PYTEST_ARGS) tests
@@ -102,7 +103,7 @@ test-slow: $(STAMP)
 NEWEST := $(VENV)-newest-slicer-core
 test-newest-slicer-core: $(STAMP)
 	test -x $(NEWEST)/bin/python || $(PYTHON) -m venv $(NEWEST)
-	if $(NEWEST)/bin/python -m pip install --quiet --upgrade --pre slicer-core pytest pytest-timeout; then \
+	if $(NEWEST)/bin/python -m pip install --quiet --upgrade --pre slicer-core pytest pytest-timeout hypothesis nibabel; then \
 	  $(NEWEST)/bin/python -m pip list 2>/dev/null | grep -i slicer; \
 	  $(NEWEST)/bin/python -m pytest -q Testing/scene; \
 	else echo "note: the newest slicer-core could not be installed; its scene tests are skipped"; fi

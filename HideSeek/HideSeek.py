@@ -169,11 +169,11 @@ class HideSeekTest(ScriptedLoadableModuleTest):
         ct = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "CT")
         panel.ui.ctSelector.setCurrentNode(ct)
         slicer.app.processEvents()
-        _expect(panel.parameters.ct, ct)
+        _expect(panel.board.parameters.ct, ct)
         _expect(panel.ui.analyseButton.enabled, False)
         slicer.mrmlScene.Clear()
         slicer.app.processEvents()
-        _expect(panel.parameters.ct, None)
+        _expect(panel.board.parameters.ct, None)
 
     def test_levels(self):
         """Segments are matched to levels and shown in the table."""
@@ -183,8 +183,8 @@ class HideSeekTest(ScriptedLoadableModuleTest):
             node.GetSegmentation().AddEmptySegment(name, name)
         panel.ui.vertebraeSelector.setCurrentNode(node)
         slicer.app.processEvents()
-        panel.inputs_changed()
-        _expect(panel.inputs.levels(), ("T12", "L1"))
+        panel.board.match_inputs()
+        _expect(panel.board.levels(), ("T12", "L1"))
         _expect(panel.ui.levelsTable.rowCount, 3)
 
 

@@ -98,12 +98,13 @@ class HideSeekInSlicer(unittest.TestCase):
         cls.panel = slicer.modules.hideseek.widgetRepresentation().self().panel
         python = os.environ.get("HIDESEEK_PYTHON")
         if python:
-            from HideSeekLib.panel.parameters import BackendSettings
+            from HideSeekLib.worker.settings import BackendSettings
 
             settings = BackendSettings.load(slicer.app.userSettings())
             settings.python = python
             settings.store(slicer.app.userSettings())
-            cls.panel.backend_changed(True)
+            cls.panel.board.settings = settings
+            cls.panel.board.restart_backend()
 
     def setUp(self) -> None:
         """Skip what needs a backend where there is none."""
@@ -119,7 +120,7 @@ class HideSeekInSlicer(unittest.TestCase):
         self.panel.ui.ctSelector.setCurrentNode(ct)
         self.panel.ui.vertebraeSelector.setCurrentNode(vertebrae)
         slicer.app.processEvents()
-        self.assertGreaterEqual(len(self.panel.inputs.levels()), 6)
+        self.assertGreaterEqual(len(self.panel.board.levels()), 6)
 
     def test_2_screen(self) -> None:
         """Every level gets its P(malignant); the window stays alive."""
@@ -131,7 +132,7 @@ class HideSeekInSlicer(unittest.TestCase):
         """What is suspicious is analysed; candidates arrive in the scene."""
         self.panel.ui.analyseButton.click()
         longest = wait_for(lambda: self._rows("candidates") > 0, 600, "analysis")
-        wait_for(lambda: not self.panel.analysis.busy(), 600, "end of the analysis")
+        wait_for(lambda: not self.panel.board.analysis.busy(), 600, "end of the analysis")
         print(f"  longest pause of the window while analysing: {1000 * longest:.0f} ms")
         type(self).case = self._newest()
         self.assertIsNotNone(self.case.lesions)
