@@ -19,6 +19,7 @@ from torch import Generator, Tensor, nn
 from hideseek_backend.dae import DaeConfig, DiffusionAutoencoder
 from hideseek_backend.diffusion import edm
 from hideseek_lab.training.augment import Augmentation, augment
+from hideseek_lab.training.distributed import ALONE, Replicas
 
 LABELS = ("malignant", "lytic", "blastic")
 """Vertebra-level labels of the auxiliary loss, in the order of a batch's label columns."""
@@ -70,7 +71,7 @@ class TrainConfig:
 @dataclass(frozen=True)
 class Batch:
     """images: (B, 1, S, S) model intensity, the `bag` slices of a vertebra next to each other;
-    labels: (B / bag, 3) in {0, 1} as LABELS."""
+    labels: (B / bag, 3) in {0, 1} as LABELS, NaN where nobody has said."""
 
     images: Tensor
     labels: Tensor
@@ -84,14 +85,30 @@ class Trainee(nn.Module):
         self.dae = DiffusionAutoencoder(config)
         self.head = nn.Linear(config.z_channels, len(LABELS))
 
+    def forward(self, images: Tensor, sigma: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the denoising loss and the logits of all images.
 
-def denoising_loss(dae: DiffusionAutoencoder, images: Tensor, z: Tensor, sigma: Tensor) -> Tensor:
+        As many images as there are noise levels are denoised, spread evenly over the batch.
+        """
+        z = self.dae.semantic(images)
+        loss = z.new_zeros(())
+        if len(sigma):
+            seen = torch.arange(len(sigma), device=z.device) * len(images) // len(sigma)
+            loss = denoising_loss(self.dae, images[seen], z[seen], sigma, noise)
+        return loss, self.head(z)
+
+
+def denoising_loss(
+    dae: DiffusionAutoencoder, images: Tensor, z: Tensor, sigma: Tensor, noise: Tensor
+) -> Tensor:
     """Weighted denoising error of images: (B, 1, S, S) under z at sigma: (B,).
+
+    noise: (B, 1, S, S), of unit variance.
 
     Karras et al. 2022, eq. 8 with λ(σ) = (σ² + 1) / σ², for data of unit variance.
     """
     clean = dae.standardise(images)
-    noisy = clean + torch.randn_like(clean) * sigma[:, None, None, None]
+    noisy = clean + noise * sigma[:, None, None, None]
     time_modulations = dae.network.time_modulations(edm.noise_embedding(sigma))
     denoised = dae.denoise(noisy, sigma, time_modulations, dae.network.z_modulations(z))
     weight = (sigma.square() + 1) / sigma.square()
@@ -104,6 +121,15 @@ def pooled(logits: Tensor, bag: int) -> Tensor:
     Smooth between the mean and the maximum: the multiple-instance reading of a vertebra's label.
     """
     return logits.unflatten(0, (-1, bag)).logsumexp(dim=1) - math.log(bag)
+
+
+def label_loss(logits: Tensor, labels: Tensor, bag: int) -> Tensor:
+    """Binary cross-entropy of pooled logits: (V · bag, n) and labels: (V, n), NaN for no loss."""
+    known = labels.isfinite()
+    loss = F.binary_cross_entropy_with_logits(
+        pooled(logits, bag), labels.nan_to_num(), reduction="none"
+    )
+    return (loss * known).mean()
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
@@ -125,11 +151,13 @@ def train(
     start_from: Path | None = None,
     save_every: int = 500,
     report: Callable[[int, dict[str, float]], None] | None = None,
+    replicas: Replicas = ALONE,
 ) -> DiffusionAutoencoder:
     """Train to `config.steps`, resuming from `folder` where it holds a state.
 
     batches(step): an endless iterator of batches that continues at that step. start_from: a folder
     of another training of the same architecture, whose weights a new one begins with.
+    replicas: this process's place where several train one model; each is given whole batches.
     Returns the autoencoder with the averaged (EMA) weights.
     """
     device = device or torch.device("cpu")
@@ -146,6 +174,7 @@ def train(
         _load(start_from / "state.pt", trainee, average, optimiser, device)
     elif start_from is not None:
         _load_model(start_from, trainee, average)
+    whole = replicas.wrap(trainee, unused=config.encoder_steps > 0)
     generator = Generator().manual_seed(config.seed * 1_000_003 + step)
     torch.manual_seed(config.seed * 1_000_003 + step)
     sums: dict[str, float] = {}
@@ -153,22 +182,19 @@ def train(
     for batch in batches(step):
         if step >= config.steps:
             break
-        images = augment(batch.images, config.augmentation, generator).to(device)
-        labels = batch.labels.to(device)
+        images = augment(batch.images, config.augmentation, generator)
         denoised = config.batch if step >= config.encoder_steps else 0
         sigma = torch.randn(denoised, generator=generator)
-        sigma = sigma.mul(config.log_sigma_std).add(config.log_sigma_mean).exp().to(device)
+        sigma = sigma.mul(config.log_sigma_std).add(config.log_sigma_mean).exp()
+        noise = torch.randn((denoised, *images.shape[1:]), generator=generator)
+        images, labels, sigma, noise = (
+            replicas.part(values).to(device) for values in (images, batch.labels, sigma, noise)
+        )
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(config, step)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.bf16):
-            z = trainee.dae.semantic(images)
-            logits = pooled(trainee.head(z).float(), config.bag)
-            labelled = F.binary_cross_entropy_with_logits(logits, labels)
-            denoising = labelled.new_zeros(())
-            if denoised:
-                seen = torch.randperm(len(images), generator=generator)[:denoised]
-                part = images[seen], z[seen], sigma
-                denoising = denoising_loss(trainee.dae, *part)
+            denoising, logits = whole(images, sigma, noise)
+            labelled = label_loss(logits.float(), labels, config.bag)
         loss = denoising + (config.label_weight if denoised else 1.0) * labelled
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -180,12 +206,13 @@ def train(
             sums[key] = sums.get(key, 0.0) + value.item()
         if step % 100 == 0:
             seconds = (time.monotonic() - started) / (step - since)
+            mean = {k: replicas.mean(v / (step - since)) for k, v in sums.items()}
             if report is not None:
-                mean = {k: v / (step - since) for k, v in sums.items()}
                 report(step, {**mean, "seconds_per_step": seconds})
             sums, since, started = {}, step, time.monotonic()
-        if step % save_every == 0 or step == config.steps:
+        if replicas.first and (step % save_every == 0 or step == config.steps):
             _save(folder, config, step, trainee, average, optimiser)
+    replicas.wait()
     return average.dae
 
 
