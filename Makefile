@@ -11,7 +11,7 @@ TORCH_INDEX ?=
 OUT         ?= out
 DEMO_SEED   ?= 2000007
 THREADS     ?= $(shell nproc 2>/dev/null || echo 2)
-PYTEST_ARGS ?= -q
+PYTEST_ARGS ?= -q -m "not slow"
 
 PY       := $(VENV)/bin/python
 HIDESEEK := $(VENV)/bin/hideseek
@@ -26,13 +26,14 @@ export QT_QPA_PLATFORM ?= offscreen
 export VTK_DEFAULT_OPENGL_WINDOW ?= vtkEGLRenderWindow
 
 .DEFAULT_GOAL := help
-.PHONY: help wire environment demo test lint types test-backend test-slicer bench bench-quality train-bundled check-rendering clean
+.PHONY: help wire environment demo test lint types test-backend test-slicer test-slow test-newest-slicer-core bench bench-quality train-bundled check-rendering clean
 
 help:
 	@echo "make demo           phantom CT -> lesions, tables and report; scores itself; Slicer scene"
 	@echo "make test           lint, types and every test"
 	@echo "make wire           copies the backend's wire to the Slicer side"
 	@echo "make lint           ruff and mypy"
+	@echo "make test-slow      tests that take minutes or need servers"
 	@echo "make bench          speed: reference protocol against fast"
 	@echo "make bench-quality  accuracy: our settings, the paper's and its baselines"
 	@echo "make train-bundled  trains the bundled model anew (hours; resumable)"
@@ -84,12 +85,27 @@ lint: $(STAMP) types
 
 types: $(STAMP)
 	$(PY) -m mypy --config-file $(PACKAGE)/pyproject.toml $(PACKAGE)/src/hideseek_backend $(PACKAGE)/src/hideseek_lab
+	$(PY) -m mypy --config-file mypy.ini
 
 test-backend: $(STAMP)
 	cd $(PACKAGE) && ../$(PY) -m pytest $(PYTEST_ARGS) tests
 
 test-slicer: $(STAMP) check-rendering
 	$(PY) -m pytest $(PYTEST_ARGS) Testing
+
+# Exit code 5 of pytest: nothing is marked slow there.
+test-slow: $(STAMP)
+	cd $(PACKAGE) && { ../$(PY) -m pytest -q -m slow tests || [ $$? -eq 5 ]; }
+	$(PY) -m pytest -q -m slow Testing || [ $$? -eq 5 ]
+
+# Slicer's own code moves on: the scene tests on the newest slicer-core of PyPI as well.
+NEWEST := $(VENV)-newest-slicer-core
+test-newest-slicer-core: $(STAMP)
+	test -x $(NEWEST)/bin/python || $(PYTHON) -m venv $(NEWEST)
+	if $(NEWEST)/bin/python -m pip install --quiet --upgrade --pre slicer-core pytest pytest-timeout hypothesis nibabel; then \
+	  $(NEWEST)/bin/python -m pip list 2>/dev/null | grep -i slicer; \
+	  $(NEWEST)/bin/python -m pytest -q Testing/scene; \
+	else echo "note: the newest slicer-core could not be installed; its scene tests are skipped"; fi
 
 bench: $(STAMP)
 	$(HIDESEEK) benchmark speed --json $(OUT)/bench/speed.json

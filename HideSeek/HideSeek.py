@@ -23,6 +23,9 @@ if (_NEIGHBOUR / "HideSeekLib" / "__init__.py").is_file() and str(_NEIGHBOUR) no
     sys.path.insert(0, str(_NEIGHBOUR))
 
 
+OLDEST_SLICER = (5, 10)
+
+
 class HideSeek(ScriptedLoadableModule):
     """What Slicer shows about the module before it is opened."""
 
@@ -75,6 +78,18 @@ class HideSeekWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def setup(self):
         """Build the panel; starts no process and installs nothing."""
         ScriptedLoadableModuleWidget.setup(self)
+        version = (slicer.app.majorVersion, slicer.app.minorVersion)
+        if version < OLDEST_SLICER:
+            import qt
+
+            label = qt.QLabel(
+                _("HideSeek needs Slicer {oldest} or newer; this is {version}.").format(
+                    oldest=".".join(map(str, OLDEST_SLICER)), version=".".join(map(str, version))
+                )
+            )
+            label.wordWrap = True
+            self.layout.addWidget(label)
+            return
         from HideSeekLib.panel.panel import HideSeekPanel
 
         self.logic = HideSeekLogic()
@@ -150,29 +165,34 @@ class HideSeekTest(ScriptedLoadableModuleTest):
 
     def test_panel(self):
         """The panel builds on the real widgets and follows the scene."""
-        slicer.util.selectModule("HideSeek")
-        panel = slicer.modules.HideSeekWidget.panel
+        panel = _panel()
         ct = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "CT")
         panel.ui.ctSelector.setCurrentNode(ct)
         slicer.app.processEvents()
-        _expect(panel.parameters.ct, ct)
+        _expect(panel.board.parameters.ct, ct)
         _expect(panel.ui.analyseButton.enabled, False)
         slicer.mrmlScene.Clear()
         slicer.app.processEvents()
-        _expect(panel.parameters.ct, None)
+        _expect(panel.board.parameters.ct, None)
 
     def test_levels(self):
         """Segments are matched to levels and shown in the table."""
-        slicer.util.selectModule("HideSeek")
-        panel = slicer.modules.HideSeekWidget.panel
+        panel = _panel()
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Vertebrae")
         for name in ("vertebrae_T12", "L1 vertebra", "aorta"):
             node.GetSegmentation().AddEmptySegment(name, name)
         panel.ui.vertebraeSelector.setCurrentNode(node)
         slicer.app.processEvents()
-        panel.inputs_changed()
-        _expect(panel.inputs.levels(), ("T12", "L1"))
+        panel.board.match_inputs()
+        _expect(panel.board.levels(), ("T12", "L1"))
         _expect(panel.ui.levelsTable.rowCount, 3)
+
+
+def _panel():
+    """Return the panel; without a main window there is no module selector to ask."""
+    if slicer.util.mainWindow() is not None:
+        slicer.util.selectModule("HideSeek")
+    return slicer.modules.hideseek.widgetRepresentation().self().panel
 
 
 def _expect(got, wanted):

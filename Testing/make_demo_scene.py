@@ -25,8 +25,8 @@ from slicer_core_app import CoreApp, save_mrb
 from worker_run import Worker, WorkerFailed, analyse
 
 from HideSeekLib.anatomy import geometry
+from HideSeekLib.anatomy.labelmaps import add_segment, new_image
 from HideSeekLib.case import files as export
-from HideSeekLib.case.segments import add_segment, new_image
 from HideSeekLib.errors import SceneError
 from HideSeekLib.wire.codes import vertebra_entry
 from HideSeekLib.wire.levels import LABEL_SCHEMES

@@ -3,14 +3,18 @@
     Slicer --python-script Testing/run_in_slicer.py
 
 Needs the HideSeek module in Slicer's module paths and a Python with the backend (set on the
-module's set-up page, or in the environment variable HIDESEEK_PYTHON). Prints one line a step and
-what to look at with one's own eyes; the exit code is 0 when every step passed. Slicer's test driver
-runs the same class as a unit test.
+module's set-up page, or in the environment variable HIDESEEK_PYTHON); without one the steps that
+compute are skipped, saying so. Prints one line a step, what to look at with one's own eyes, and a
+JSON that can be pasted into an issue (versions and results, no paths, no patient data); the exit
+code is 0 when no step failed. Slicer's test driver runs the same class as a unit test.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import platform
+import subprocess
 import sys
 import tempfile
 import time
@@ -54,6 +58,28 @@ def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> float:
     return longest
 
 
+def backend_is_there() -> bool:
+    """Whether the Python that the panel would use has the backend."""
+    from HideSeekLib.setup import sample_data
+
+    try:
+        command, environment = sample_data.backend_python()
+    except ValueError:
+        return False
+    words = [*command, "-c", "import hideseek_backend, torch"]
+    return subprocess.run(words, env=environment, capture_output=True, check=False).returncode == 0
+
+
+class Panel(unittest.TestCase):
+    """What needs no backend: the module opens, binds to the real widgets, and lets go."""
+
+    def test_module(self) -> None:
+        """The module's own quick test."""
+        import HideSeek
+
+        HideSeek.HideSeekTest().runTest()
+
+
 class HideSeekInSlicer(unittest.TestCase):
     """The steps share one scene and run in the order of their names."""
 
@@ -66,16 +92,24 @@ class HideSeekInSlicer(unittest.TestCase):
         """Open the module on an empty scene."""
         slicer.mrmlScene.Clear()
         cls.folder = Path(tempfile.mkdtemp(prefix="hideseek-"))
-        slicer.util.selectModule("HideSeek")
-        cls.panel = slicer.modules.HideSeekWidget.panel
+        # Without a main window there is no module selector; the widget is made either way.
+        if slicer.util.mainWindow() is not None:
+            slicer.util.selectModule("HideSeek")
+        cls.panel = slicer.modules.hideseek.widgetRepresentation().self().panel
         python = os.environ.get("HIDESEEK_PYTHON")
         if python:
-            from HideSeekLib.panel.parameters import BackendSettings
+            from HideSeekLib.worker.settings import BackendSettings
 
             settings = BackendSettings.load(slicer.app.userSettings())
             settings.python = python
             settings.store(slicer.app.userSettings())
-            cls.panel.backend_changed(True)
+            cls.panel.board.settings = settings
+            cls.panel.board.restart_backend()
+
+    def setUp(self) -> None:
+        """Skip what needs a backend where there is none."""
+        if not backend_is_there():
+            self.skipTest("no Python with hideseek_backend: set HIDESEEK_PYTHON")
 
     def test_1_sample_data(self) -> None:
         """The phantom is made on this computer and loaded."""
@@ -86,7 +120,7 @@ class HideSeekInSlicer(unittest.TestCase):
         self.panel.ui.ctSelector.setCurrentNode(ct)
         self.panel.ui.vertebraeSelector.setCurrentNode(vertebrae)
         slicer.app.processEvents()
-        self.assertGreaterEqual(len(self.panel.inputs.levels()), 6)
+        self.assertGreaterEqual(len(self.panel.board.levels()), 6)
 
     def test_2_screen(self) -> None:
         """Every level gets its P(malignant); the window stays alive."""
@@ -98,7 +132,7 @@ class HideSeekInSlicer(unittest.TestCase):
         """What is suspicious is analysed; candidates arrive in the scene."""
         self.panel.ui.analyseButton.click()
         longest = wait_for(lambda: self._rows("candidates") > 0, 600, "analysis")
-        wait_for(lambda: not self.panel.analysis.busy(), 600, "end of the analysis")
+        wait_for(lambda: not self.panel.board.analysis.busy(), 600, "end of the analysis")
         print(f"  longest pause of the window while analysing: {1000 * longest:.0f} ms")
         type(self).case = self._newest()
         self.assertIsNotNone(self.case.lesions)
@@ -175,11 +209,34 @@ class HideSeekInSlicer(unittest.TestCase):
         return len(cases[-1].rows() if what == "candidates" else cases[-1].vertebra_rows())
 
 
+def summary(result: unittest.TestResult) -> dict[str, Any]:
+    """Versions and results, without paths."""
+
+    def first_line(trace: str) -> str:
+        return trace.strip().splitlines()[-1]
+
+    return {
+        "slicer": slicer.app.applicationVersion,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "window": slicer.util.mainWindow() is not None,
+        "run": result.testsRun,
+        "skipped": {str(test.id()).rpartition(".")[2]: why for test, why in result.skipped},
+        "failed": {
+            str(test.id()).rpartition(".")[2]: first_line(trace)
+            for test, trace in [*result.failures, *result.errors]
+        },
+    }
+
+
 def main() -> int:
     """Run the steps in this Slicer and say what is left to look at."""
-    suite = unittest.defaultTestLoader.loadTestsFromTestCase(HideSeekInSlicer)
-    result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2, failfast=True).run(suite)
+    load = unittest.defaultTestLoader.loadTestsFromTestCase
+    suite = unittest.TestSuite([load(Panel), load(HideSeekInSlicer)])
+    result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(suite)
     print(LOOK_AT)
+    print("For an issue:")
+    print(json.dumps(summary(result), indent=1))
     return 0 if result.wasSuccessful() else 1
 
 

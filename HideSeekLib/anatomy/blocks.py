@@ -23,17 +23,17 @@ CUBE_MM = 51.2
 # The centroid is known only roughly here (the backend may split the body off itself), so the box
 # keeps this much more on every side.
 SLACK_MM = 10.0
-# A body's outer wall is at most about this far from its centre.
-_BODY_REACH_MM = 24.0
+# No part of a vertebra is farther than this from the centre of its body; strays are.
+_REACH_MM = 95.0
 
 
 @dataclass(frozen=True)
 class Block:
     """One vertebra's box. Index (i, j, k); affine (4, 4) index -> RAS mm in the CT's own frame.
 
-    ct: (I, J, K) int16 HU. vertebra: (I, J, K) uint8, 1 inside. body: the same for the vertebral
+    ct: (I, J, K) HU. vertebra: (I, J, K) uint8, 1 inside. body: the same for the vertebral
     body, or None when the backend shall split it off. origin_ijk: the box's corner in the CT.
-    cut: the vertebra's body reaches the edge of the CT.
+    edges: of each axis, whether the box's low and its high face is the CT's own.
     """
 
     level: str
@@ -42,7 +42,7 @@ class Block:
     vertebra: np.ndarray
     body: np.ndarray | None
     origin_ijk: tuple[int, int, int]
-    cut: bool
+    edges: tuple[tuple[bool, bool], ...]
 
     def message(self) -> dict[str, Any]:
         """The block as the worker's protocol has it, its arrays not yet encoded."""
@@ -53,7 +53,7 @@ class Block:
             "vertebra": self.vertebra,
             "body": self.body,
             "origin_ijk": list(self.origin_ijk),
-            "cut": self.cut,
+            "edges": [list(pair) for pair in self.edges],
         }
 
     def to_json(self) -> dict[str, Any]:
@@ -151,14 +151,14 @@ def cut_block(
     center_ras = affine[:3, :3] @ center + affine[:3, 3]
     cube_low, cube_high = cube_about(grid, center_ras, CUBE_MM / 2 + SLACK_MM)
     vertebra_low, vertebra_high = low + tight[0], low + tight[1]
-    box_low = np.minimum(cube_low, vertebra_low)
-    box_high = np.maximum(cube_high, vertebra_high)
+    near_low, near_high = cube_about(grid, center_ras, _REACH_MM)
+    box_low = np.minimum(cube_low, np.maximum(vertebra_low, near_low))
+    box_high = np.maximum(cube_high, np.minimum(vertebra_high, near_high))
     affine = shifted(grid.affine, box_low)
     vertebra = _pad_to(vertebra, low, box_low, box_high)
     if body is not None:
         body = _pad_to(body, low, box_low, box_high)
     where = tuple(slice(a, b) for a, b in zip(box_low, box_high, strict=True))
-    solid = vertebra if body is None else body
     return Block(
         level,
         hounsfield(voxels_of(ct_node)[where]),
@@ -166,7 +166,10 @@ def cut_block(
         vertebra.astype(np.uint8),
         None if body is None else body.astype(np.uint8),
         (int(box_low[0]), int(box_low[1]), int(box_low[2])),
-        _reaches_edge(solid, box_low, grid, center_ras, affine),
+        tuple(
+            (bool(low == 0), bool(high == size))
+            for low, high, size in zip(box_low, box_high, grid.shape, strict=True)
+        ),
     )
 
 
@@ -183,7 +186,7 @@ def block_from_body(ct_node: Any, body_node: Any, segment_id: str, level: str) -
         block.vertebra,
         block.vertebra.copy(),
         block.origin_ijk,
-        block.cut,
+        block.edges,
     )
 
 
@@ -305,32 +308,14 @@ def _body(
 
 
 def hounsfield(voxels: np.ndarray) -> np.ndarray:
-    """int16 copy in HU; fractions are rounded and values beyond the type's range are clipped."""
+    """HU to send: int16 where that holds every value exactly, else float32, NaN included.
+
+    Nothing is rounded or clipped here, so that the backend judges the CT as it is.
+    """
     if voxels.dtype == np.int16:
         return np.ascontiguousarray(voxels)
     limits = np.iinfo(np.int16)
-    finite = np.nan_to_num(voxels, nan=limits.min, posinf=limits.max, neginf=limits.min)
-    return np.clip(np.rint(finite), limits.min, limits.max).astype(np.int16)
-
-
-def _reaches_edge(
-    mask: np.ndarray, box_low: np.ndarray, grid: Grid, center_ras: np.ndarray, affine: np.ndarray
-) -> bool:
-    """Tell whether the body reaches the CT's edge; where only the whole vertebra is known, its part
-    near the centre counts (a spinous process that leaves the field of view cuts nothing)."""
-    shape = np.array(mask.shape)
-    for axis in range(3):
-        for at_edge, face in (
-            (box_low[axis] == 0, 0),
-            (box_low[axis] + shape[axis] == grid.shape[axis], shape[axis] - 1),
-        ):
-            if not at_edge:
-                continue
-            touching = np.argwhere(np.take(mask, [face], axis))
-            if not len(touching):
-                continue
-            touching[:, axis] = face
-            ras = touching @ affine[:3, :3].T + affine[:3, 3]
-            if np.linalg.norm(ras - center_ras, axis=1).min() <= _BODY_REACH_MM:
-                return True
-    return False
+    whole = np.rint(voxels)
+    if np.array_equal(whole, voxels) and whole.min() >= limits.min and whole.max() <= limits.max:
+        return whole.astype(np.int16)
+    return voxels.astype(np.float32)

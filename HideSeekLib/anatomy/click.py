@@ -10,8 +10,8 @@ import slicer
 
 from HideSeekLib.anatomy import blocks
 from HideSeekLib.anatomy.geometry import grid_of, need, voxels_of, world_to_local
+from HideSeekLib.anatomy.labelmaps import add_segment, new_image
 from HideSeekLib.anatomy.vertebrae import Hit, level_at
-from HideSeekLib.case.segments import add_segment, new_image
 from HideSeekLib.errors import InputError, ReplyError
 from HideSeekLib.i18n import _
 from HideSeekLib.wire import arrays, codes, levels

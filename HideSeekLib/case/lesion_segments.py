@@ -9,7 +9,7 @@ import slicer
 import vtk
 
 from HideSeekLib.anatomy.grid import Grid
-from HideSeekLib.case.segments import labelmap_name, new_image, new_segment
+from HideSeekLib.anatomy.labelmaps import labelmap_name, new_image, new_segment
 from HideSeekLib.i18n import _
 from HideSeekLib.wire import codes
 from HideSeekLib.wire.records import Candidate

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from HideSeekLib.wire.records import Candidate
+from HideSeekLib.wire.records import Candidate, Verdict
 
-ACCEPT, REJECT = "accept", "reject"
+ACCEPT: Verdict = "accept"
+REJECT: Verdict = "reject"
 STATES = ("all", "kept", "dropped", "undecided", "accepted", "rejected")
 # Deep enough for an afternoon; it also bounds what is saved with the scene.
 HISTORY = 200
@@ -22,7 +23,7 @@ HISTORY = 200
 class Decision:
     """A verdict on one candidate ("accept", "reject" or "") and the reason given for it, if any."""
 
-    verdict: str = ""
+    verdict: Verdict = ""
     reason: str = ""
 
     def __bool__(self) -> bool:
@@ -236,7 +237,10 @@ class Review:
             before = self.decision(key)
             after = Decision()
             if verdict is not None:
-                after = Decision(verdict, before.reason if reason is None else reason)
+                after = Decision(
+                    ACCEPT if verdict == ACCEPT else REJECT,
+                    before.reason if reason is None else reason,
+                )
             if after != before:
                 changes[key] = (before, after)
         return self._do(_Step(verdict or "reset", changes)) if changes else set()

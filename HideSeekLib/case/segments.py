@@ -21,8 +21,9 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
-from HideSeekLib.anatomy.geometry import SegmentVoxels, to_numpy, to_vtk
+from HideSeekLib.anatomy.geometry import SegmentVoxels, to_numpy
 from HideSeekLib.anatomy.grid import Grid
+from HideSeekLib.anatomy.labelmaps import add_segment, labelmap_name, new_image
 from HideSeekLib.case.reply import VertebraReply
 from HideSeekLib.i18n import _
 from HideSeekLib.wire import codes
@@ -37,44 +38,6 @@ def segment_id(level: str, polarity: str) -> str:
 def segment_name(level: str, polarity: str) -> str:
     """Name of a lesion segment, as the user reads it ("T10 lytic")."""
     return f"{level} {_('lytic') if polarity == 'lytic' else _('blastic')}"
-
-
-def labelmap_name() -> str:
-    """Slicer's name of the binary labelmap representation."""
-    return str(slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName())
-
-
-def new_image(
-    grid: Grid, low: np.ndarray, shape: np.ndarray, scalar_type: int = vtk.VTK_UNSIGNED_CHAR
-) -> tuple[Any, np.ndarray]:
-    """Make a zeroed labelmap for a box of the grid, and a flat view on its voxels (i fastest)."""
-    image = slicer.vtkOrientedImageData()
-    extent = [int(v) for a in range(3) for v in (low[a], low[a] + shape[a] - 1)]
-    image.SetExtent(extent)
-    image.AllocateScalars(scalar_type, 1)
-    image.SetImageToWorldMatrix(to_vtk(grid.affine))
-    view = vtk_to_numpy(image.GetPointData().GetScalars())
-    view[:] = 0
-    return image, view
-
-
-def new_segment(name: str, color: tuple[float, float, float], entry: str, image: Any) -> Any:
-    """Make a segment with its labelmap, colour and coded meaning."""
-    segment = slicer.vtkSegment()
-    segment.SetName(name)
-    segment.SetColor(*color)
-    segment.SetTag("TerminologyEntry", entry)
-    if hasattr(segment, "SetTerminology"):  # Slicer 5.10 keeps it beside the tags
-        segment.SetTerminology(entry)
-    segment.AddRepresentation(labelmap_name(), image)
-    return segment
-
-
-def add_segment(
-    node: Any, identifier: str, name: str, color: tuple[float, float, float], entry: str, image: Any
-) -> None:
-    """Add a segment with its labelmap, colour and coded meaning to a segmentation node."""
-    node.GetSegmentation().AddSegment(new_segment(name, color, entry, image), identifier)
 
 
 @dataclass

@@ -14,8 +14,8 @@ import numpy as np
 import slicer
 
 from HideSeekLib.anatomy.geometry import grid_of, in_scene, local_to_world, need
+from HideSeekLib.anatomy.labelmaps import add_segment, new_image
 from HideSeekLib.case.case import Case
-from HideSeekLib.case.segments import add_segment, new_image
 from HideSeekLib.errors import SceneError
 from HideSeekLib.i18n import _
 from HideSeekLib.wire.codes import lesion_entry

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import qt
 
 from HideSeekLib.case.review import Filters
 from HideSeekLib.i18n import _
 from HideSeekLib.panel import tables
+from HideSeekLib.run.board import Board
 from HideSeekLib.wire.levels import LEVELS
-
-if TYPE_CHECKING:
-    from HideSeekLib.panel.panel import HideSeekPanel
 
 DECISION, LEVEL, TYPE, DELTA, KEPT, VOLUME, HU, REASON = range(8)
 MARKS = {"accept": ("✓", tables.GREEN), "reject": ("✗", tables.RED), "": ("", "")}
@@ -30,23 +28,22 @@ _SORT: dict[int, Callable[[Any], Any]] = {
 }
 
 
-def polarity_text(polarity: str) -> str:
-    """Return the name of a candidate's polarity."""
-    return {"lytic": _("lytic"), "blastic": _("blastic")}.get(polarity, polarity)
-
-
 class CandidateTable:
     """Shows the candidates that pass the filters; `on_select(key)` when the current row changes."""
 
-    def __init__(self, panel: HideSeekPanel, on_select: Callable[[str], None]) -> None:
-        self.panel = panel
-        self.ui = ui = panel.ui
+    def __init__(self, ui: Any, board: Board, on_select: Callable[[str], None]) -> None:
+        self.board = board
+        self.ui = ui
         self.table = ui.candidatesTable
         self.on_select = on_select
         self._rows: dict[str, Any] = {}
         self._place: dict[str, int] = {}
         self._sort, self._descending = LEVEL, False
         self._quiet = False
+        # Translated once: Slicer's `tr` looks for its caller's file each time.
+        self._words = {
+            "lytic": _("lytic"), "blastic": _("blastic"), "yes": _("yes"), "no": _("no")
+        }  # fmt: skip
         tables.stretch_columns(self.table, REASON)
         header = self.table.horizontalHeader()
         header.setSectionsClickable(True)
@@ -104,11 +101,10 @@ class CandidateTable:
 
     def show(self) -> None:
         """Fill the table from the case; selection and scroll position stay where they were."""
-        case = self.panel.case
-        alive = case is not None and case.alive
-        self._rows = {row.key: row for row in case.rows()} if alive else {}
+        case = self.board.live_case()
+        self._rows = {row.key: row for row in case.rows()} if case is not None else {}
         self._refresh_vertebra_filter()
-        passed = set(case.review.filter(self.filters())) if alive else set()
+        passed = set(case.review.filter(self.filters())) if case is not None else set()
         rows = [row for key, row in self._rows.items() if key in passed]
         rows.sort(key=_SORT[LEVEL])
         if self._sort != LEVEL or self._descending:
@@ -139,8 +135,8 @@ class CandidateTable:
 
     def update(self, keys: set[str]) -> None:
         """Show changed candidates without building the table anew, where that is enough."""
-        case = self.panel.case
-        if case is None or not case.alive:
+        case = self.board.live_case()
+        if case is None:
             self.show()
             return
         self._rows = {row.key: row for row in case.rows()}
@@ -241,9 +237,9 @@ class CandidateTable:
         texts = (
             mark,
             f"{row.vertebra} · {row.number}",
-            polarity_text(row.polarity),
+            self._words.get(row.polarity, row.polarity),
             f"{row.delta:.2f}",
-            _("yes") if row.kept else _("no"),
+            self._words["yes" if row.kept else "no"],
             f"{row.volume_mm3:.0f}",
             f"{row.mean_hu:.0f}",
             row.reason,

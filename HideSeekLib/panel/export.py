@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import qt
+import ctk
 import slicer
 
 from HideSeekLib.case import files as export
 from HideSeekLib.case import report_message
 from HideSeekLib.errors import SceneError
 from HideSeekLib.i18n import _
-from HideSeekLib.panel import tables
+from HideSeekLib.panel import qt_tools, tables
+from HideSeekLib.run.board import Board
 from HideSeekLib.worker.request import Failure
-
-if TYPE_CHECKING:
-    from HideSeekLib.panel.panel import HideSeekPanel
 
 FOLDER_KEY = "HideSeek/ExportFolder"
 
@@ -25,13 +24,14 @@ FOLDER_KEY = "HideSeek/ExportFolder"
 class ExportSection:
     """Writes files one kind at a time, so that the window stays alive between them."""
 
-    def __init__(self, panel: HideSeekPanel) -> None:
-        self.panel = panel
-        self.ui = ui = panel.ui
+    def __init__(self, ui: Any, board: Board) -> None:
+        self.board = board
+        self.ui = ui
         self._todo: list[Callable[[], list[Path]]] = []
         self._written: list[str] = []
         self._problems: list[str] = []
         self._reporting = False
+        ui.exportFolder.filters = ctk.ctkPathLineEdit.Dirs
         ui.exportFolder.currentPath = str(slicer.app.userSettings().value(FOLDER_KEY, "") or "")
         ui.exportFolder.connect("currentPathChanged(QString)", lambda path: self.refresh())
         # A cleared field is no valid input, and only this signal says so.
@@ -39,6 +39,8 @@ class ExportSection:
         for check in self._checks():
             check.connect("toggled(bool)", lambda on: self.refresh())
         ui.exportButton.connect("clicked()", self.start)
+        self._next = qt_tools.single_shot(0, self._step)
+        board.case_changed.connect(self.refresh)
         self._say("")
 
     def _checks(self) -> tuple[Any, ...]:
@@ -51,15 +53,15 @@ class ExportSection:
 
     def refresh(self) -> None:
         """Enable the button when there is something to write and a place for it."""
-        case = self.panel.case
-        ready = case is not None and case.alive and bool(self.ui.exportFolder.currentPath.strip())
+        case = self.board.live_case()
+        ready = case is not None and bool(self.ui.exportFolder.currentPath.strip())
         chosen = any(check.checked for check in self._checks())
         self.ui.exportButton.enabled = ready and chosen and not self.busy()
 
     def start(self) -> None:
         """Write the chosen files."""
-        case = self.panel.case
-        if case is None or not case.alive or self.busy():
+        case = self.board.live_case()
+        if case is None or self.busy():
             return
         if not self.ui.exportFolder.currentPath.strip():
             self._say("⚠ " + _("Choose a folder for the export first."))
@@ -79,16 +81,14 @@ class ExportSection:
             if check.checked
         ]
         for name in formats:
-            self._todo.append(
-                lambda name=name: export.export_lesions(case, folder, formats=(name,))
-            )
+            self._todo.append(partial(export.export_lesions, case, folder, (name,)))
         if ui.exportTablesCheck.checked:
             self._todo.append(lambda: export.export_tables(case, folder))
         if ui.exportReportCheck.checked:
             self._todo.append(lambda: self._ask_report(case, folder))
         self._say(_("Writing …"))
         self.refresh()
-        qt.QTimer.singleShot(0, self._step)
+        self._next.start()
 
     def _step(self) -> None:
         if self._todo:
@@ -97,7 +97,7 @@ class ExportSection:
                 self._written += [str(path) for path in write()]
             except (SceneError, OSError) as error:
                 self._problems.append(str(error))
-            qt.QTimer.singleShot(0, self._step)
+            self._next.start()
         elif not self._reporting:
             self._finish()
 
@@ -120,7 +120,7 @@ class ExportSection:
             self._problems.append(_("Report: {reason}").format(reason=failure))
             self._finish()
 
-        self.panel.analysis.ask("report", report_message.report_params(case), answered, failed)
+        self.board.analysis.ask("report", report_message.report_params(case), answered, failed)
         return []
 
     def _finish(self) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import qt
 
 from HideSeekLib.case import views
-
-if TYPE_CHECKING:
-    from HideSeekLib.panel.panel import HideSeekPanel
+from HideSeekLib.run.board import Board
 
 FLICKER_MS = 450
 
@@ -17,9 +15,9 @@ FLICKER_MS = 450
 class FadingSection:
     """Shows the selected candidate and its vertebra's healthy edit."""
 
-    def __init__(self, panel: HideSeekPanel) -> None:
-        self.panel = panel
-        self.ui = ui = panel.ui
+    def __init__(self, ui: Any, board: Board) -> None:
+        self.board = board
+        self.ui = ui
         self._level = ""
         self._timer = qt.QTimer()
         self._timer.setInterval(FLICKER_MS)
@@ -61,8 +59,7 @@ class FadingSection:
         self.ui.flickerButton.checked = False
 
     def _case(self) -> Any:
-        case = self.panel.case
-        return case if case is not None and case.alive and self._level else None
+        return self.board.live_case() if self._level else None
 
     def _enable(self) -> None:
         case = self._case()
@@ -75,7 +72,7 @@ class FadingSection:
     def _fade(self, opacity: float) -> None:
         case = self._case()
         if case is not None:
-            self.panel.guarded(lambda: views.fade(case, self._level, opacity))
+            self.board.guarded(lambda: views.fade(case, self._level, opacity))
 
     def _set_flicker(self, on: bool) -> None:
         if on:
@@ -89,9 +86,9 @@ class FadingSection:
         if case is None:
             self.stop()
         else:
-            self.panel.guarded(lambda: views.flicker(case, self._level))
+            self.board.guarded(lambda: views.flicker(case, self._level))
 
     def _difference(self, on: bool) -> None:
         case = self._case()
         if case is not None:
-            self.panel.guarded(lambda: views.show_difference(case, self._level, on))
+            self.board.guarded(lambda: views.show_difference(case, self._level, on))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import slicer
 import slicer.util
@@ -10,13 +10,11 @@ import slicer.util
 from HideSeekLib.anatomy import vertebrae
 from HideSeekLib.case.nodes import OURS_ATTRIBUTE
 from HideSeekLib.i18n import _
-from HideSeekLib.panel import tables
+from HideSeekLib.panel import qt_tools, tables
 from HideSeekLib.run import words
+from HideSeekLib.run.board import Board
 from HideSeekLib.run.jobs import Inputs
-from HideSeekLib.wire.levels import LEVELS
-
-if TYPE_CHECKING:
-    from HideSeekLib.panel.panel import HideSeekPanel
+from HideSeekLib.wire.levels import LEVELS, order
 
 FOUND_BY = {
     "user": lambda: _("you"),
@@ -30,10 +28,10 @@ NOT_A_VERTEBRA = "-"
 class InputsSection:
     """Shows the inputs and keeps the user's corrections of levels in the parameter node."""
 
-    def __init__(self, panel: HideSeekPanel) -> None:
-        self.panel = panel
-        self.ui = ui = panel.ui
-        self.matches: tuple[Any, ...] = ()
+    def __init__(self, ui: Any, board: Board) -> None:
+        self.board = board
+        self.ui = ui
+        self._later = qt_tools.single_shot(0, board.match_inputs)
         tables.stretch_columns(ui.levelsTable, 0)
         entries = [(_("not a vertebra"), NOT_A_VERTEBRA), *((level, level) for level in LEVELS)]
         tables.fill_combo(ui.levelCombo, entries, "")
@@ -45,27 +43,27 @@ class InputsSection:
         }
         tables.fill_combo(ui.schemeCombo, [(text, key) for key, text in schemes.items()], "")
         for selector in (ui.ctSelector, ui.vertebraeSelector, ui.bodiesSelector):
-            selector.connect("currentNodeChanged(vtkMRMLNode*)", lambda node: panel.later_inputs())
+            selector.connect("currentNodeChanged(vtkMRMLNode*)", lambda node: self.later())
         ui.levelsTable.connect("itemSelectionChanged()", self._show_selected)
         ui.levelCombo.connect("activated(int)", lambda index: self._relabel())
         ui.schemeCombo.connect("activated(int)", lambda index: self._use_scheme())
         ui.resetLevelsButton.connect("clicked()", self._forget)
+        board.inputs_changed.connect(self.refresh)
 
-    def inputs(self) -> Inputs:
-        """Return the chosen nodes; `ct` may be None."""
-        node = self.panel.parameters
-        return Inputs(node.ct, node.vertebrae, node.bodies, dict(node.levelOverrides))
+    def later(self) -> None:
+        """Match the inputs once, after the present event."""
+        self._later.start()
 
-    def levels(self) -> tuple[str, ...]:
-        """Return the levels that have a segment, from head to feet."""
-        return tuple(vertebrae.segments_by_level(self.matches))
+    def close(self) -> None:
+        """Let go of what is to come."""
+        self._later.stop()
 
     def choose_defaults(self) -> None:
         """Choose the first CT, and the first segmentation of vertebrae, where none is chosen.
 
         Slicer's selectors show nothing for data that were loaded before the module was opened.
         """
-        parameters = self.panel.parameters
+        parameters = self.board.parameters
         if parameters.ct is not None:
             return
         volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
@@ -92,21 +90,17 @@ class InputsSection:
                 model.hiddenNodeIDs = ours
 
     def refresh(self) -> None:
-        """Match the segments to levels again and show them."""
+        """Show the segments and their levels."""
         self._hide_ours()
-        inputs = self.inputs()
-        self.matches = ()
-        if inputs.vertebrae is not None:
-            self.matches = tuple(vertebrae.match_levels(inputs.vertebrae, inputs.overrides))
         self._fill_table()
-        self._show_message(inputs)
+        self._show_message(self.board.inputs())
 
     def _fill_table(self) -> None:
         table = self.ui.levelsTable
         selected = {tables.key_of(table.item(row, 0)) for row in tables.selected_rows(table)}
         before = table.blockSignals(True)
         # Vertebrae first: a whole-body segmentation has a hundred segments that are none.
-        rows = sorted(self.matches, key=lambda m: LEVELS.index(m.level) if m.level else len(LEVELS))
+        rows = sorted(self.board.matches, key=lambda match: order(match.level or ""))
         table.setRowCount(len(rows))
         for row, match in enumerate(rows):
             found = FOUND_BY.get(match.source)
@@ -126,7 +120,7 @@ class InputsSection:
         if inputs.ct is None:
             text = _("Choose a CT. Without one, load a sample: Sample Data module, HideSeek.")
         else:
-            good, text = words.about_inputs(inputs, self.matches)
+            good, text = words.about_inputs(inputs, self.board.matches)
             text = text if good else "⚠ " + text
         tables.show_text(self.ui.inputsMessageLabel, text)
         self.ui.levelsGroup.enabled = inputs.vertebrae is not None
@@ -137,13 +131,13 @@ class InputsSection:
         self.ui.levelCombo.enabled = bool(rows)
         if rows:
             segment = tables.key_of(table.item(rows[0], 0))
-            level = next((m.level for m in self.matches if m.segment_id == segment), None)
+            level = next((m.level for m in self.board.matches if m.segment_id == segment), None)
             tables.choose(self.ui.levelCombo, level or NOT_A_VERTEBRA)
 
     def _relabel(self) -> None:
         table = self.ui.levelsTable
         chosen = tables.combo_key(self.ui.levelCombo)
-        overrides = dict(self.panel.parameters.levelOverrides)
+        overrides = dict(self.board.parameters.levelOverrides)
         for row in tables.selected_rows(table):
             overrides[tables.key_of(table.item(row, 0))] = (
                 "" if chosen == NOT_A_VERTEBRA else chosen
@@ -151,20 +145,20 @@ class InputsSection:
         self._store(overrides)
 
     def _use_scheme(self) -> None:
-        node = self.panel.parameters.vertebrae
+        node = self.board.parameters.vertebrae
         scheme = tables.combo_key(self.ui.schemeCombo)
         if node is None or not scheme:
             return
         found = vertebrae.match_label_values(node, scheme)
-        self._store({**self.panel.parameters.levelOverrides, **found})
+        self._store({**self.board.parameters.levelOverrides, **found})
 
     def _forget(self) -> None:
         tables.choose(self.ui.schemeCombo, "")
         self._store({})
 
     def _store(self, overrides: dict[str, str]) -> None:
-        self.panel.parameters.levelOverrides = overrides
-        self.panel.inputs_changed()
+        self.board.parameters.levelOverrides = overrides
+        self.board.match_inputs()
 
 
 def _offered(node: Any) -> bool:

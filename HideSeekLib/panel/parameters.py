@@ -1,16 +1,12 @@
-"""What the panel remembers: choices in the scene, and settings of this computer.
+"""What the panel remembers with the scene: the choices that belong to a case.
 
-Choices that belong to the case live in the parameter node and travel with the scene. Settings that
-belong to the machine (which Python, which device, which model) live in Slicer's settings file and
-never enter a scene that may be given away.
+Settings of the machine (which Python, which device) never enter a scene that may be given away:
+see `worker.settings`.
 """
 
 from __future__ import annotations
 
 import enum
-import json
-import shlex
-from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from slicer import (
@@ -21,10 +17,6 @@ from slicer import (
 from slicer.parameterNodeWrapper import parameterNodeWrapper
 
 from HideSeekLib.i18n import _
-
-SETTINGS_KEY = "HideSeek/Backend"
-DEVICES = ("auto", "cpu", "cuda")
-"""What the backend's devices are called; "cuda:1" is the second card."""
 
 
 class Polarity(enum.Enum):
@@ -87,49 +79,3 @@ def repair(node: Any) -> None:
         stored = node.GetParameter(name)
         if stored and stored not in kind.__members__:
             node.UnsetParameter(name)
-
-
-@dataclass
-class BackendSettings:
-    """How this computer reaches the backend.
-
-    python: executable that has the backend; empty means Slicer's own.
-    prefix: words before it, such as `ssh host`; empty means this computer.
-    model: "bundled", or the name or folder of an installed model, as the backend sees it.
-    device: "auto", "cpu", "cuda" or "cuda:1".
-    """
-
-    python: str = ""
-    prefix: str = ""
-    model: str = "bundled"
-    device: str = "auto"
-    offline: bool = False
-
-    @classmethod
-    def load(cls, settings: Any) -> BackendSettings:
-        """Read from a QSettings; anything unreadable gives the defaults."""
-        try:
-            stored = json.loads(str(settings.value(SETTINGS_KEY, "") or "{}"))
-        except json.JSONDecodeError:
-            stored = {}
-        if not isinstance(stored, dict):
-            stored = {}
-        names = {f.name: f.type for f in fields(cls)}
-        known = {
-            k: v
-            for k, v in stored.items()
-            if k in names and isinstance(v, bool if k == "offline" else str)
-        }
-        return cls(**known)
-
-    def store(self, settings: Any) -> None:
-        """Write to a QSettings."""
-        settings.setValue(SETTINGS_KEY, json.dumps(asdict(self)))
-
-    def prefix_words(self) -> list[str]:
-        """Return the prefix as words; raises ValueError for an unclosed quote."""
-        return shlex.split(self.prefix)
-
-    def remote(self) -> bool:
-        """Return whether the backend runs through a prefix, so on other files than ours."""
-        return bool(self.prefix.strip())

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import qt
 import slicer
 
 from HideSeekLib.anatomy import click as pick
 from HideSeekLib.i18n import _
-from HideSeekLib.panel import tables
+from HideSeekLib.panel import qt_tools, tables
+from HideSeekLib.run.board import Board
 from HideSeekLib.run.jobs import PickedBody
 from HideSeekLib.wire.levels import LEVELS
-
-if TYPE_CHECKING:
-    from HideSeekLib.panel.panel import HideSeekPanel
 
 PRIORITY = 10.0  # before the slice view's own window/level drag
 
@@ -22,9 +20,9 @@ PRIORITY = 10.0  # before the slice view's own window/level drag
 class PickSection:
     """Listens to the slice views while the Pick button is down."""
 
-    def __init__(self, panel: HideSeekPanel) -> None:
-        self.panel = panel
-        self.ui = ui = panel.ui
+    def __init__(self, ui: Any, board: Board) -> None:
+        self.board = board
+        self.ui = ui
         self._watched: list[tuple[Any, int]] = []
         self._views: list[Any] = []
         self.body: PickedBody | None = None
@@ -37,6 +35,9 @@ class PickSection:
         ui.pickLevelCombo.connect("activated(int)", lambda index: self.refresh())
         ui.editBodyButton.connect("clicked()", self._edit_body)
         ui.analyseBodyButton.connect("clicked()", self._analyse_body)
+        self._stop = qt_tools.single_shot(0, self.stop)
+        board.inputs_changed.connect(self.refresh)
+        board.job_changed.connect(lambda job: self.refresh())
         self._interaction: tuple[Any, int] | None = None
         manager = slicer.app.layoutManager()
         if manager is not None:  # a new layout brings new slice views, which must pick as well
@@ -54,8 +55,8 @@ class PickSection:
     def refresh(self) -> None:
         """Show what the next click needs."""
         ui = self.ui
-        segmented = self.panel.parameters.vertebrae is not None
-        ui.pickButton.enabled = self.panel.parameters.ct is not None
+        segmented = self.board.parameters.vertebrae is not None
+        ui.pickButton.enabled = self.board.parameters.ct is not None
         if not ui.pickButton.enabled:
             self.stop()
         needs_level = ui.pickButton.checked and not segmented
@@ -90,7 +91,7 @@ class PickSection:
         self._unwatch()
         if on:
             self._watch_views()
-            self.panel.run.say(_("Click a vertebra in a slice view. Esc leaves."))
+            self.board.say(_("Click a vertebra in a slice view. Esc leaves."))
         self.refresh()
 
     def _watch_views(self) -> None:
@@ -102,7 +103,7 @@ class PickSection:
             # Whoever starts to place a markup wants the click for it.
             tag = node.AddObserver(
                 node.InteractionModeChangedEvent,
-                lambda *_: self.panel.guarded(lambda: self._mode_changed(node)),
+                lambda *_: self.board.guarded(lambda: self._mode_changed(node)),
             )
             self._interaction = (node, tag)
 
@@ -130,13 +131,13 @@ class PickSection:
             command = interactor.GetCommand(tag[0])
             if command is not None:
                 command.SetAbortFlag(1)
-            self.panel.guarded(
+            self.board.guarded(
                 lambda: self.clicked(pick.click_to_ras(view, node, interactor.GetEventPosition()))
             )
 
         def key(caller: Any, event: str) -> None:
             if interactor.GetKeySym() == "Escape":
-                qt.QTimer.singleShot(0, self.stop)
+                self._stop.start()
 
         tag[0] = interactor.AddObserver("LeftButtonPressEvent", pressed, PRIORITY)
         self._watched.append((interactor, tag[0]))
@@ -154,20 +155,20 @@ class PickSection:
 
     def clicked(self, ras: tuple[float, float, float]) -> None:
         """Handle a click at a place in world RAS (mm)."""
-        inputs = self.panel.inputs.inputs()
+        inputs = self.board.inputs()
         if inputs.vertebrae is None:
             self._find_body(inputs.ct, ras)
             return
         hit = pick.vertebra_at(ras, inputs.vertebrae, inputs.overrides)
         if hit is None:
-            self.panel.run.say(_("No vertebra under the cursor; click inside one."))
+            self.board.say(_("No vertebra under the cursor; click inside one."))
             return
-        self.panel.screening.analyse((hit.level,))
+        self.board.start_job("segment", (hit.level,))
 
     def _find_body(self, ct: Any, ras: Any) -> None:
         level = tables.combo_key(self.ui.pickLevelCombo)
         if not level:
-            self.panel.run.say(_("Choose the level first, then click the vertebral body."))
+            self.board.say(_("Choose the level first, then click the vertebral body."))
             return
         params = pick.body_request(ct, ras, level)
         affine = params["affine"]
@@ -178,23 +179,23 @@ class PickSection:
         def found(reply: Any) -> None:
             if click == self._clicks:
                 self._sought = ""
-                self.panel.guarded(lambda: self._show(ct, level, affine, reply))
+                self.board.guarded(lambda: self._show(ct, level, affine, reply))
                 self.refresh()
 
         def failed(failure: Any) -> None:
             if click == self._clicks:
                 self._sought = ""
-                self.panel.run.say("⚠ " + str(failure))
+                self.board.say("⚠ " + str(failure))
                 self.refresh()
 
-        self.panel.analysis.ask("body", params, found, failed)
+        self.board.analysis.ask("body", params, found, failed)
         self.refresh()
 
     def _show(self, ct: Any, level: str, affine: Any, reply: Any) -> None:
         node = pick.body_from_reply(ct, level, affine, reply)
         segment_id = node.GetSegmentation().GetNthSegmentID(0)
         self.body = PickedBody(node, segment_id, level)
-        self.panel.run.say(_("An approximate body of {level} is shown.").format(level=level))
+        self.board.say(_("An approximate body of {level} is shown.").format(level=level))
 
     def _edit_body(self) -> None:
         if not self._body_alive() or self.body is None:
@@ -204,9 +205,9 @@ class PickSection:
         editor = getattr(slicer.modules, "SegmentEditorWidget", None)
         if editor is not None:
             editor.editor.setSegmentationNode(self.body.node)
-            editor.editor.setSourceVolumeNode(self.panel.parameters.ct)
+            editor.editor.setSourceVolumeNode(self.board.parameters.ct)
             editor.editor.setCurrentSegmentID(self.body.segment_id)
 
     def _analyse_body(self) -> None:
         if self._body_alive() and self.body is not None:
-            self.panel.start_job("segment", (self.body.level,), body=self.body)
+            self.board.start_job("segment", (self.body.level,), body=self.body)

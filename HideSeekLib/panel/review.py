@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-
-import qt
+from typing import Any
 
 from HideSeekLib.case import case as scene
 from HideSeekLib.errors import SceneError
 from HideSeekLib.i18n import _
-from HideSeekLib.panel import tables
+from HideSeekLib.panel import qt_tools, tables
 from HideSeekLib.panel.candidates import CandidateTable
 from HideSeekLib.panel.fading import FadingSection
 from HideSeekLib.run import words
-
-if TYPE_CHECKING:
-    from HideSeekLib.panel.panel import HideSeekPanel
+from HideSeekLib.run.board import Board
 
 DRAG_WAIT_MS, DRAG_END_MS = 40, 400
 
@@ -24,15 +20,16 @@ DRAG_WAIT_MS, DRAG_END_MS = 40, 400
 class ReviewSection:
     """Turns keys and buttons into decisions on the case, and shows what follows from them."""
 
-    def __init__(self, panel: HideSeekPanel) -> None:
-        self.panel = panel
-        self.ui = ui = panel.ui
-        self.table = CandidateTable(panel, self._selected)
-        self.fading = FadingSection(panel)
-        self._shown_case = ""
+    def __init__(self, ui: Any, board: Board) -> None:
+        self.board = board
+        self.ui = ui
+        self.table = CandidateTable(ui, board, self._selected)
+        self.fading = FadingSection(ui, board)
+        self._shown_case = self._background = ""
+        self._entered = False
         ui.vertebraLabel.text = _("Select a candidate to see it in the views.")
-        self._drag = self._single_shot(DRAG_WAIT_MS, lambda: self._apply_threshold(True))
-        self._drag_end = self._single_shot(DRAG_END_MS, lambda: self._apply_threshold(False))
+        self._drag = qt_tools.single_shot(DRAG_WAIT_MS, lambda: self._apply_threshold(True))
+        self._drag_end = qt_tools.single_shot(DRAG_END_MS, lambda: self._apply_threshold(False))
         ui.thresholdSlider.connect("valueChanged(double)", lambda value: self._dragged())
         ui.acceptButton.connect("clicked()", lambda: self.decide("accept"))
         ui.rejectButton.connect("clicked()", lambda: self.decide("reject"))
@@ -42,8 +39,11 @@ class ReviewSection:
         ui.reasonEdit.connect("returnPressed()", self._set_reason)
         ui.caseCombo.connect("activated(int)", lambda index: self._choose_case())
         ui.lesionSegmentsCheck.connect("toggled(bool)", self._lesion_segments)
+        board.inputs_changed.connect(self.refresh)
+        board.case_changed.connect(self.refresh)
         self._shortcuts = [
-            self._shortcut(keys, action)
+            # Only while the table has the focus: a letter must not decide while someone types.
+            qt_tools.shortcut(keys, ui.candidatesTable, action)
             for keys, action in (
                 ("A", lambda: self.decide("accept")),
                 ("X", lambda: self.decide("reject")),
@@ -59,33 +59,46 @@ class ReviewSection:
 
     def rows(self) -> list[Any]:
         """Return the rows of all candidates of the case, filtered or not."""
-        case = self.panel.case
-        return list(case.rows()) if case is not None and case.alive else []
+        case = self.board.live_case()
+        return list(case.rows()) if case is not None else []
 
     def refresh(self) -> None:
         """Show the case from the start."""
-        case = self.panel.case
-        alive = case is not None and case.alive
+        case = self.board.live_case()
         self._fill_cases()
-        identity = case.node.GetID() if alive else ""
+        identity = case.node.GetID() if case is not None else ""
         if identity != self._shown_case:
             self._shown_case = identity
             self.ui.candidatesTable.clearSelection()
-            if alive:
-                self.panel.guarded(lambda: self.fading.open_case(case))
-        if alive:
+            self._show_background()
+        if case is not None:
             self._show_threshold(case.review.threshold)
         self.table.show()
         self._refresh_text()
-        self.panel.screening.refresh()
-        self.panel.export.refresh()
+
+    def enter(self) -> None:
+        """The module is shown: from now on the views may follow the case."""
+        self._entered = True
+        self._show_background()
+
+    def leave(self) -> None:
+        """Another module is shown: the views are not ours."""
+        self._entered = False
+        self.fading.stop()
+
+    def _show_background(self) -> None:
+        # Not in front of another module: a scene that is opened there keeps its views.
+        case = self.board.live_case()
+        if case is not None and self._entered and self._background != case.node.GetID():
+            self._background = case.node.GetID()
+            self.board.guarded(lambda: self.fading.open_case(case))
 
     # --- decisions ---------------------------------------------------------------------------
 
     def decide(self, verdict: str | None) -> None:
         """Accept, reject or (None) reset the selected candidates."""
         keys = self.table.selected()
-        if not keys or self.panel.case is None:
+        if not keys or self.board.case is None:
             return
         reason = self.ui.reasonEdit.text.strip() or None
         alone = len(keys) == 1
@@ -123,24 +136,24 @@ class ReviewSection:
         self._drag_end.start()
 
     def _apply_threshold(self, live: bool) -> None:
-        case = self.panel.case
+        case = self.board.live_case()
         value = self.ui.thresholdSlider.value
-        if case is None or not case.alive:
+        if case is None:
             return
         if not live or abs(case.review.threshold - value) > 1e-9:
             self._apply(lambda case: case.set_threshold(value, live=live))
 
     def _apply(self, change: Callable[[Any], Any], everything: bool = False) -> bool:
         """Apply a change to the case and show what it changed; False when it could not be."""
-        case = self.panel.case
-        if case is None or not case.alive:
-            self.panel.case_lost()
+        case = self.board.live_case()
+        if case is None:
+            self.board.case_lost()
             return False
         try:
             report = change(case)
         except SceneError as error:
-            self.panel.run.say("⚠ " + str(error))
-            self.panel.case_lost()
+            self.board.say("⚠ " + str(error))
+            self.board.case_lost()
             return False
         self._show_threshold(case.review.threshold)
         if everything:
@@ -149,13 +162,13 @@ class ReviewSection:
             self.table.update({*report.changed, *self.table.selected()})
         self._refresh_text()
         if report.edited_by_hand:
-            self.panel.run.say(
+            self.board.say(
                 "⚠ "
                 + _("Edited by hand and left as they are: {names}").format(
                     names=", ".join(report.edited_by_hand)
                 )
             )
-        self.panel.later_tables()
+        self.board.review_changed.emit()
         return True
 
     # --- showing -----------------------------------------------------------------------------
@@ -168,8 +181,8 @@ class ReviewSection:
             slider.blockSignals(before)
 
     def _refresh_text(self) -> None:
-        ui, case = self.ui, self.panel.case
-        alive = case is not None and case.alive
+        ui, case = self.ui, self.board.live_case()
+        alive = case is not None
         rows = self.rows()
         shown = len(self.table.shown())
         if not alive:
@@ -179,8 +192,8 @@ class ReviewSection:
         chosen = bool(self.table.selected()) and alive
         for button in (ui.acceptButton, ui.rejectButton, ui.resetButton, ui.reasonEdit):
             button.enabled = chosen
-        ui.undoButton.enabled = alive and case.review.can_undo
-        ui.redoButton.enabled = alive and case.review.can_redo
+        ui.undoButton.enabled = case is not None and case.review.can_undo
+        ui.redoButton.enabled = case is not None and case.review.can_redo
         ui.thresholdSlider.enabled = ui.selectShownButton.enabled = alive and bool(rows)
         ui.lesionSegmentsCheck.enabled = alive and bool(rows)
 
@@ -193,19 +206,20 @@ class ReviewSection:
             else _("Select a candidate to see it in the views.")
         )
         self._refresh_text()
-        case = self.panel.case
-        if case is not None and case.alive:
-            self.panel.guarded(lambda: self.fading.show(case, row))
+        case = self.board.live_case()
+        if case is not None:
+            self.board.guarded(lambda: self.fading.show(case, row))
 
     def _vertebra_text(self, level: str) -> str:
-        case = self.panel.case
-        for row in case.vertebra_rows() if case is not None and case.alive else ():
+        case = self.board.live_case()
+        for row in case.vertebra_rows() if case is not None else ():
             if row.level == level:
                 return words.about_vertebra(row)
         return level
 
     def _fill_cases(self) -> None:
-        current = self.panel.case.node.GetID() if self.panel.case and self.panel.case.alive else ""
+        case = self.board.live_case()
+        current = case.node.GetID() if case is not None else ""
         cases = scene.cases_in_scene()
         tables.fill_combo(
             self.ui.caseCombo, [(case.name, case.node.GetID()) for case in cases], current
@@ -216,24 +230,9 @@ class ReviewSection:
         chosen = tables.combo_key(self.ui.caseCombo)
         for case in scene.cases_in_scene():
             if case.node.GetID() == chosen:
-                self.panel.set_case(case)
+                self.board.set_case(case)
 
     def _lesion_segments(self, on: bool) -> None:
-        case = self.panel.case
-        if case is not None and case.alive:
-            self.panel.guarded(lambda: case.lesion_segments(on))
-
-    @staticmethod
-    def _single_shot(milliseconds: int, action: Callable[[], None]) -> Any:
-        timer = qt.QTimer()
-        timer.setSingleShot(True)
-        timer.setInterval(milliseconds)
-        timer.connect("timeout()", action)
-        return timer
-
-    def _shortcut(self, keys: str, action: Callable[[], None]) -> Any:
-        # Only while the table has the focus: a single letter must not decide while someone types.
-        shortcut = qt.QShortcut(qt.QKeySequence(keys), self.ui.candidatesTable)
-        shortcut.setContext(qt.Qt.WidgetWithChildrenShortcut)
-        shortcut.connect("activated()", action)
-        return shortcut
+        case = self.board.live_case()
+        if case is not None:
+            self.board.guarded(lambda: case.lesion_segments(on))

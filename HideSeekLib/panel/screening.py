@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import qt
 
+from HideSeekLib.anatomy import vertebrae
+from HideSeekLib.case import views
 from HideSeekLib.i18n import _
-from HideSeekLib.panel import tables
+from HideSeekLib.panel import qt_tools, tables
 from HideSeekLib.panel.parameters import Polarity
 from HideSeekLib.run import words
-from HideSeekLib.run.jobs import Job
+from HideSeekLib.run.board import Board
+from HideSeekLib.run.jobs import Job, JobState
 
-if TYPE_CHECKING:
-    from HideSeekLib.panel.panel import HideSeekPanel
+LATER_MS = 60
 
 
 class ScreeningSection:
     """Fills and reads the table of vertebrae and starts screening and analysis."""
 
-    def __init__(self, panel: HideSeekPanel) -> None:
-        self.panel = panel
-        self.ui = ui = panel.ui
+    def __init__(self, ui: Any, board: Board) -> None:
+        self.board = board
+        self.ui = ui
         self._levels: tuple[str, ...] = ()
         self._ticked: set[str] = set()
         self._combos: dict[str, Any] = {}
@@ -33,6 +35,12 @@ class ScreeningSection:
         ui.selectNoneButton.connect("clicked()", lambda: self._tick(set()))
         ui.screenTable.connect("itemChanged(QTableWidgetItem*)", self._item_changed)
         ui.screenTable.connect("cellDoubleClicked(int,int)", self._jump)
+        # A dragged slider and a running job ask often.
+        self._later = qt_tools.single_shot(LATER_MS, self.refresh)
+        board.inputs_changed.connect(self.refresh)
+        board.case_changed.connect(self.refresh)
+        board.review_changed.connect(self.later)
+        board.job_changed.connect(self._job_changed)
 
     def ticked(self) -> tuple[str, ...]:
         """Return the ticked levels from head to feet."""
@@ -40,24 +48,17 @@ class ScreeningSection:
 
     def probabilities(self) -> dict[str, float]:
         """Return P(malignant) of the levels that have one."""
-        case = self.panel.case
-        rows = case.vertebra_rows() if case is not None and case.alive else ()
+        case = self.board.live_case()
+        rows = case.vertebra_rows() if case is not None else ()
         known = {row.level: words.known(row.p_malignant) for row in rows}
         return {level: p for level, p in known.items() if p is not None}
 
-    def polarity_of(self, level: str) -> str:
-        """Return what to look for in one vertebra."""
-        return self._overrides().get(level, self.panel.parameters.polarity.value)
-
-    def _overrides(self) -> dict[str, str]:
-        # A copy: what Slicer's wrapper gives is no dict, and its `get` takes no default.
-        return dict(self.panel.parameters.polarityByLevel)
-
     def refresh(self) -> None:
         """Show the levels of the segmentation and whatever is known about them."""
-        case = self.panel.case
-        rows = {row.level: row for row in case.vertebra_rows()} if case and case.alive else {}
-        levels = self.panel.inputs.levels()
+        case = self.board.live_case()
+        rows = {row.level: row for row in case.vertebra_rows()} if case is not None else {}
+        candidates = case.rows() if case is not None else []
+        levels = self.board.levels()
         anew = levels != self._levels
         if anew:
             self._levels = levels
@@ -71,7 +72,13 @@ class ScreeningSection:
             item = table.item(index, 1)
             tables.write(item, "" if p is None else f"{p:.2f}")
             tables.tint(table, item, tables.RED, 0.65 * p if p is not None else 0.0)
-            tables.write(table.item(index, 3), self._state_text(level, row))
+            tables.write(
+                table.item(index, 3),
+                (
+                    words.state_in_job(self.board.job, level)
+                    or words.state_of_vertebra(row, candidates)
+                ),
+            )
             table.item(index, 3).setToolTip(self._state_tip(row))
             ticked = level in self._ticked
             table.item(index, 0).setCheckState(qt.Qt.Checked if ticked else qt.Qt.Unchecked)
@@ -82,8 +89,8 @@ class ScreeningSection:
 
     def refresh_buttons(self) -> None:
         """Enable what makes sense now."""
-        ui, levels = self.ui, self.panel.inputs.levels()
-        ready = self.panel.parameters.ct is not None and bool(levels)
+        ui, levels = self.ui, self.board.levels()
+        ready = self.board.parameters.ct is not None and bool(levels)
         ticked = self.ticked()
         ui.screenButton.enabled = ready
         ui.analyseButton.enabled = ready and bool(ticked)
@@ -103,22 +110,33 @@ class ScreeningSection:
         """Start screening every level."""
         if not self.ui.screenButton.enabled:
             return
-        self.panel.start_job("screen", self.panel.inputs.levels())
+        self.board.start_job("screen", self.board.levels())
 
     def analyse(self, levels: tuple[str, ...] = ()) -> None:
         """Start the analysis of the given levels, or of the ticked ones."""
         chosen = levels or self.ticked()
-        if chosen and self.panel.parameters.ct is not None:
-            self.panel.start_job("segment", chosen)
+        if chosen and self.board.parameters.ct is not None:
+            self.board.start_job("segment", chosen)
 
     def tick_flagged(self) -> None:
         """Tick the levels whose P(malignant) is at least 0.5."""
         self._tick({level for level, p in self.probabilities().items() if p >= words.FLAGGED})
 
-    def job_ended(self, job: Job) -> None:
-        """After screening, tick what deserves a closer look."""
-        if job.kind == "screen" and job.state == "done":
-            self.tick_flagged()
+    def later(self) -> None:
+        """Refresh soon."""
+        if not self._later.isActive():
+            self._later.start()
+
+    def close(self) -> None:
+        """Let go of what is to come."""
+        self._later.stop()
+
+    def _job_changed(self, job: Job | None) -> None:
+        if job is None or not job.ended():
+            self.later()
+            return
+        if job.kind == "screen" and job.state == JobState.DONE:
+            self.tick_flagged()  # what deserves a closer look
         self.refresh()
 
     def _build_rows(self) -> None:
@@ -143,22 +161,19 @@ class ScreeningSection:
         self._fill_polarity()
 
     def _fill_polarity(self) -> None:
+        own = dict(self.board.parameters.polarityByLevel)
         for level, combo in self._combos.items():
             entries = [(_("as patient"), "")]
             entries += [(choice.label(), choice.value) for choice in Polarity]
-            tables.fill_combo(combo, entries, self._overrides().get(level, ""))
+            tables.fill_combo(combo, entries, own.get(level, ""))
 
     def _set_polarity(self, level: str) -> None:
         chosen = tables.combo_key(self._combos[level])
-        overrides = self._overrides()
+        overrides = dict(self.board.parameters.polarityByLevel)
         overrides.pop(level, None)
         if chosen:
             overrides[level] = chosen
-        self.panel.parameters.polarityByLevel = overrides
-
-    def _state_text(self, level: str, row: Any) -> str:
-        state = self.panel.run.state_of(level)
-        return state or words.state_of_vertebra(row, self.panel.review.rows())
+        self.board.parameters.polarityByLevel = overrides
 
     @staticmethod
     def _state_tip(row: Any) -> str:
@@ -185,4 +200,11 @@ class ScreeningSection:
 
     def _jump(self, row: int, column: int) -> None:
         if 0 <= row < len(self._levels):
-            self.panel.jump_to_level(self._levels[row])
+            self.board.guarded(lambda: self._jump_to(self._levels[row]))
+
+    def _jump_to(self, level: str) -> None:
+        node = self.board.parameters.vertebrae
+        segment = vertebrae.segments_by_level(self.board.matches).get(level)
+        centre = node.GetSegmentCenterRAS(segment) if node is not None and segment else None
+        if centre is not None:
+            views.jump_to(tuple(centre))

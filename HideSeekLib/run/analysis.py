@@ -17,9 +17,9 @@ from HideSeekLib.anatomy import blocks as scene_blocks
 from HideSeekLib.case import case as scene
 from HideSeekLib.errors import NodeGone, SceneError
 from HideSeekLib.i18n import _
-from HideSeekLib.run.jobs import Job
+from HideSeekLib.run.jobs import Job, JobState
 from HideSeekLib.worker.client import WorkerClient
-from HideSeekLib.worker.request import Failure, Request
+from HideSeekLib.worker.request import ClientState, Failure, Request
 
 log = logging.getLogger(__name__)
 
@@ -86,24 +86,24 @@ class Analysis:
         """Cancel the running job and those that wait; finished vertebrae stay."""
         waiting, self._waiting = self._waiting, deque()
         for job in waiting:
-            self._end(job, "cancelled", "")
-        self._stop_running("cancelled", "")
+            self._end(job, JobState.CANCELLED, "")
+        self._stop_running(JobState.CANCELLED, "")
 
     def fail(self, problem: str) -> None:
         """End every job because of something outside, such as a closed scene."""
         waiting, self._waiting = self._waiting, deque()
-        self._stop_running("failed", problem, drop=True)
+        self._stop_running(JobState.FAILED, problem, drop=True)
         for job in waiting:
-            self._end(job, "failed", problem)
+            self._end(job, JobState.FAILED, problem)
 
     def node_removed(self, node_id: str) -> None:
         """End the jobs whose CT left the scene; nothing could be placed any more."""
         problem = _("The CT was removed from the scene.")
         for job in [j for j in self._waiting if j.ct_id == node_id]:
             self._waiting.remove(job)
-            self._end(job, "failed", problem)
+            self._end(job, JobState.FAILED, problem)
         if self.job is not None and self.job.ct_id == node_id:
-            self._stop_running("failed", problem, drop=True)
+            self._stop_running(JobState.FAILED, problem, drop=True)
 
     def ask(
         self,
@@ -128,11 +128,14 @@ class Analysis:
     def tick(self) -> None:
         """Advance by one short step."""
         self.client.tick()
-        if self.client.state in ("stopped", "starting") and self._loaded is not None:
+        if (
+            self.client.state in (ClientState.STOPPED, ClientState.STARTING)
+            and self._loaded is not None
+        ):
             self._loaded = None  # whatever worker comes next knows no model
         if self.job is None and self._waiting:
             self._begin(self._waiting.popleft())
-        elif self.job is not None and self.job.state == "cutting":
+        elif self.job is not None and self.job.state == JobState.CUTTING:
             self._guarded(self._cut_one)
 
     # --- inside ------------------------------------------------------------------------------
@@ -148,7 +151,7 @@ class Analysis:
         if self._loaded == self.wanted_model:
             self._guarded(self._open_case)
         else:
-            job.state = "model"
+            job.state = JobState.MODEL
             self._load_model(lambda: self._guarded(self._open_case), self._failed)
         self._changed()
 
@@ -199,12 +202,12 @@ class Analysis:
         job = self._running()
         if self._cut_done:
             if not self._batches:
-                self._end_running("done", "")
+                self._end_running(JobState.DONE, "")
                 return
             levels = self._batches[0][1]
             self._cutter = self._blocks(job, levels)
             self._cut_done = False
-        job.state = "cutting"
+        job.state = JobState.CUTTING
         self._changed()
 
     @staticmethod
@@ -257,7 +260,7 @@ class Analysis:
         job.sent, job.before = len(self._cut), len(job.finished)
         job.request_share, job.request_seconds_left = 0.0, None
         self._cut, self._cut_voxels = [], 0
-        job.state = "running"
+        job.state = JobState.RUNNING
         self._request = self.client.submit(
             Request(
                 job.kind,
@@ -315,28 +318,28 @@ class Analysis:
         try:
             step()
         except SceneError as error:
-            self._stop_running("failed", str(error), drop=True)
+            self._stop_running(JobState.FAILED, str(error), drop=True)
         except Exception as error:  # a defect must still leave the panel usable
             log.exception("A step of the analysis failed")
             self._stop_running(
-                "failed", _("Unexpected problem: {error}").format(error=error), drop=True
+                JobState.FAILED, _("Unexpected problem: {error}").format(error=error), drop=True
             )
 
     def _failed(self, failure: Failure) -> None:
         if self.job is None:
             return
         if failure.code == "cancelled":
-            self._end_running("cancelled", self.job.problem)
+            self._end_running(JobState.CANCELLED, self.job.problem)
         else:
-            self._end_running("failed", str(failure))
+            self._end_running(JobState.FAILED, str(failure))
 
-    def _stop_running(self, state: str, problem: str, *, drop: bool = False) -> None:
+    def _stop_running(self, state: JobState, problem: str, *, drop: bool = False) -> None:
         """End the running job; with `drop` at once, else when the worker confirms."""
         job = self.job
         if job is None:
             return
         job.problem = job.problem or problem
-        sent = job.state in ("running", "model")
+        sent = job.state in (JobState.RUNNING, JobState.MODEL)
         if drop or not sent:
             request = self._request
             self._end_running(state, problem)
@@ -345,14 +348,14 @@ class Analysis:
         else:
             self.client.cancel(self._request)
 
-    def _end_running(self, state: str, problem: str) -> None:
+    def _end_running(self, state: JobState, problem: str) -> None:
         job, self.job = self.job, None
         self._cutter, self._cut, self._cut_voxels, self._cut_done = None, [], 0, True
         self._batches.clear()
         if job is not None:
             self._end(job, state, problem)
 
-    def _end(self, job: Job, state: str, problem: str) -> None:
+    def _end(self, job: Job, state: JobState, problem: str) -> None:
         job.state, job.problem = state, problem
         if self.on_job_end is not None:
             self.on_job_end(job)

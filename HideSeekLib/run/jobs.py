@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
+
+
+class JobState(str, Enum):
+    """How far a job is: MODEL while the backend starts and loads its model."""
+
+    WAITING = "waiting"
+    MODEL = "model"
+    CUTTING = "cutting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True)
@@ -30,8 +43,7 @@ class PickedBody:
 class Job:
     """One screening or one analysis.
 
-    kind: "screen" or "segment". state: "waiting", "model", "cutting", "running", "done",
-    "failed" or "cancelled". polarity: level -> "auto", "lytic", "blastic" or "both".
+    kind: "screen" or "segment". polarity: level -> "auto", "lytic", "blastic" or "both".
     """
 
     kind: str
@@ -40,7 +52,7 @@ class Job:
     polarity: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     body: PickedBody | None = None
-    state: str = "waiting"
+    state: JobState = JobState.WAITING
     case: Any = None
     finished: list[str] = field(default_factory=list)
     vertebra: str = ""
@@ -52,6 +64,10 @@ class Job:
     started: float = 0.0
     problem: str = ""
     ct_id: str = ""
+
+    def ended(self) -> bool:
+        """Return whether it is over, in whichever way."""
+        return self.state in (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 
     def progress(self) -> float:
         """Return the finished part of the job, 0 to 1."""

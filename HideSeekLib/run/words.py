@@ -9,7 +9,7 @@ from HideSeekLib.anatomy import blocks
 from HideSeekLib.anatomy.vertebrae import SegmentLevel, segments_by_level
 from HideSeekLib.errors import SceneError
 from HideSeekLib.i18n import _
-from HideSeekLib.run.jobs import Inputs, Job
+from HideSeekLib.run.jobs import Inputs, Job, JobState
 from HideSeekLib.wire.records import Candidate, Vertebra
 
 FLAGGED = 0.5
@@ -59,7 +59,7 @@ def about_inputs(inputs: Inputs, matches: Sequence[SegmentLevel]) -> tuple[bool,
 
 def about_job(job: Job, now: float, waiting: int = 0) -> str:
     """Say what a running job does, how far it is and how long it takes. waiting: jobs behind it."""
-    if job.state == "cutting":
+    if job.state == JobState.CUTTING:
         return _("Preparing {level} …").format(level=job.levels[0] if job.levels else "")
     parts = []
     if job.kind == "screen":
@@ -85,9 +85,9 @@ def about_end(job: Job, rows: Iterable[Vertebra]) -> str:
     finished = ""
     if job.kind == "segment" and n:
         finished = " " + _("Kept what was finished: {names}.").format(names=names)
-    if job.state == "cancelled":
+    if job.state == JobState.CANCELLED:
         return _("Cancelled.") + finished
-    if job.state == "failed":
+    if job.state == JobState.FAILED:
         return "⚠ " + (job.problem or _("The analysis failed.")) + finished
     if job.kind == "screen":
         flagged = sum((known(row.p_malignant) or 0.0) >= FLAGGED for row in rows)

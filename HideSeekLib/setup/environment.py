@@ -15,14 +15,13 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from HideSeekLib.i18n import _
-from HideSeekLib.panel.parameters import BackendSettings
 from HideSeekLib.wire.version import VERSION
-
-"""Version of the backend that this extension carries and expects."""
+from HideSeekLib.worker.settings import BackendSettings
 
 PINNED = ("numpy", "scipy", "SimpleITK", "vtk")
 """Packages that are Slicer's own and must not move."""
@@ -31,16 +30,25 @@ TORCH_REQUIREMENT = ">=2.4"
 GIB = 1024**3
 
 
+class CheckState(str, Enum):
+    """What a look at the Python came to."""
+
+    OK = "ok"
+    WARNING = "warning"
+    MISSING = "missing"
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True)
 class Check:
-    """One line of the environment page. state: "ok", "warning", "missing" or "unknown".
+    """One line of the environment page.
 
     action: what the button does ("", "torch", "backend", "model"); action_text: its label.
     """
 
     key: str
     title: str
-    state: str
+    state: CheckState
     text: str
     action: str = ""
     action_text: str = ""
@@ -116,7 +124,10 @@ def checks(facts: Mapping[str, Any] | None, settings: BackendSettings) -> list[C
         "model": _("Model"),
     }
     if facts is None:
-        return [Check(key, title, "unknown", _("not checked yet")) for key, title in titles.items()]
+        return [
+            Check(key, title, CheckState.UNKNOWN, _("not checked yet"))
+            for key, title in titles.items()
+        ]
     install = "" if settings.remote() else _("Install")
     return [
         Check("python", titles["python"], *_python(facts)),
@@ -132,12 +143,12 @@ def checks(facts: Mapping[str, Any] | None, settings: BackendSettings) -> list[C
 def failed_checks(reason: str) -> list[Check]:
     """Return the checks for a Python that could not be asked."""
     return [
-        Check("python", _("Python"), "missing", reason),
+        Check("python", _("Python"), CheckState.MISSING, reason),
         *(c for c in checks(None, BackendSettings()) if c.key != "python"),
     ]
 
 
-def _python(facts: Mapping[str, Any]) -> tuple[str, str]:
+def _python(facts: Mapping[str, Any]) -> tuple[CheckState, str]:
     version = str(facts.get("python", "?"))
     text = f"{version} · {facts.get('executable', '')}"
     try:
@@ -145,8 +156,8 @@ def _python(facts: Mapping[str, Any]) -> tuple[str, str]:
     except ValueError:
         known = False
     if known:
-        return "ok", text
-    return "missing", text + " · " + _("needs 3.10 to 3.13")
+        return CheckState.OK, text
+    return CheckState.MISSING, text + " · " + _("needs 3.10 to 3.13")
 
 
 def _torch(title: str, facts: Mapping[str, Any], install: str) -> Check:
@@ -154,76 +165,82 @@ def _torch(title: str, facts: Mapping[str, Any], install: str) -> Check:
     if not torch and facts.get("platform") == "darwin/x86_64":
         # The last torch for it is 2.2, which wants another numpy than Slicer's.
         text = _("no PyTorch for an Intel (or Rosetta) Slicer: choose a Python of your own (arm64)")
-        return Check("torch", title, "missing", text)
+        return Check("torch", title, CheckState.MISSING, text)
     if torch.get("error"):
-        return Check("torch", title, "missing", torch["error"], "torch" if install else "", install)
+        return Check(
+            "torch", title, CheckState.MISSING, torch["error"], "torch" if install else "", install
+        )
     if not torch:
         text = _("not installed")
-        return Check("torch", title, "missing", text, "torch" if install else "", install)
-    return Check("torch", title, "ok", str(torch.get("version")))
+        return Check("torch", title, CheckState.MISSING, text, "torch" if install else "", install)
+    return Check("torch", title, CheckState.OK, str(torch.get("version")))
 
 
 def _backend(title: str, facts: Mapping[str, Any], install: str) -> Check:
     backend = facts.get("backend", {})
     action = "backend" if install else ""
     if backend.get("error"):
-        return Check("backend", title, "missing", backend["error"], action, _("Repair"))
+        return Check("backend", title, CheckState.MISSING, backend["error"], action, _("Repair"))
     if not backend:
         text = _("not installed")
         if not install:
             text += " · " + _("install hideseek-backend with pip on the other computer")
-        return Check("backend", title, "missing", text, action, install)
+        return Check("backend", title, CheckState.MISSING, text, action, install)
     lacking = [requirement_name(r) for r in missing_requirements(facts)]
     if lacking:
         text = _("lacks {names}").format(names=", ".join(lacking))
-        return Check("backend", title, "missing", text, action, install and _("Repair"))
+        return Check("backend", title, CheckState.MISSING, text, action, install and _("Repair"))
     found = backend.get("version")
     if found is not None and found != VERSION:
         text = _("{found}; this extension carries {own}").format(found=found, own=VERSION)
-        return Check("backend", title, "warning", text, action, install and _("Update"))
-    return Check("backend", title, "ok", str(found or _("source tree")))
+        return Check("backend", title, CheckState.WARNING, text, action, install and _("Update"))
+    return Check("backend", title, CheckState.OK, str(found or _("source tree")))
 
 
-def _gpu(facts: Mapping[str, Any]) -> tuple[str, str]:
+def _gpu(facts: Mapping[str, Any]) -> tuple[CheckState, str]:
     torch = facts.get("torch", {})
     gpus = torch.get("gpus") or []
     if gpus:
-        return "ok", "; ".join(f"{g['name']}, {g['memory'] / GIB:.0f} GB" for g in gpus)
-    return "warning", _("none: runs on the processor, which takes longer")
+        return CheckState.OK, "; ".join(f"{g['name']}, {g['memory'] / GIB:.0f} GB" for g in gpus)
+    return CheckState.WARNING, _("none: runs on the processor, which takes longer")
 
 
-def _memory(facts: Mapping[str, Any]) -> tuple[str, str]:
+def _memory(facts: Mapping[str, Any]) -> tuple[CheckState, str]:
     memory = facts.get("memory", {})
     total, available = memory.get("total"), memory.get("available")
     if not total:
-        return "unknown", _("not known")
+        return CheckState.UNKNOWN, _("not known")
     text = _("{n:.0f} GB").format(n=total / GIB)
     if available is not None:
         text = _("{free:.1f} of {n:.0f} GB free").format(free=available / GIB, n=total / GIB)
-    return ("ok" if (available or total) >= 2 * GIB else "warning"), text
+    return (CheckState.OK if (available or total) >= 2 * GIB else CheckState.WARNING), text
 
 
-def _disk(facts: Mapping[str, Any]) -> tuple[str, str]:
+def _disk(facts: Mapping[str, Any]) -> tuple[CheckState, str]:
     free = facts.get("disk")
     if not isinstance(free, (int, float)):
-        return "unknown", _("not known")
-    return ("ok" if free >= GIB else "warning"), _("{n:.0f} GB free").format(n=free / GIB)
+        return CheckState.UNKNOWN, _("not known")
+    return (CheckState.OK if free >= GIB else CheckState.WARNING), _("{n:.0f} GB free").format(
+        n=free / GIB
+    )
 
 
 def _model(title: str, facts: Mapping[str, Any], settings: BackendSettings) -> Check:
     backend = facts.get("backend", {})
     if not backend:
-        return Check("model", title, "unknown", _("needs the backend"))
+        return Check("model", title, CheckState.UNKNOWN, _("needs the backend"))
     if settings.model == "bundled" and not backend.get("bundled"):
         return Check(
             "model",
             title,
-            "missing",
+            CheckState.MISSING,
             _("the bundled model is not in this backend"),
             "backend" if not settings.remote() else "",
             _("Repair"),
         )
-    return Check("model", title, "ok", settings.model + " · " + _("verified by hash when loaded"))
+    return Check(
+        "model", title, CheckState.OK, settings.model + " · " + _("verified by hash when loaded")
+    )
 
 
 def offer_text(missing: Sequence[Check], own_python: bool) -> str:

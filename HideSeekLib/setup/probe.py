@@ -58,12 +58,12 @@ def torch_facts():
         import torch
     except Exception as error:  # a broken library fails in many ways, and each is worth telling
         return {"error": f"{type(error).__name__}: {error}"}
-    facts = {"version": torch.__version__, "gpus": []}
+    gpus = []
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
             properties = torch.cuda.get_device_properties(index)
-            facts["gpus"].append({"name": properties.name, "memory": properties.total_memory})
-    return facts
+            gpus.append({"name": properties.name, "memory": properties.total_memory})
+    return {"version": torch.__version__, "gpus": gpus}
 
 
 def backend_facts():

@@ -77,8 +77,8 @@ def backend_python() -> tuple[list[str], dict[str, str] | None]:
     """
     try:
         # Qt-side modules: only Slicer has them, and only there are there settings to ask.
-        from HideSeekLib.panel.parameters import BackendSettings
         from HideSeekLib.worker.process import process_environment, python_command
+        from HideSeekLib.worker.settings import BackendSettings
 
         settings = BackendSettings.load(slicer.app.userSettings())
     except (ImportError, AttributeError):

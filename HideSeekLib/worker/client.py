@@ -16,7 +16,7 @@ from typing import Any
 
 from HideSeekLib.wire.lines import LineBuffer, decode_line, encode_line, encode_line_steps
 from HideSeekLib.wire.version import PROTOCOL
-from HideSeekLib.worker.request import Failure, Limits, Message, Request, Transport
+from HideSeekLib.worker.request import ClientState, Failure, Limits, Message, Request, Transport
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,6 @@ log = logging.getLogger(__name__)
 class WorkerClient:
     """Keeps one worker process and a queue of requests to it.
 
-    state: "stopped", "starting" (no hello yet), "ready", "encoding", "busy" or "stopping".
     on_change(): called after every change of state; on_log(text): a line for the log.
     """
 
@@ -38,14 +37,14 @@ class WorkerClient:
         on_log: Callable[[str], None] | None = None,
     ) -> None:
         self.limits = limits or Limits()
-        self.state = "stopped"
+        self.state = ClientState.STOPPED
         self.hello: Message = {}
         self.on_change = on_change
         self.on_log = on_log
         self._transport = transport
         self._clock = clock
         self._lines = LineBuffer()
-        self._inbox: deque[Message] = deque()
+        self._inbox: deque[bytes] = deque()
         self._queue: deque[Request] = deque()
         self._active: Request | None = None
         self._next_id = 1
@@ -63,7 +62,7 @@ class WorkerClient:
         """Queue a request, start the worker if none runs, and return the request's id."""
         request.id = self._new_id()
         self._queue.append(request)
-        if self.state == "stopped":
+        if self.state == ClientState.STOPPED:
             self._restarts = 0
             self._start()
         return request.id
@@ -78,9 +77,9 @@ class WorkerClient:
         active = self._active
         if active is None or active.id != request_id:
             return False
-        if self.state == "encoding":
+        if self.state == ClientState.ENCODING:
             self._active = None
-            self._set_state("ready")
+            self._set_state(ClientState.READY)
             self._fail(active, Failure("cancelled", "Cancelled before it was sent."))
         elif active.cancelling_since is None:
             active.cancelling_since = self._clock()
@@ -106,14 +105,14 @@ class WorkerClient:
 
     def shutdown(self) -> None:
         """Ask the worker to leave; `tick` kills it when it does not."""
-        if self.state == "stopped":
+        if self.state == ClientState.STOPPED:
             return
         for request in [*self._queue, *([self._active] if self._active else [])]:
             self._fail(request, Failure("cancelled", "The backend was shut down."))
         self._queue.clear()
         self._active = None
         self._send("shutdown", {})
-        self._set_state("stopping")
+        self._set_state(ClientState.STOPPING)
 
     def kill(self) -> None:
         """End the worker now and fail every request; for closing the module."""
@@ -126,14 +125,14 @@ class WorkerClient:
 
     def bytes_received(self, data: bytes) -> None:
         """Take bytes of the worker's standard output; they are read in `tick`."""
-        if self.state == "stopped":
+        if self.state == ClientState.STOPPED:
             return
         self._heard = self._clock()
         for line in self._lines.feed(data):
             if not line.strip():
                 continue
             # The size decides: a vertebra's arrays are parsed one line a tick, see tick().
-            self._inbox.append({"type": "_line", "line": line})
+            self._inbox.append(line)
 
     def log_started(self, command: str) -> None:
         """Take note of the command that is about to run."""
@@ -148,14 +147,14 @@ class WorkerClient:
 
     def exited(self, reason: str) -> None:
         """Take note that the worker process is gone."""
-        if self.state == "stopped":
+        if self.state == ClientState.STOPPED:
             return
-        if self.state == "stopping":
+        if self.state == ClientState.STOPPING:
             self._forget_process()
-            self._set_state("stopped")
+            self._set_state(ClientState.STOPPED)
             return
         self._drain()  # results it said before it died count
-        if self.state == "stopped":
+        if self.state == ClientState.STOPPED:
             return
         words = f" Its last words: {self._last_words}" if self._last_words else ""
         self._end(
@@ -171,9 +170,9 @@ class WorkerClient:
         stop_at = self._clock() + self.limits.step
         while self._inbox and self._clock() < stop_at:
             self._handle_next()
-        while self.state == "encoding" and self._clock() < stop_at:
+        while self.state == ClientState.ENCODING and self._clock() < stop_at:
             self._encode_step()
-        if self.state == "ready" and self._queue:
+        if self.state == ClientState.READY and self._queue:
             self._begin(self._queue.popleft())
         self._watch_clock()
 
@@ -183,7 +182,7 @@ class WorkerClient:
         self._next_id += 1
         return str(self._next_id - 1)
 
-    def _set_state(self, state: str) -> None:
+    def _set_state(self, state: ClientState) -> None:
         self.state = state
         self._since = self._clock()
         if self.on_change is not None:
@@ -198,7 +197,7 @@ class WorkerClient:
         self._forget_process()
         self._heard = self._pinged = self._clock()
         self._last_words = ""
-        self._set_state("starting")
+        self._set_state(ClientState.STARTING)
         self._transport.start(self)
 
     def _forget_process(self) -> None:
@@ -212,11 +211,11 @@ class WorkerClient:
     ) -> None:
         """Drop the process, fail the running request, and restart for those that wait."""
         active, self._active = self._active, None
-        starting = self.state == "starting"
-        if running and self.state != "stopped":
+        starting = self.state == ClientState.STARTING
+        if running and self.state != ClientState.STOPPED:
             self._transport.kill()
         self._forget_process()
-        self._set_state("stopped")
+        self._set_state(ClientState.STOPPED)
         failure = Failure(code, message, remedy)
         if active is not None:
             self._fail(active, failure)
@@ -225,7 +224,7 @@ class WorkerClient:
             waiting, self._queue = self._queue, deque()
             for request in waiting:
                 self._fail(request, failure)
-        if self._queue and self.state == "stopped":
+        if self._queue and self.state == ClientState.STOPPED:
             self._restarts += 1
             self._start()
 
@@ -251,12 +250,12 @@ class WorkerClient:
         request.encoder = encode_line_steps(
             {"id": request.id, "method": request.method, "params": request.params}
         )
-        self._set_state("encoding")
+        self._set_state(ClientState.ENCODING)
 
     def _encode_step(self) -> None:
         request = self._active
         if request is None or request.encoder is None:
-            self._set_state("ready")
+            self._set_state(ClientState.READY)
             return
         try:
             next(request.encoder)
@@ -264,11 +263,11 @@ class WorkerClient:
             request.encoder = None
             request.params = {}  # the blocks are on their way; do not hold them twice
             self._heard = self._pinged = self._clock()
-            self._set_state("busy")
+            self._set_state(ClientState.BUSY)
             self._transport.write(stop.value)
         except (TypeError, ValueError) as error:
             request.encoder, self._active = None, None
-            self._set_state("ready")
+            self._set_state(ClientState.READY)
             self._fail(request, Failure("input", f"The request cannot be sent: {error}"))
 
     def _drain(self) -> None:
@@ -276,7 +275,7 @@ class WorkerClient:
             self._handle_next()
 
     def _handle_next(self) -> None:
-        line = self._inbox.popleft()["line"]
+        line = self._inbox.popleft()
         message = decode_line(line)
         if message is None:
             self._noise += 1
@@ -290,7 +289,7 @@ class WorkerClient:
             self._answered(kind, message)
 
     def _greeted(self, message: Message) -> None:
-        if self.state != "starting":
+        if self.state != ClientState.STARTING:
             return
         if message.get("protocol") != PROTOCOL:
             self._end(
@@ -303,11 +302,11 @@ class WorkerClient:
             return
         self.hello = message
         self.ever_ready = True
-        self._set_state("ready")
+        self._set_state(ClientState.READY)
 
     def _answered(self, kind: str, message: Message) -> None:
         active = self._active
-        if active is None or self.state != "busy" or message.get("id") != active.id:
+        if active is None or self.state != ClientState.BUSY or message.get("id") != active.id:
             return  # an answer to a ping, or to something cancelled long ago
         if kind == "progress":
             self._call(active.on_progress, message)
@@ -316,7 +315,7 @@ class WorkerClient:
         else:
             self._active = None
             self._restarts = 0
-            self._set_state("ready")
+            self._set_state(ClientState.READY)
             if kind == "result":
                 self._call(active.on_result, message.get("result") or {})
             else:
@@ -331,18 +330,18 @@ class WorkerClient:
 
     def _watch_clock(self) -> None:
         now = self._clock()
-        if self.state == "starting" and now - self._since > self.limits.hello:
+        if self.state == ClientState.STARTING and now - self._since > self.limits.hello:
             self._end(
                 "silent",
                 f"The backend did not start within {self.limits.hello:.0f} s.",
                 again=False,
                 remedy="Check the Python executable in the environment section.",
             )
-        elif self.state == "stopping" and now - self._since > self.limits.shutdown:
+        elif self.state == ClientState.STOPPING and now - self._since > self.limits.shutdown:
             self._transport.kill()
             self._forget_process()
-            self._set_state("stopped")
-        elif self.state == "busy" and self._active is not None:
+            self._set_state(ClientState.STOPPED)
+        elif self.state == ClientState.BUSY and self._active is not None:
             since = self._active.cancelling_since
             if since is not None and now - since > self.limits.cancel:
                 self._end("cancelled", "Cancelled by the user.", again=True)

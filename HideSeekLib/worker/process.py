@@ -13,9 +13,9 @@ import qt
 import slicer
 
 from HideSeekLib.i18n import _
-from HideSeekLib.panel.parameters import BackendSettings
-from HideSeekLib.worker.client import WorkerClient
 from HideSeekLib.worker.process_tree import kill_tree
+from HideSeekLib.worker.request import Listener
+from HideSeekLib.worker.settings import BackendSettings
 
 
 def slicer_python() -> str:
@@ -83,21 +83,21 @@ def read_bytes(array: Any) -> bytes:
 
 
 class QProcessTransport:
-    """Runs the worker as a child process of Slicer; see worker_client.Transport."""
+    """Runs the worker as a child process of Slicer; see `request.Transport`."""
 
     def __init__(self, settings: BackendSettings, arguments: list[str] | None = None) -> None:
         self.settings = settings
         self._arguments = arguments or ["-u", "-m", "hideseek_backend.worker"]
         self._process: Any = None
-        self._client: WorkerClient | None = None
+        self._listener: Listener | None = None
 
-    def start(self, client: WorkerClient) -> None:
-        """Start the worker for `client`; failures are reported to it, not raised."""
-        self._client = client
+    def start(self, listener: Listener) -> None:
+        """Start the worker; failures are reported to the listener, not raised."""
+        self._listener = listener
         try:
             command = python_command(self.settings, self._arguments)
         except ValueError as error:
-            client.exited(_("the command prefix cannot be read: {error}").format(error=error))
+            listener.exited(_("the command prefix cannot be read: {error}").format(error=error))
             return
         process = make_process(process_environment(self.settings))
         self._process = process
@@ -112,7 +112,7 @@ class QProcessTransport:
         process.connect(
             "errorOccurred(QProcess::ProcessError)", lambda error: self._failed(process, error)
         )
-        client.log_started(" ".join(command))
+        listener.log_started(" ".join(command))
         process.start(command[0], command[1:])
 
     def write(self, data: bytes) -> None:
@@ -122,7 +122,7 @@ class QProcessTransport:
 
     def kill(self) -> None:
         """End the worker with everything below it."""
-        process, self._process, self._client = self._process, None, None
+        process, self._process, self._listener = self._process, None, None
         if process is None:
             return
         end_process(process)
@@ -135,32 +135,32 @@ class QProcessTransport:
         return int(self._process.processId()) if self._process is not None else 0
 
     def _read_output(self, process: Any) -> None:
-        if process is self._process and self._client is not None:
-            self._client.bytes_received(read_bytes(process.readAllStandardOutput()))
+        if process is self._process and self._listener is not None:
+            self._listener.bytes_received(read_bytes(process.readAllStandardOutput()))
 
     def _read_errors(self, process: Any) -> None:
-        if process is self._process and self._client is not None:
+        if process is self._process and self._listener is not None:
             text = read_bytes(process.readAllStandardError()).decode("utf-8", "replace")
-            self._client.log_received(text.rstrip())
+            self._listener.log_received(text.rstrip())
 
     def _finished(self, process: Any, code: int, status: Any) -> None:
-        if process is not self._process or self._client is None:
+        if process is not self._process or self._listener is None:
             return
         self._read_output(process)
         self._read_errors(process)
         crashed = status == qt.QProcess.CrashExit
         reason = _("crash") if crashed else _("exit code {code}").format(code=code)
-        client, self._process, self._client = self._client, None, None
+        listener, self._process, self._listener = self._listener, None, None
         _dying.append(process)
         del _dying[:-8]
-        client.exited(reason)
+        listener.exited(reason)
 
     def _failed(self, process: Any, error: Any) -> None:
-        if process is not self._process or self._client is None:
+        if process is not self._process or self._listener is None:
             return
         if error == qt.QProcess.FailedToStart:
-            client, self._process, self._client = self._client, None, None
-            client.exited(_("the command was not found or may not be run"))
+            listener, self._process, self._listener = self._listener, None, None
+            listener.exited(_("the command was not found or may not be run"))
 
 
 _dying: list[Any] = []

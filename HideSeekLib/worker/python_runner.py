@@ -8,7 +8,6 @@ from typing import Any
 import qt
 
 from HideSeekLib.i18n import _
-from HideSeekLib.panel.parameters import BackendSettings
 from HideSeekLib.worker.process import (
     end_process,
     make_process,
@@ -16,6 +15,7 @@ from HideSeekLib.worker.process import (
     python_command,
     read_bytes,
 )
+from HideSeekLib.worker.settings import BackendSettings
 
 
 class PythonRunner:

@@ -4,19 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
-
-if TYPE_CHECKING:
-    from HideSeekLib.worker.client import WorkerClient
+from enum import Enum
+from typing import Any, Protocol
 
 Message = dict[str, Any]
+
+
+class ClientState(str, Enum):
+    """What a client of the worker is doing; STARTING until the worker's hello."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    READY = "ready"
+    ENCODING = "encoding"
+    BUSY = "busy"
+    STOPPING = "stopping"
+
+
+class Listener(Protocol):
+    """What a transport reports to."""
+
+    def bytes_received(self, data: bytes) -> None:
+        """Take bytes of the worker's standard output."""
+
+    def log_received(self, text: str) -> None:
+        """Take text of the worker's standard error."""
+
+    def log_started(self, command: str) -> None:
+        """Take note of the command that is about to run."""
+
+    def exited(self, reason: str) -> None:
+        """Take note that the worker process is gone."""
 
 
 class Transport(Protocol):
     """What carries the bytes: starts the worker, writes to it, ends it with all its children."""
 
-    def start(self, client: WorkerClient) -> None:
-        """Start the worker; report through `client.bytes_received`, `.log_received`, `.exited`."""
+    def start(self, listener: Listener) -> None:
+        """Start the worker and report to the listener; failures are reported, not raised."""
 
     def write(self, data: bytes) -> None:
         """Queue bytes for the worker's standard input without waiting."""

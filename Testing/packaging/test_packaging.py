@@ -115,7 +115,7 @@ def test_slicer_is_told_what_it_asks_for(installed):
     assert "EXTENSION_CATEGORY=Segmentation" in said
     assert "EXTENSION_DEPENDS=PyTorch" in said
     assert "not cleared for diagnosis" in said
-    assert "Slicer test: nomainwindow_run_in_slicer.py" in said
+    assert "Slicer test: run_in_slicer.py" in said
 
 
 def python_files():
@@ -192,3 +192,24 @@ def test_no_file_is_listed_twice():
         text = (ROOT / folder / "CMakeLists.txt").read_text(encoding="utf-8")
         names = re.findall(r"^  (\S+\.(?:py|json|png|svg|ui))$", text, re.MULTILINE)
         assert len(names) == len(set(names))
+
+
+def test_the_index_entry_is_what_the_extensions_index_checks():
+    """The rules of its scripts/check_description_files.py and of its template."""
+    entry = json.loads((ROOT / "HideSeek.json").read_text(encoding="utf-8"))
+    required = {"$schema", "category", "scm_revision", "scm_url", "build_dependencies", "tier"}
+    assert required <= set(entry) and entry["tier"] in (1, 3, 5)
+    repository = entry["scm_url"].rpartition("/")[2].removesuffix(".git")
+    assert repository.startswith("Slicer") and entry["scm_url"].startswith("https://")
+    cmake = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    assert f'EXTENSION_CATEGORY "{entry["category"]}"' in cmake
+    assert f'EXTENSION_DEPENDS "{" ".join(entry["build_dependencies"])}"' in cmake
+    assert repository in cmake and "WO 2024/098147" in cmake and "2512.06849" in cmake
+    assert (ROOT / "LICENSE.txt").is_file() and "EXTENSION_LICENSE_FILE" in cmake
+
+
+def test_a_release_has_one_version_in_the_citation_too():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    backend = (ROOT / "hideseek_backend/src/hideseek_backend/wire/version.py").read_text("utf-8")
+    version = re.search(r"^version: (\S+)$", citation, re.MULTILINE)
+    assert version is not None and f'"{version.group(1)}"' in backend

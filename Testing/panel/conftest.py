@@ -56,7 +56,7 @@ def make(core: Any) -> Iterator[Any]:
 
     def build(behaviour: str, **limits: float) -> PanelBench:
         bench = PanelBench(behaviour)
-        bench.panel.client.limits = Limits(**limits)
+        bench.panel.work.client.limits = Limits(**limits)
         made.append(bench)
         return bench
 

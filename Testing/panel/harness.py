@@ -53,6 +53,7 @@ def add_spine(names: tuple[str, ...] = LEVELS, title: str = "CT") -> tuple[Any, 
     """Add a CT of 2 mm with one box a vertebra, and its segmentation; returns both nodes."""
     size = 34 * len(names)
     hu = np.full((size, 56, 56), 40, np.int16)  # k, j, i as Slicer's arrays are
+    hu[:, :8], hu[:, 42:] = -100, -100  # fat, as every CT has
     ct = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", title)
     segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{title} seg")
     masks = []
@@ -88,8 +89,8 @@ class PanelBench:
 
     def __init__(self, behaviour: str = "good", real: bool = False) -> None:
         from HideSeekLib.panel.panel import HideSeekPanel
-        from HideSeekLib.panel.parameters import BackendSettings
         from HideSeekLib.worker.process import QProcessTransport
+        from HideSeekLib.worker.settings import BackendSettings
 
         self.behaviour = behaviour
         self.transports: list[Any] = []
@@ -103,8 +104,10 @@ class PanelBench:
         self.ct, self.vertebrae = add_spine()
         self.panel = HideSeekPanel(str(UI), parameter_node, transport)
         self.ui = self.panel.ui
+        self.board = self.panel.board
         self.panel.widget._cpp.resize(460, 1500)
         self.panel.widget._cpp.show()
+        self.panel.enter()
         self.ui.ctSelector.setCurrentNode(self.ct)
         self.ui.vertebraeSelector.setCurrentNode(self.vertebrae)
         spin()
@@ -123,7 +126,7 @@ class PanelBench:
 
     def idle(self) -> bool:
         """Return whether nothing runs."""
-        return not self.panel.analysis.busy() and not self.panel.client.busy()
+        return not self.panel.board.analysis.busy() and not self.panel.work.client.busy()
 
     def finish(self, seconds: float = 60.0) -> float:
         """Wait until nothing runs; returns the seconds."""
@@ -150,7 +153,7 @@ class PanelBench:
 def usable(bench: PanelBench) -> None:
     """Insist that the panel still analyses, on another CT and with a worker that behaves."""
     bench.behaviour = "good"
-    bench.panel.restart_backend()
+    bench.board.restart_backend()
     spin(0.02)
     ct, segmentation = add_spine(("L2",), title="later")
     bench.ui.ctSelector.setCurrentNode(ct)

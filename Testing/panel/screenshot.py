@@ -71,7 +71,7 @@ def take(out: Path, name: str, ct: Path | None, vertebrae: Path | None) -> None:
         bench.finish(600)
         draw(bench, out / f"{name}-screened.png")
         bench.click("analyseButton")
-        wait(lambda: bench.panel.analysis.job and bench.panel.analysis.job.finished, 600)
+        wait(lambda: bench.board.analysis.job and bench.board.analysis.job.finished, 600)
         draw(bench, out / f"{name}-running.png")
         bench.finish(1800)
         decide(bench)

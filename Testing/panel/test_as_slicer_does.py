@@ -14,8 +14,8 @@ import slicer.util
 from harness import UI, PanelBench, add_spine, parameter_node, spin, wait
 from standins import slicer_modules
 
-from HideSeekLib.panel.environment_page import TYPING_MS
 from HideSeekLib.panel.panel import HideSeekPanel
+from HideSeekLib.panel.settings_section import TYPING_MS
 from HideSeekLib.setup import environment, sample_data
 from HideSeekLib.worker import process as worker_process
 
@@ -33,10 +33,10 @@ def rest() -> None:
 
 
 def test_observed_dicts_take_no_default(bench: PanelBench) -> None:
-    found = bench.panel.parameters.polarityByLevel
+    found = bench.board.parameters.polarityByLevel
     with pytest.raises(TypeError):
         found.get("T12", "")
-    assert bench.panel.screening.polarity_of("T12") == "auto"
+    assert bench.board.polarity_of("T12") == "auto"
 
 
 def test_a_module_opened_on_loaded_data_chooses_them(core: Any) -> None:
@@ -44,7 +44,7 @@ def test_a_module_opened_on_loaded_data_chooses_them(core: Any) -> None:
     slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "labels")
     panel = HideSeekPanel(str(UI), parameter_node, lambda settings: None)
     spin()
-    assert panel.parameters.ct is ct and panel.parameters.vertebrae is segmentation
+    assert panel.board.parameters.ct is ct and panel.board.parameters.vertebrae is segmentation
     assert panel.ui.ctSelector.currentNode() is ct
     assert panel.ui.analyseButton.enabled is False and panel.ui.screenButton.enabled
     panel.close()
@@ -54,7 +54,7 @@ def test_selectors_offer_neither_label_maps_nor_our_own(bench: PanelBench) -> No
     slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "labels")
     bench.analyse_all()
     bench.finish()
-    bench.panel.inputs_changed()
+    bench.board.match_inputs()
     combo = bench.ui.ctSelector._cpp._combo
     offered = [combo.itemText(n) for n in range(combo.count())]
     assert offered == ["CT"]
@@ -63,26 +63,25 @@ def test_selectors_offer_neither_label_maps_nor_our_own(bench: PanelBench) -> No
 
 
 def test_typing_a_path_acts_once_and_clearing_it_counts(bench: PanelBench) -> None:
-    page = bench.panel.environment
-    client = bench.panel.client
+    client = bench.panel.work.client
     for end in range(1, len(sys.executable) + 1):
         bench.ui.pythonPath.currentPath = sys.executable[:end]
-    assert bench.panel.client is client and page.settings.python == ""
+    assert bench.panel.work.client is client and bench.board.settings.python == ""
     rest()
-    assert page.settings.python == sys.executable and bench.panel.client is not client
+    assert bench.board.settings.python == sys.executable and bench.panel.work.client is not client
     bench.ui.pythonPath.currentPath = ""
     rest()
-    assert page.settings.python == ""
+    assert bench.board.settings.python == ""
 
 
 def test_another_python_asks_before_it_ends_a_run(make: Any) -> None:
     bench = make("slow")
     bench.analyse_all()
-    wait(lambda: bench.panel.client.state == "busy")
+    wait(lambda: bench.panel.work.client.state == "busy")
     slicer_modules.answers.append(False)
     bench.ui.pythonPath.currentPath = "/other/python"
     rest()
-    assert bench.panel.analysis.busy() and bench.panel.environment.settings.python == ""
+    assert bench.board.analysis.busy() and bench.board.settings.python == ""
     assert bench.ui.pythonPath.currentPath == ""
     assert any("ends the running analysis" in text for text in slicer_modules.shown)
 
@@ -111,11 +110,11 @@ def test_a_scene_of_a_later_version_opens(bench: PanelBench) -> None:
     node = parameter_node()
     node.SetParameter("polarity", "CARTILAGINOUS")
     bench.panel._scene_closed()
-    assert bench.panel.parameters.polarity.value == "auto"
+    assert bench.board.parameters.polarity.value == "auto"
     assert bench.ui.ctSelector.currentNode() is bench.ct
     bench.ui.ctSelector.setCurrentNode(None)
     spin()
-    assert bench.panel.parameters.ct is None  # the widgets are joined to the node
+    assert bench.board.parameters.ct is None  # the widgets are joined to the node
 
 
 def test_a_new_layout_picks_as_well(bench: PanelBench) -> None:
@@ -148,18 +147,18 @@ def test_leaving_the_module_stops_what_moves_views(bench: PanelBench) -> None:
     bench.click("pickButton")
     bench.panel.leave()
     assert not bench.ui.flickerButton.checked and not bench.panel.pick.active()
-    assert not bench.panel._timer.isActive()
+    assert not bench.panel.work.following()
     bench.panel.enter()
-    assert bench.panel._timer.isActive()
+    assert bench.panel.work.following()
 
 
 def test_the_record_is_hidden_and_what_is_ours_is_marked(bench: PanelBench) -> None:
     bench.analyse_all()
     bench.finish()
-    hub = bench.panel.case.node
+    hub = bench.board.case.node
     record = hub.GetNodeReference("record")
     assert record.GetHideFromEditors() and not hub.GetHideFromEditors()
-    assert bench.panel.case.lesions.GetAttribute("HideSeek.Role") == "lesions"
+    assert bench.board.case.lesions.GetAttribute("HideSeek.Role") == "lesions"
 
 
 def test_slicers_python_is_never_the_application(
@@ -185,7 +184,7 @@ def test_pip_that_raises_leaves_the_page_usable(
 
     monkeypatch.setattr(environment, "find_pip_install", lambda: busy)
     page = bench.panel.environment
-    page._pip([["something"]], agreed=True)
+    page.installer.pip([["something"]], True, page._installed)
     wait(lambda: bench.ui.checkEnvironmentButton.enabled, 60)
     assert "already in progress" in bench.ui.logText.plainText
 
@@ -205,7 +204,7 @@ def test_pip_in_testing_mode_never_calls_back(
         asked.append(requirements)
 
     monkeypatch.setattr(environment, "find_pip_install", lambda: silent)
-    bench.panel.environment._pip([["something"]], agreed=True)
+    bench.panel.environment.installer.pip([["something"]], True, bench.panel.environment._installed)
     wait(lambda: bench.ui.checkEnvironmentButton.enabled, 60)
     assert len(asked) == 1
 
@@ -224,8 +223,8 @@ def test_the_first_job_without_a_backend_offers_to_install_it(
     }
     page = bench.panel.environment
     monkeypatch.setattr(
-        page,
-        "_run",
+        page.installer,
+        "run",
         lambda arguments, given, done: done(0, "hideseek-probe:" + json.dumps(facts), ""),
     )
     slicer_modules.answers.append(False)
@@ -242,7 +241,7 @@ def test_the_first_job_without_a_backend_offers_to_install_it(
 
 def test_an_intel_slicer_is_told_to_use_another_python() -> None:
     facts = {"python": "3.12.1", "platform": "darwin/x86_64"}
-    from HideSeekLib.panel.parameters import BackendSettings
+    from HideSeekLib.worker.settings import BackendSettings
 
     torch = next(c for c in environment.checks(facts, BackendSettings()) if c.key == "torch")
     assert torch.state == "missing" and not torch.action and "arm64" in torch.text

@@ -12,11 +12,11 @@ import pytest
 from harness import PanelBench, spin, wait
 from standins import slicer_modules
 
-from HideSeekLib.panel.environment_page import TYPING_MS
-from HideSeekLib.panel.parameters import BackendSettings
+from HideSeekLib.panel.settings_section import TYPING_MS
 from HideSeekLib.setup import environment
 from HideSeekLib.wire.version import VERSION
 from HideSeekLib.worker.process import process_environment, python_command
+from HideSeekLib.worker.settings import BackendSettings
 
 GOOD: dict[str, Any] = {
     "python": "3.12.9",
@@ -226,7 +226,7 @@ def test_installing_asks_first_and_reports_failure(core: Any) -> None:
     page.act("backend")
     wait(lambda: not page._busy, 30)
     spin(0.2)
-    assert not page._folders  # the temporary copy is gone
+    assert not page.installer._folders  # the temporary copy is gone
     bench.close()
 
 

@@ -18,12 +18,12 @@ from standins import slicer_modules
 def reviewed_then_running(make: Callable[..., PanelBench]) -> PanelBench:
     """A case with a decision, and a second job in the middle."""
     bench = make("slow")
-    bench.panel.start_job("segment", ("T11",))
+    bench.board.start_job("segment", ("T11",))
     bench.finish()
     bench.ui.candidatesTable.selectRow(0)
     bench.click("acceptButton")
-    bench.panel.start_job("segment", ("T12", "L1"))
-    wait(lambda: bench.panel.analysis.job and "T12" in bench.panel.analysis.job.finished)
+    bench.board.start_job("segment", ("T12", "L1"))
+    wait(lambda: bench.board.analysis.job and "T12" in bench.board.analysis.job.finished)
     return bench
 
 
@@ -33,7 +33,7 @@ def test_the_scene_is_closed_mid_run(make: Callable[..., PanelBench]) -> None:
     spin(0.1)
     bench.finish()
     assert bench.ui.candidatesTable.rowCount == 0 and bench.ui.screenTable.rowCount == 0
-    assert not bench.ui.analyseButton.enabled and bench.panel.case is None
+    assert not bench.ui.analyseButton.enabled and bench.board.case is None
     usable(bench)
 
 
@@ -42,7 +42,7 @@ def test_the_scene_is_closed_mid_run(make: Callable[..., PanelBench]) -> None:
 )
 def test_a_node_is_deleted_mid_run(make: Callable[..., PanelBench], victim: str) -> None:
     bench = reviewed_then_running(make)
-    case = bench.panel.case
+    case = bench.board.case
     node = {
         "ct": bench.ct,
         "vertebrae": bench.vertebrae,
@@ -69,13 +69,13 @@ def test_deleting_the_reviewed_nodes_then_deciding(make: Callable[..., PanelBenc
     bench = make("good")
     bench.analyse_all()
     bench.finish()
-    for node in (bench.panel.case.lesions, bench.panel.case.candidates_table):
+    for node in (bench.board.case.lesions, bench.board.case.candidates_table):
         slicer.mrmlScene.RemoveNode(node)
     spin()
     bench.ui.candidatesTable.selectRow(1)
     bench.click("rejectButton")
-    assert bench.panel.case.review.decision_map() == {"T12:1": "reject"}
-    slicer.mrmlScene.RemoveNode(bench.panel.case.node)
+    assert bench.board.case.review.decision_map() == {"T12:1": "reject"}
+    slicer.mrmlScene.RemoveNode(bench.board.case.node)
     spin()
     bench.panel.review.decide("accept")
     bench.panel.review.undo()
@@ -90,7 +90,7 @@ def test_module_reloaded_mid_run(make: Callable[..., PanelBench]) -> None:
     wait(lambda: not runs(pid), 3)
     again = PanelBench("good")
     again.ui.caseCombo.setCurrentIndex(0)
-    case = again.panel.case
+    case = again.panel.board.case
     assert case is not None and case.review.decision_map() == {"T11:1": "accept"}
     assert "T12:1" in {row.key for row in case.rows()}
     usable(again)

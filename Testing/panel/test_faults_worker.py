@@ -35,11 +35,11 @@ def test_a_worker_that_dies(make: Callable[..., PanelBench], behaviour: str) -> 
 def test_cancel_stops_within_two_seconds(make: Callable[..., PanelBench], behaviour: str) -> None:
     bench = make(behaviour)
     bench.analyse_all()
-    analysis = bench.panel.analysis
+    analysis = bench.board.analysis
     wait(
         lambda: (
             analysis.job is not None
-            and bench.panel.client.state == "busy"
+            and bench.panel.work.client.state == "busy"
             and {
                 "hangs in load_model": analysis.job.state == "model",
                 "hangs in segment": analysis.job.state == "running",
@@ -61,21 +61,21 @@ def test_cancel_stops_within_two_seconds(make: Callable[..., PanelBench], behavi
 def test_a_polite_worker_survives_cancel(make: Callable[..., PanelBench]) -> None:
     bench = make("slow")
     bench.analyse_all()
-    wait(lambda: bench.panel.analysis.job and bench.panel.analysis.job.finished)
+    wait(lambda: bench.board.analysis.job and bench.board.analysis.job.finished)
     pid = bench.transports[-1].process_id()
     bench.click("cancelButton")
     assert bench.finish(2.5) < 2.0
     assert "Kept what was finished: T11" in bench.status()
-    assert os.path.exists(f"/proc/{pid}") and bench.panel.client.state == "ready"
+    assert os.path.exists(f"/proc/{pid}") and bench.panel.work.client.state == "ready"
 
 
 @pytest.mark.parametrize("stage", ["waiting", "starting", "cutting"])
 def test_cancel_before_anythingruns(make: Callable[..., PanelBench], stage: str) -> None:
     bench = make("good")
     bench.analyse_all()
-    analysis = bench.panel.analysis
+    analysis = bench.board.analysis
     if stage == "starting":
-        wait(lambda: bench.panel.client.state == "starting")
+        wait(lambda: bench.panel.work.client.state == "starting")
     elif stage == "cutting":
         wait(lambda: analysis.job is not None and analysis.job.state == "cutting")
     bench.click("cancelButton")
@@ -87,11 +87,11 @@ def test_cancel_before_anythingruns(make: Callable[..., PanelBench], stage: str)
 def test_the_launcher_and_its_child_are_killed(make: Callable[..., PanelBench]) -> None:
     bench = make("launcher")
     bench.analyse_all()
-    wait(lambda: bench.panel.analysis.job and bench.panel.analysis.job.state == "running")
+    wait(lambda: bench.board.analysis.job and bench.board.analysis.job.state == "running")
     root = bench.transports[-1].process_id()
     family = [root, *descendants(root)]
     assert len(family) == 2
-    bench.panel.client.kill()
+    bench.panel.work.client.kill()
     wait(lambda: not any(runs(pid) for pid in family), 3)
 
 
@@ -124,7 +124,7 @@ def test_a_model_that_fails_to_load(make: Callable[..., PanelBench]) -> None:
     bench.analyse_all()
     bench.finish()
     assert "The weights were altered. Install the model again." in bench.status()
-    assert bench.panel.client.state == "ready"  # the process itself is fine
+    assert bench.panel.work.client.state == "ready"  # the process itself is fine
     usable(bench)
 
 
@@ -149,25 +149,25 @@ def test_a_malformed_vertebra_ends_the_job_and_keeps_what_came(
 
 def test_two_analyses_and_the_worker_dies_in_the_first(make: Callable[..., PanelBench]) -> None:
     bench = make("dies after one")
-    bench.panel.start_job("segment", ("T11", "T12"))
-    bench.panel.start_job("segment", ("L1",))
+    bench.board.start_job("segment", ("T11", "T12"))
+    bench.board.start_job("segment", ("L1",))
     bench.finish()
     assert {"T11:1", "L1:1"} <= set(bench.panel.review.table.shown())
 
 
 def test_a_python_that_does_not_exist(core: Any) -> None:
-    from HideSeekLib.panel.parameters import BackendSettings
     from HideSeekLib.worker.process import QProcessTransport
+    from HideSeekLib.worker.settings import BackendSettings
 
     bench = PanelBench()
-    bench.panel._make_transport = lambda settings: QProcessTransport(settings)
-    bench.panel.environment.settings = BackendSettings(python="/nowhere/python")
-    bench.panel.restart_backend()
+    bench.panel.work._make_transport = lambda settings: QProcessTransport(settings)
+    bench.board.settings = BackendSettings(python="/nowhere/python")
+    bench.board.restart_backend()
     bench.analyse_all()
     bench.finish()
     assert "not found" in bench.status()
-    bench.panel.environment.settings = BackendSettings(prefix="ssh 'unclosed")
-    bench.panel.restart_backend()
+    bench.board.settings = BackendSettings(prefix="ssh 'unclosed")
+    bench.board.restart_backend()
     bench.analyse_all()
     bench.finish()
     assert "prefix cannot be read" in bench.status()

@@ -63,13 +63,17 @@ def test_setup_reload_and_cleanup(module: Any) -> None:
     first = widget.panel
     widget.exit()
     widget.onReload()
-    assert widget.reloads == 1 and widget.panel is None and first.client.state == "stopped"
+    assert widget.reloads == 1 and widget.panel is None and first.work.client.state == "stopped"
     assert not any(name.startswith("HideSeekLib") for name in sys.modules)
     again = module.HideSeekWidget(holder())
     again.setup()
     spin()
     assert type(again.panel) is not type(first)  # the library was read anew
-    assert again.panel.parameters.ct is ct and again.panel.inputs.levels() == ("T11", "T12", "L1")
+    assert again.panel.board.parameters.ct is ct and again.panel.board.levels() == (
+        "T11",
+        "T12",
+        "L1",
+    )
     again.cleanup()
     again.cleanup()  # Slicer may ask twice
     slicer.mrmlScene.Clear(False)

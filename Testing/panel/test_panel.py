@@ -36,19 +36,19 @@ def analysed(bench: PanelBench) -> PanelBench:
 
 
 def decisions(bench: PanelBench) -> dict[str, str]:
-    return dict(bench.panel.case.review.decision_map())
+    return dict(bench.board.case.review.decision_map())
 
 
 def test_nothing_starts_by_itself(bench: PanelBench) -> None:
     spin(0.3)
-    assert bench.panel.client.state == "stopped"
+    assert bench.panel.work.client.state == "stopped"
     assert all(t.process_id() == 0 for t in bench.transports)
     assert not slicer_modules.shown
 
 
 def test_inputs_are_matched_and_can_be_relabelled(bench: PanelBench) -> None:
     bench.expand("levelsGroup")
-    assert bench.panel.inputs.levels() == LEVELS
+    assert bench.board.levels() == LEVELS
     table = bench.ui.levelsTable
     assert table.rowCount == 3 and table.item(0, 1).text() == "T11"
     table.selectRow(0)
@@ -56,11 +56,11 @@ def test_inputs_are_matched_and_can_be_relabelled(bench: PanelBench) -> None:
     combo._cpp.setCurrentIndex(combo.findText("T10"))
     combo._cpp.activated.emit(combo.currentIndex)
     spin()
-    assert bench.panel.inputs.levels() == ("T10", "T12", "L1")
+    assert bench.board.levels() == ("T10", "T12", "L1")
     assert table.item(0, 2).text() == "you"
     bench.click("resetLevelsButton")
     spin()
-    assert bench.panel.inputs.levels() == LEVELS
+    assert bench.board.levels() == LEVELS
 
 
 def test_screening_fills_the_table_and_ticks_what_is_flagged(bench: PanelBench) -> None:
@@ -78,11 +78,11 @@ def test_analysis_fills_the_candidates(bench: PanelBench) -> None:
     analysed(bench)
     assert bench.ui.candidatesTable.rowCount == 3
     assert "Done: T11, T12, L1" in bench.status()
-    assert bench.panel.parameters.case is bench.panel.case.node
+    assert bench.board.parameters.case is bench.board.case.node
     assert bench.ui.progressBar.visible is False
     names = {
-        bench.panel.case.lesions.GetSegmentation().GetNthSegment(n).GetName()
-        for n in range(bench.panel.case.lesions.GetSegmentation().GetNumberOfSegments())
+        bench.board.case.lesions.GetSegmentation().GetNthSegment(n).GetName()
+        for n in range(bench.board.case.lesions.GetSegmentation().GetNumberOfSegments())
     }
     assert {"T11 lytic", "T12 lytic", "L1 lytic"} <= names
 
@@ -93,10 +93,10 @@ def test_polarity_is_patient_wide_with_overrides(bench: PanelBench) -> None:
     index = next(i for i in range(combo.count) if combo.itemData(i) == "blastic")
     combo._cpp.setCurrentIndex(index)
     combo._cpp.activated.emit(index)
-    polarity = {level: bench.panel.screening.polarity_of(level) for level in LEVELS}
+    polarity = {level: bench.board.polarity_of(level) for level in LEVELS}
     assert polarity == {"T11": "lytic", "T12": "blastic", "L1": "lytic"}
-    job = bench.panel.start_job("segment", LEVELS)
-    assert sorted(bench.panel.analysis._make_batches(job)) == [
+    job = bench.board.start_job("segment", LEVELS)
+    assert sorted(bench.board.analysis._make_batches(job)) == [
         ("blastic", ("T12",)),
         ("lytic", ("T11", "L1")),
     ]
@@ -138,7 +138,7 @@ def test_typing_a_reason_does_not_decide(bench: PanelBench) -> None:
     assert decisions(bench) == {}
     QTest.keyClick(edit, Qt.Key.Key_Return)
     spin()
-    assert bench.panel.case.review.decision("T11:1").reason == "axu fracture"
+    assert bench.board.case.review.decision("T11:1").reason == "axu fracture"
     assert bench.ui.candidatesTable.item(0, 7).text() == "axu fracture"
 
 
@@ -161,7 +161,7 @@ def test_threshold_applies_while_dragged_and_is_one_step(bench: PanelBench) -> N
     spin(0.6)
     bench.click("undoButton")
     spin()
-    assert bench.panel.case.review.threshold == pytest.approx(0.5)
+    assert bench.board.case.review.threshold == pytest.approx(0.5)
     assert bench.ui.thresholdSlider.value == pytest.approx(0.5)
     assert not bench.ui.undoButton.enabled
 
@@ -195,26 +195,26 @@ def test_sorting_by_a_column(bench: PanelBench) -> None:
 
 def test_a_reviewed_result_is_not_overwritten(bench: PanelBench) -> None:
     analysed(bench)
-    first = bench.panel.case
+    first = bench.board.case
     bench.click("selectShownButton")
     bench.click("acceptButton")
     analysed(bench)
-    assert bench.panel.case is not first
+    assert bench.board.case is not first
     assert set(first.review.decision_map().values()) == {"accept"}
     assert bench.ui.caseCombo.visible and bench.ui.caseCombo.count == 2
 
 
 def test_two_analyses_queue_up(bench: PanelBench) -> None:
-    bench.panel.start_job("segment", ("T11",))
-    bench.panel.start_job("segment", ("L1",))
-    assert bench.panel.analysis.waiting() >= 1
+    bench.board.start_job("segment", ("T11",))
+    bench.board.start_job("segment", ("L1",))
+    assert bench.board.analysis.waiting() >= 1
     bench.finish()
     assert sorted(bench.panel.review.table.shown()) == ["L1:1", "T11:1"]
 
 
 def test_pick_by_a_click_in_a_slice_view(bench: PanelBench) -> None:
     view = slicer.app.layoutManager().sliceWidget("Yellow")
-    centre = bench.vertebrae.GetSegmentCenterRAS(bench.panel.inputs.matches[1].segment_id)
+    centre = bench.vertebrae.GetSegmentCenterRAS(bench.board.matches[1].segment_id)
     view.node.JumpSliceByCentering(*centre)
     bench.click("pickButton")
     assert bench.panel.pick.active()
@@ -262,7 +262,7 @@ def test_settings_stay_on_this_computer(bench: PanelBench) -> None:
     bench.ui.prefixEdit._cpp.editingFinished.emit()
     stored = json.loads(slicer.app.userSettings().value("HideSeek/Backend"))
     assert stored["prefix"] == "ssh host"
-    text = bench.panel.parameters.parameterNode.GetParameterNamesAsCommaSeparatedList()
+    text = bench.board.parameters.parameterNode.GetParameterNamesAsCommaSeparatedList()
     assert "prefix" not in text and "python" not in text.lower()
 
 

@@ -46,7 +46,7 @@ def test_screen_analyse_review_and_report(bench: PanelBench, tmp_path: Path) -> 
     bench.analyse_all()
     bench.finish(120)
     assert "Done: T11, T12, L1" in bench.status()
-    case = bench.panel.case
+    case = bench.board.case
     assert case.record.provenance["model"]["name"] == "tiny"
     assert all(case.healthy(level) is not None for level in LEVELS)
     assert case.record.model["hash"] and case.record.provenance["options"]
@@ -59,7 +59,7 @@ def test_screen_analyse_review_and_report(bench: PanelBench, tmp_path: Path) -> 
         bench.ui.differenceCheck.checked = True
         spin()
     # The report does not need the worker that computed: its results come from the scene.
-    bench.panel.restart_backend()
+    bench.board.restart_backend()
     bench.ui.exportFolder.currentPath = str(tmp_path)
     bench.expand("exportCollapsible")
     bench.click("exportButton")
@@ -80,19 +80,19 @@ def test_the_bundled_model_screens_and_analyses(bench: PanelBench) -> None:
     bench.analyse_all()
     bench.finish(240)
     assert "Done: T11, T12, L1" in bench.status()
-    assert bench.panel.case.record.provenance["model"]["name"] == "bundled"
+    assert bench.board.case.record.provenance["model"]["name"] == "bundled"
 
 
 def test_evidence_in_the_report_is_what_the_worker_sent(bench: PanelBench) -> None:
     sent: dict[str, Any] = {}
-    place = bench.panel.analysis._place
-    bench.panel.analysis._place = lambda job, reply: (
+    place = bench.board.analysis._place
+    bench.board.analysis._place = lambda job, reply: (
         sent.update({reply["vertebra"]: reply}),
         place(job, reply),
     )
-    bench.panel.start_job("segment", ("T12",))
+    bench.board.start_job("segment", ("T12",))
     bench.finish(120)
-    case = bench.panel.case
+    case = bench.board.case
     evidence = report_message.evidence_message(case, case.record.replies["T12"])
     original = from_plain(VertebraMessage, sent["T12"]).evidence
     assert evidence is not None and original is not None
@@ -107,9 +107,12 @@ def test_evidence_in_the_report_is_what_the_worker_sent(bench: PanelBench) -> No
 
 
 def test_cancel_while_the_network_computes(bench: PanelBench) -> None:
-    bench.panel.parameters.protocol = type(bench.panel.parameters.protocol).REFERENCE
+    bench.board.parameters.protocol = type(bench.board.parameters.protocol).REFERENCE
     bench.analyse_all()
-    wait(lambda: bench.panel.analysis.job is not None and bench.panel.analysis.job.stage, 120)
+    wait(
+        lambda: bench.board.analysis.job is not None and bench.board.analysis.job.stage,
+        120,
+    )
     bench.click("cancelButton")
     assert bench.finish(5) < 2.2
     assert bench.status().startswith("Cancelled")
@@ -145,7 +148,7 @@ def test_pick_without_a_segmentation(bench: PanelBench) -> None:
     assert 20 < bounds[1] - bounds[0] < 60 and 15 < bounds[5] - bounds[4] < 40
     bench.click("analyseBodyButton")
     bench.finish(120)
-    assert "T12" in bench.panel.case.record.replies, bench.status()
+    assert "T12" in bench.board.case.record.replies, bench.status()
 
 
 def test_a_pick_in_soft_tissue_is_told(bench: PanelBench) -> None:
@@ -167,12 +170,12 @@ def test_a_pick_in_soft_tissue_is_told(bench: PanelBench) -> None:
 
 
 def test_worker_killed_and_usable_again(bench: PanelBench) -> None:
-    bench.panel.start_job("segment", ("T11",))
+    bench.board.start_job("segment", ("T11",))
     bench.finish(120)
     pid = bench.transports[-1].process_id()
     assert pid > 0, bench.status()
     os.kill(pid, signal.SIGKILL)
-    wait(lambda: bench.panel.client.state == "stopped")
-    bench.panel.start_job("segment", ("L1",))
+    wait(lambda: bench.panel.work.client.state == "stopped")
+    bench.board.start_job("segment", ("L1",))
     bench.finish(120)
-    assert {"T11", "L1"} <= set(bench.panel.case.record.replies)
+    assert {"T11", "L1"} <= set(bench.board.case.record.replies)

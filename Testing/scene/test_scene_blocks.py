@@ -55,7 +55,7 @@ def test_a_block_holds_vertebra_and_crop_cube(scene, affine):
     assert np.array_equal(block.vertebra.astype(bool), whole[where])
     assert block.vertebra.sum() == whole.sum()
     assert block.affine[:3, 3] == pytest.approx((affine @ [i, j, k, 1])[:3])
-    assert not block.cut and block.body is None
+    assert block.body is None
     # The cube of 51.2 mm about the body's true centre lies within the box, where the CT has it.
     centre = np.argwhere(body).mean(0)
     corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * 25.6
@@ -117,29 +117,40 @@ def test_body_segmentations_of_both_kinds(scene):
         next(iter_blocks(ct, node, body_node=strange))
 
 
-def test_cut_by_the_field_of_view(scene):
+def test_the_faces_of_the_ct_are_told(scene):
     affine = replies.ct_affine((1, 1, 1), turn=0)
     ct, whole, _body = spine(scene, affine, place=(75, 60, 6))
     node = add_segmentation(scene, ct, {"L1": ("L1", whole)})
-    assert cut_block(ct, node, "L1", "L1").cut
-    # A spinous process that leaves the CT cuts nothing of the body.
+    assert cut_block(ct, node, "L1", "L1").edges[2] == (True, False)
     ct2, whole2, _body2 = spine(scene, affine, shape=(150, 100, 90), place=(75, 60, 45))
     assert whole2[:, -1].any()
     node2 = add_segmentation(scene, ct2, {"L1": ("L1", whole2)})
-    assert not cut_block(ct2, node2, "L1", "L1").cut
+    assert cut_block(ct2, node2, "L1", "L1").edges[1][1]
 
 
-def test_other_voxel_types_become_int16(scene):
+def test_strays_do_not_make_the_block_the_whole_ct(scene):
+    affine = replies.ct_affine((1, 1, 1), turn=0)
+    ct, whole, _body = spine(scene, affine, shape=(150, 140, 400), place=(75, 60, 60))
+    scattered = whole.copy()
+    scattered[5, 5, 395] = scattered[140, 130, 5] = True
+    node = add_segmentation(scene, ct, {"L1": ("L1", scattered)})
+    block = cut_block(ct, node, "L1", "L1")
+    assert block.ct.shape[2] < 220 and block.vertebra.sum() >= whole.sum()
+
+
+def test_voxels_are_sent_as_they_are(scene):
     affine = replies.ct_affine((2, 2, 2), turn=0)
-    voxels = np.full((60, 60, 60), 100.4, np.float32)
-    voxels[0, 0, 0], voxels[0, 0, 1] = 1e9, np.nan
-    ct = add_ct(scene, voxels, affine)
+    voxels = np.full((60, 60, 60), 100.0, np.float32)
     mask = np.zeros((60, 60, 60), bool)
     mask[15:40, 15:40, 20:35] = True
-    node = add_segmentation(scene, ct, {"L1": ("L1", mask)})
-    block = cut_block(ct, node, "L1", "L1")
-    assert block.ct.dtype == np.int16
-    assert np.median(block.ct) == 100
+    for value, dtype in ((-7.0, np.int16), (100.4, np.float32), (np.nan, np.float32)):
+        voxels[20, 20, 20] = value
+        ct = add_ct(scene, voxels, affine)
+        node = add_segmentation(scene, ct, {"L1": ("L1", mask)})
+        block = cut_block(ct, node, "L1", "L1")
+        assert block.ct.dtype == dtype
+        i, j, k = (20 - np.array(block.origin_ijk)).tolist()
+        assert np.array_equal(block.ct[i, j, k], np.float32(value), equal_nan=True)
 
 
 def test_refusals_say_what_to_do(scene):
@@ -198,7 +209,7 @@ def test_message_is_what_the_protocol_says(scene):
     bodies = add_segmentation(scene, ct, {"L1": ("L1", body)}, "bodies")
     (block,) = iter_blocks(ct, node, body_node=bodies)
     message = json.loads(json.dumps(block.to_json()))
-    assert set(message) == {"level", "ct", "affine", "vertebra", "body", "origin_ijk", "cut"}
+    assert set(message) == {"level", "ct", "affine", "vertebra", "body", "origin_ijk", "edges"}
     assert np.array_equal(arrays.decode(message["ct"]), block.ct)
     assert np.array_equal(arrays.decode(message["body"]), block.body)
     assert "CT" not in json.dumps(

@@ -23,9 +23,10 @@ from scene_helpers import (
 )
 from slicer_core_app import save_mrb
 
+from HideSeekLib.anatomy.labelmaps import labelmap_name
 from HideSeekLib.case import case as case_scene
 from HideSeekLib.case import files, lesions_view
-from HideSeekLib.case.segments import labelmap_name, segment_id
+from HideSeekLib.case.segments import segment_id
 
 LEVELS = ("T10", "T11")
 DELTAS = {"lytic": [0.9, 0.2, 0.6], "blastic": [0.7, 0.4]}

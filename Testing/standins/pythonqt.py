@@ -4,6 +4,9 @@ Stands for: how Slicer's Python sees Qt. Properties are plain attributes (`butto
 setters exist as methods too, setting an unknown name raises, signals are connected by signature
 (`button.connect("clicked()", f)`), and enums are reached through the class.
 
+No kinder than PythonQt: a name or signal that the inventory of any Slicer version (Testing/api)
+does not have on the real class is refused, whatever the stand-in has.
+
 Limits: Qt 6 instead of Slicer's Qt 5.15 or 6.8; PySide6 owns and destroys objects by its own
 rules; PythonQt's conversions between C++ and Python types are not reproduced; a signal that does
 not exist raises here, where PythonQt only prints. Exceptions in slots are collected in `escaped`
@@ -17,6 +20,7 @@ import traceback
 from types import ModuleType
 from typing import Any
 
+from api.inventory import Inventory, inventories
 from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 
 escaped: list[str] = []
@@ -30,6 +34,30 @@ custom_widgets: list[type] = []
 """Widget classes that QUiLoader must know, filled by the ctk and qMRML stand-ins."""
 
 _MODULES = (QtCore, QtGui, QtWidgets, QtUiTools)
+
+
+def _judges(meta: QtCore.QMetaObject) -> list[tuple[Inventory, str]]:
+    """The versions that know all of a class. A class that is in none, such as Slicer's own helpers
+    use while they load a form, is not ours to judge."""
+    name = str(meta.className())
+    return [(i, name) for i in inventories() if i.has_qt and i.complete(name)]
+
+
+def refuse_name(meta: QtCore.QMetaObject, name: str) -> None:
+    """Raise AttributeError for a name that the real class does not show to Python."""
+    for inventory, real in _judges(meta):
+        member = inventory.member(real, name)
+        if member is None:
+            raise AttributeError(f"{real} has no {name} in Slicer {inventory.version}")
+        if member.warning:
+            raise AttributeError(f"{real}.{name} in Slicer {inventory.version}: {member.warning}")
+
+
+def refuse_signal(meta: QtCore.QMetaObject, signature: str) -> None:
+    """Raise AttributeError for a signal that the real class does not have."""
+    for inventory, real in _judges(meta):
+        if not inventory.has_signal(real, signature):
+            raise AttributeError(f"{real} has no signal {signature} in Slicer {inventory.version}")
 
 
 def wrap(value: Any) -> Any:
@@ -79,6 +107,7 @@ class Wrapped:
     def __getattr__(self, name: str) -> Any:
         name = "objectName" if name == "name" else name
         cpp = self._cpp
+        refuse_name(cpp.metaObject(), name)
         if cpp.metaObject().indexOfProperty(name) >= 0:
             return wrap(cpp.property(name))
         attribute = getattr(cpp, name)
@@ -93,6 +122,7 @@ class Wrapped:
     def __setattr__(self, name: str, value: Any) -> None:
         name = "objectName" if name == "name" else name
         meta = self._cpp.metaObject()
+        refuse_name(meta, name)
         index = meta.indexOfProperty(name)
         if index < 0:
             raise AttributeError(f"{meta.className()} has no property {name!r}")
@@ -106,6 +136,9 @@ class Wrapped:
 
     def connect(self, signature: str, function: Any) -> bool:
         meta = self._cpp.metaObject()
+        refuse_signal(
+            meta, bytes(QtCore.QMetaObject.normalizedSignature(signature).data()).decode()
+        )
         signature = signature.replace("vtkMRMLNode*", "PyObject")  # the stand-ins' name for it
         normal = bytes(QtCore.QMetaObject.normalizedSignature(signature).data()).decode()
         if meta.indexOfSignal(normal) < 0:

@@ -109,6 +109,7 @@ class Application:
     """What the panel asks of `slicer.app`."""
 
     applicationName = "Slicer"
+    majorVersion, minorVersion = 5, 12
     documentationBaseUrl = "https://slicer.readthedocs.io/"
 
     def __init__(self, scene: Any, settings_file: str) -> None:
@@ -336,7 +337,7 @@ def _connect_widget(self: Any, name: str, child: Any, kind: Any) -> Any:
             setattr(self, name, value)
 
     if child.className() == "qMRMLNodeComboBox":
-        child.connect("currentNodeChanged(PyObject)", lambda *_: store(child.currentNode()))
+        child.connect("currentNodeChanged(vtkMRMLNode*)", lambda *_: store(child.currentNode()))
         return child.setCurrentNode
     if child.className() == "QComboBox" and issubclass(kind, enum.Enum):
         members = list(kind)

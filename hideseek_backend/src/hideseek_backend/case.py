@@ -79,7 +79,7 @@ def segment_ct(
     Raises InputError, GeometryError, LabelError, ModelError, DeviceError, OptionError, Cancelled.
     """
     started = time.perf_counter()
-    case = _loaded(ct, vertebrae, bodies, labels)
+    case = _loaded(ct, vertebrae, bodies, labels, levels)
     chosen = _chosen_levels(levels, case.vertebrae)
     ready = _ready(model, device)
     options = _options(options, ready)
@@ -119,7 +119,7 @@ def screen_ct(
     Arguments and errors are those of `segment_ct`. No vertebra is analysed and `lesions` is empty.
     """
     started = time.perf_counter()
-    case = _loaded(ct, vertebrae, bodies, labels)
+    case = _loaded(ct, vertebrae, bodies, labels, levels)
     chosen = _chosen_levels(levels, case.vertebrae)
     ready = _ready(model, device)
     options = _options(options, ready)
@@ -147,10 +147,11 @@ def _loaded(
     vertebrae: MaskInput,
     bodies: ScanInput | None,
     labels: str | Path | Mapping[str, int] | None,
+    levels: Sequence[str] | None,
 ) -> LoadedCase:
     """Read what is still on disk."""
     if not isinstance(vertebrae, Vertebrae):
-        return load_case(ct, vertebrae, bodies_path=bodies, labels=labels)
+        return load_case(ct, vertebrae, bodies_path=bodies, labels=labels, levels=levels)
     if bodies is not None or labels is not None:
         raise InputError(
             "Expected no bodies or labels beside finished Vertebrae, which hold both.",

@@ -214,6 +214,21 @@ def test_screening_agrees_with_analysis() -> None:
         assert found[block.level] == pytest.approx(analysed(block).p_malignant, abs=1e-6)
 
 
+def test_screening_reports_each_vertebra_when_it_is_done() -> None:
+    seen: list[Progress] = []
+    blocks = [oracle_block(level) for level in ("T11", "T12", "L1", "L2")]
+    screen_vertebrae(oracle_model(), blocks, options(p_slices=5), progress=seen.append)
+    done = [p.done for p in seen]
+    assert done == sorted(done) and {25, 50, 75, 100} <= set(done)
+
+
+def test_a_p_that_is_no_number_is_not_analysed() -> None:
+    model = oracle_model(bias=float("nan"))
+    result = analyse_vertebra(model, oracle_block(), options(force=True))
+    assert not result.analysed and result.reason == "its p could not be computed"
+    assert np.isnan(result.p_malignant)
+
+
 def test_central_slices_are_the_nearest_with_measured_body() -> None:
     crop = crop_block(oracle_block())
     assert central_slices(crop, 1) == (32,)

@@ -201,7 +201,7 @@ def test_a_read_only_disk(
     assert "No permission to write" in said and "--out" in said
 
 
-@pytest.mark.parametrize("step", ["write_csv", "write_segmentation", "write_nifti", "write_json"])
+@pytest.mark.parametrize("step", ["csv_text", "write_segmentation", "write_nifti", "write_json"])
 def test_no_room_on_the_disk(
     case: Path, tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

@@ -6,6 +6,7 @@ from dicom_writer import write_dicom
 from shared_data import shared_file
 
 from hideseek_backend.errors import GeometryError, HideSeekError, InputError
+from hideseek_backend.volumes.dicom import read_series
 from hideseek_backend.volumes.reading import read_ct
 
 
@@ -17,7 +18,7 @@ def ramp(shape: tuple[int, int, int] = (12, 10, 7)) -> np.ndarray:
 def test_series_is_read_in_place_and_in_hu(tmp_path: Path) -> None:
     hu = ramp()
     write_dicom(tmp_path, hu)
-    volume, warnings = read_ct(tmp_path)
+    volume, warnings = read_series(tmp_path)
     assert warnings == ()
     np.testing.assert_array_equal(volume.data, hu)
     np.testing.assert_allclose(volume.spacing, [2.0, 2.0, 2.5])
@@ -32,7 +33,7 @@ def test_oblique_series_keeps_its_frame(tmp_path: Path) -> None:
     normal = np.cross(row, column)
     hu = ramp()
     write_dicom(tmp_path, hu, orientation=(*row, *column), step=tuple(2.5 * normal))
-    volume, _ = read_ct(tmp_path)
+    volume, _ = read_series(tmp_path)
     np.testing.assert_array_equal(volume.data, hu)
     expected = np.array([-40.0, -50.0, 100.0]) + 2 * 2.0 * column + 3 * 2.5 * normal
     np.testing.assert_allclose(volume.ras((0, 2, 3)), expected * [-1, -1, 1], atol=1e-3)
@@ -42,7 +43,7 @@ def test_slices_from_top_to_bottom_give_the_same_image(tmp_path: Path) -> None:
     hu = ramp()
     write_dicom(tmp_path / "up", hu)
     write_dicom(tmp_path / "down", hu[:, :, ::-1], origin=(-40, -50, 115.0), step=(0, 0, -2.5))
-    up, down = read_ct(tmp_path / "up")[0], read_ct(tmp_path / "down")[0]
+    up, down = read_series(tmp_path / "up")[0], read_series(tmp_path / "down")[0]
     np.testing.assert_array_equal(up.data, down.data)
     np.testing.assert_allclose(up.affine, down.affine)
 
@@ -50,25 +51,25 @@ def test_slices_from_top_to_bottom_give_the_same_image(tmp_path: Path) -> None:
 def test_rescale_slope_is_applied(tmp_path: Path) -> None:
     hu = ramp() // 2 * 2
     write_dicom(tmp_path, hu, slope=2.0, intercept=-1000.0)
-    np.testing.assert_array_equal(read_ct(tmp_path)[0].data, hu)
+    np.testing.assert_array_equal(read_series(tmp_path)[0].data, hu)
 
 
 def test_other_files_in_the_folder_do_not_matter(tmp_path: Path) -> None:
     write_dicom(tmp_path, ramp())
     (tmp_path / "notes.txt").write_text("read me")
-    assert read_ct(tmp_path)[0].shape == (12, 10, 7)
+    assert read_series(tmp_path)[0].shape == (12, 10, 7)
 
 
 def test_damaged_slice_at_the_end_is_a_warning(tmp_path: Path) -> None:
     files = write_dicom(tmp_path, ramp())
     files[-1].write_bytes(files[-1].read_bytes()[:-120])
-    volume, warnings = read_ct(tmp_path)
+    volume, warnings = read_series(tmp_path)
     assert volume.shape == (12, 10, 6)
     assert files[-1].name in warnings[0]
 
 
 def test_real_series() -> None:
-    volume, _ = read_ct(shared_file("data", "totalsegmentator_dicom"))
+    volume, _ = read_series(shared_file("data", "totalsegmentator_dicom"))
     assert volume.shape == (512, 512, 20)
     np.testing.assert_allclose(volume.spacing, [0.9765625, 0.9765625, 2.0])
     assert volume.data.min() == -1024
@@ -151,7 +152,7 @@ def test_unusable_folders_are_refused(tmp_path: Path, make, error, message) -> N
     folder = tmp_path / "series"
     make(folder)
     with pytest.raises(error, match=message) as caught:
-        read_ct(folder)
+        read_series(folder)
     assert caught.value.remedy
 
 

@@ -136,6 +136,15 @@ def test_segment_over_everything_takes_nothing_from_vertebrae(tmp_path: Path) ->
     assert int((found.volume.data == value).sum()) == 180
 
 
+@pytest.mark.parametrize("key", ["Layer", "LabelValue"])
+def test_a_damaged_number_in_the_header_says_so(tmp_path: Path, key: str) -> None:
+    data = np.ones((8, 9, 10), np.uint8)
+    segment = {"ID": "s1", "Name": "L2", "LabelValue": "1", "Layer": "0", key: "1e"}
+    segments(tmp_path / "spine.seg.nrrd", data, [segment])
+    with pytest.raises(InputError, match=f"whole number for Segment0_{key}"):
+        read_label_map(tmp_path / "spine.seg.nrrd")
+
+
 def test_totalsegmentator_label_table(tmp_path: Path) -> None:
     data = np.zeros((8, 9, 10), np.uint8)
     data[2:4], data[5:7] = 31, 32

@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import numpy as np
@@ -128,8 +129,6 @@ def test_choose_levels(spine: ToySpine) -> None:
     vertebrae = Vertebrae(
         spine.labels.data, spine.bodies.data, {"L1": 20, "L2": 21, "L3": 22}, "verse"
     )
-    assert vertebrae.choose(None) == (("L1", "L2", "L3"), ())
-    assert vertebrae.choose(["L3", "T4", "L1"]) == (("L1", "L3"), ("T4",))
     with pytest.raises(LabelError, match="T4"):
         vertebrae.bounds("T4")
 
@@ -243,3 +242,30 @@ def test_real_cases(folder: str, scheme: str, levels: str, whole: str) -> None:
         crop = crop_block(blocks[level], [32])
         assert crop.valid.all()
         assert 60 < crop.hu[crop.body].mean() < 450
+
+
+def test_stray_voxels_are_left_out_before_anything_is_split() -> None:
+    spine = toy_spine(field_mm=(160.0, 160.0, 200.0))
+    rng = np.random.default_rng(0)
+    scattered = spine.labels.data.copy()
+    where = tuple(rng.integers(0, n, 2000) for n in scattered.shape)
+    scattered[where] = rng.choice([19, 20, 21, 22], 2000)
+    started = time.perf_counter()
+    mask = spine.labels.with_data(scattered)
+    case = load_case(spine.ct, mask, labels="verse", levels=("L2",))
+    assert time.perf_counter() - started < 2.0
+    assert list(case.vertebrae.levels) == ["L1", "L2", "L3"]
+    assert any("Stray voxels" in text and "L2" in text for text in case.warnings)
+    clean = load_case(spine.ct, spine.labels, labels="verse", levels=("L2",))
+    assert set(np.unique(case.vertebrae.bodies)) == {0, 21}
+    body, wanted = case.vertebrae.bodies == 21, clean.vertebrae.bodies == 21
+    assert dice(body, wanted) > 0.99
+
+
+def test_huge_labels_of_other_structures_cost_nothing(spine: ToySpine) -> None:
+    data = spine.labels.data.astype(np.int64)
+    data[0, 0, 0] = 2**31 - 1
+    case = load_case(
+        spine.ct, spine.labels.with_data(data), bodies_path=spine.bodies, labels="verse"
+    )
+    assert np.count_nonzero(case.vertebrae.labels) == np.count_nonzero(spine.labels.data)

@@ -41,6 +41,7 @@ def block(level: str, **changes: Any) -> dict[str, Any]:
     r, a, s = np.moveaxis(ras - volume.ras((np.array(SHAPE) - 1) / 2), -1, 0)
     body = (np.abs(r) < 16) & (np.abs(a) < 14) & (np.abs(s) < 11)
     ct = np.random.default_rng(0).normal(40, 10, SHAPE)
+    ct[np.abs(a) > 20] -= 140  # fat
     ct[body] += 180
     lesion = (r**2 + a**2 + s**2) < 30
     ct[lesion] += 500
@@ -51,7 +52,7 @@ def block(level: str, **changes: Any) -> dict[str, Any]:
         "vertebra": arrays.encode(body),
         "body": arrays.encode(body),
         "origin_ijk": [7, 8, 9],
-        "cut": False,
+        "edges": [[False, False]] * 3,
     }
     return {**message, **changes}
 
@@ -114,12 +115,48 @@ def test_a_click_that_cannot_be_used_is_told(
 
 
 def test_screen(worker: Worker) -> None:
-    blocks = [block("T12"), block("L1", cut=True)]
+    body = arrays.decode(block("L1")["body"])
+    body[:, :, 0] = 1
+    edges = [[False, False], [False, False], [True, False]]
+    blocks = [block("T12"), block("L1", body=arrays.encode(body), edges=edges)]
     result = worker.result("s", "screen", blocks=blocks)
     first, second = result["vertebrae"]
     assert (first["vertebra"], second["vertebra"]) == ("T12", "L1")
     assert 0.5 < first["p_malignant"] <= 1 and first["reason"] == ""
     assert second["reason"] == "cut by the field of view"
+
+
+def refused(voxels: np.ndarray) -> dict[str, Any]:
+    return {"ct": arrays.encode(voxels)}
+
+
+CT = arrays.decode(block("T12")["ct"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (refused(np.where(CT > 150, np.float32(np.nan), CT).astype(np.float32)), "NaN"),
+        (refused(CT - CT.min()), "MR image"),
+        (refused((CT + 1024).astype(np.int16)), "offset of -1024"),
+        (refused((CT / 100).astype(np.float32)), "normalised"),
+        (refused(np.zeros(SHAPE, np.int16)), "0 everywhere"),
+        ({"affine": (AFFINE @ np.diag([8.0, 1, 1, 1])).tolist()}, "at most 6 mm"),
+    ],
+)
+def test_a_block_is_refused_as_a_file_is(
+    worker: Worker, changes: dict[str, Any], words: str
+) -> None:
+    for method in ("screen", "segment"):
+        error = worker.error("no", method, blocks=[block("T12", **changes)])
+        assert error["code"] == "input" and words in error["message"]
+
+
+def test_padding_at_the_body_cuts_it(worker: Worker) -> None:
+    padded = CT.copy()
+    padded[:, :, :22] = -2000
+    result = worker.result("pad", "screen", blocks=[block("T12", **refused(padded))])
+    assert result["vertebrae"][0]["reason"] == "cut by the field of view"
 
 
 def test_segment_streams_each_vertebra(worker: Worker) -> None:
@@ -144,6 +181,29 @@ def test_segment_streams_each_vertebra(worker: Worker) -> None:
     progress = [r for r in replies if r["type"] == "progress"]
     assert progress and all(0 <= p["done"] <= p["total"] == 200 for p in progress)
     assert {"stage", "vertebra", "seconds_left"} <= set(progress[0])
+
+
+def test_a_drawn_region_is_scored(worker: Worker) -> None:
+    region = np.zeros(SHAPE, np.uint8)
+    region[18:22, 22:26, 26:30] = 1
+    others = np.zeros(SHAPE, np.uint16)
+    others[12:15, 22:26, 26:30] = 3
+    params: dict[str, Any] = {"blocks": [block("T12")], "region": arrays.encode(region)}
+    result = worker.result("drawn", "score", **params, others=arrays.encode(others), number=4)
+    scored = result["candidate"]
+    assert (scored["vertebra"], scored["candidate"], scored["source"]) == ("T12", 4, "reader")
+    assert scored["volume_mm3"] == pytest.approx(64 * 1.2 * 1.25 * 1.3, rel=1e-3)
+    assert scored["polarity"] in ("lytic", "blastic") and np.isfinite(scored["delta"])
+    told = worker.result("told", "score", **params, polarity="lytic")["candidate"]
+    assert (told["polarity"], told["candidate"]) == ("lytic", 1)
+    for wrong, what in (
+        ({"number": 3, "others": arrays.encode(others)}, "number"),
+        ({"polarity": "sclerotic"}, "polarity"),
+        ({"region": arrays.encode(region[1:])}, "region"),
+        ({"region": arrays.encode(0 * region)}, "region"),
+    ):
+        error = worker.error(f"wrong {what} {len(wrong)}", "score", **{**params, **wrong})
+        assert what in error["message"]
 
 
 def test_a_missing_body_is_split_off_by_geometry(worker: Worker) -> None:
@@ -184,6 +244,7 @@ def test_a_report_of_vertebrae_sent_along(worker: Worker) -> None:
         ({"blocks": []}, "protocol", "at least one"),
         ({"blocks": [block("T12"), block("T12")]}, "protocol", "each level once"),
         ({"blocks": [block("X1")]}, "protocol", "level"),
+        ({"blocks": [block("T12", edges=[True])]}, "protocol", "two flags"),
         ({"blocks": [block("T12", affine=[[1, 2], [3, 4]])]}, "protocol", "16 numbers"),
         ({"blocks": [block("T12", affine=np.zeros((4, 4)).tolist())]}, "input", "affine"),
         ({"blocks": [block("T12", ct={"dtype": "int16"})]}, "protocol", "ct"),
@@ -243,6 +304,18 @@ def encode(self, *args, **kwargs):
 D.encode = encode
 """
     )
+
+
+def test_a_click_is_answered_while_an_analysis_runs(model: Path) -> None:
+    with slow_worker(2.0) as worker:
+        worker.next()
+        worker.result("l", "load_model", model=str(model), device="cpu")
+        worker.ask("job", "segment", blocks=[block(f"T{n}") for n in range(1, 9)])
+        worker.ask("click", "body", **click())
+        found = worker.until("result", "error")[-1]
+        assert (found["id"], found["type"]) == ("click", "result") and "low" in found["result"]
+        worker.ask("p", "ping")
+        assert worker.until("result")[-1]["result"] == {"busy": True}
 
 
 @pytest.mark.parametrize("seconds", [0.3, 6.0])

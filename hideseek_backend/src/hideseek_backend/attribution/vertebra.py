@@ -165,18 +165,18 @@ def screen_vertebrae(
     """
     meter = Meter(progress, cancelled)
     network = Network(model.dae, model.device, options, meter)
-    meter.phase("screen", 100, len(blocks))
     results = []
-    for block in blocks:
+    for done, block in enumerate(blocks, start=1):
+        # A phase each: how many slices a block has to show is not known before it is cropped.
+        meter.phase("screen", 100 * done // len(blocks), options.p_slices)
         crop = _crop(block, options.with_changes(slices="central"))
         screened = screened_slices(crop, options)
         p = float("nan")
         if screened:
             latents = network.encode(_stack(model, crop, screened).images)
             p = float(expit(model.classifier.logit(latents).mean()))
-        else:
-            meter.step()
         results.append((block.level, p))
+    meter.phase("screen", 100, 1)
     return results
 
 
@@ -226,6 +226,8 @@ def _crop(block: VertebraBlock, options: Options) -> VertebraCrop:
 
 def _why_not(p: float, block: VertebraBlock, options: Options, warnings: list[str]) -> str:
     """Why a vertebra is not analysed, "" if it is; what was forced becomes a warning."""
+    if not np.isfinite(p):
+        return "its p could not be computed"
     reasons = []
     if block.cut:
         reasons.append(CUT)

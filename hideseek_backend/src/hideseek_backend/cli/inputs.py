@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,19 @@ if TYPE_CHECKING:
 def add_case(parser: argparse.ArgumentParser) -> None:
     """Add the CT, its masks, and where results go."""
     parser.add_argument(
-        "ct", metavar="CT", type=Path, help="CT: NIfTI, NRRD, MHA, or the folder of a DICOM series"
+        "ct",
+        metavar="CT",
+        type=Path,
+        help="CT: NIfTI, NRRD, MHA, or a DICOM study",
     )
     parser.add_argument(
         "vertebrae", metavar="VERTEBRAE", type=Path, help="label map of the vertebrae"
+    )
+    parser.add_argument(
+        "--series",
+        metavar="UID|N",
+        help="series of a DICOM study: its uid, or its number in `hideseek dicom list` "
+        "(default: the thinnest with a bone kernel)",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="results folder")
     parser.add_argument(
@@ -153,3 +163,18 @@ def options_from(args: argparse.Namespace, defaults: dict[str, Any] | None) -> O
     from hideseek_backend.attribution.options import Options
 
     return Options.for_protocol(args.protocol, defaults, **method_overrides(args))
+
+
+def ct_of(args: argparse.Namespace) -> Any:
+    """Return the CT that the command line names: a path, or the series asked for as a Volume.
+
+    Raises InputError or GeometryError for a series that cannot be read.
+    """
+    if args.series is None:
+        return args.ct
+    from hideseek_backend.dicom import read_study
+
+    study = read_study(args.ct, args.series)
+    for warning in study.warnings:
+        sys.stderr.write(f"note: {warning}\n")
+    return study.volume

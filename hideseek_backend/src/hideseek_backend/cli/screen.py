@@ -34,7 +34,7 @@ def main(args: argparse.Namespace) -> int:
 
         model = load_model(args.model, device=args.device)
         result = screen_ct(
-            args.ct,
+            inputs.ct_of(args),
             args.vertebrae,
             bodies=args.bodies,
             labels=args.labels,

@@ -58,7 +58,7 @@ def main(args: argparse.Namespace) -> int:
         model = load_model(args.model, device=args.device)
         options = inputs.options_from(args, model.spec.defaults)
         result = segment_ct(
-            args.ct,
+            inputs.ct_of(args),
             args.vertebrae,
             bodies=args.bodies,
             labels=args.labels,

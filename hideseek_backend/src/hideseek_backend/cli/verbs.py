@@ -58,6 +58,21 @@ VERBS: dict[str, Verb] = {
         "hideseek_backend.cli.bodies",
         "hideseek bodies ct.nii.gz --at T12=-3.5,40,-812 --out bodies.nii.gz",
     ),
+    "dicom": Verb(
+        "look into a DICOM study",
+        "",
+        "hideseek dicom list STUDY",
+        (
+            (
+                "list",
+                Verb(
+                    "show the series of a study and which can be analysed",
+                    "hideseek_backend.cli.dicom_list",
+                    "hideseek dicom list STUDY",
+                ),
+            ),
+        ),
+    ),
     "phantom": Verb(
         "make a CT of a spine with known lesions and benign look-alikes",
         "hideseek_backend.cli.phantom",

@@ -44,6 +44,22 @@ def check_grid(volume: Volume, source: str = "the CT") -> tuple[str, ...]:
     Raises GeometryError for voxels over 6 mm or under 0.05 mm, a shear over 1 degree, or an image
     under 20 mm along an axis.
     """
+    warnings = check_spacing(volume, source)
+    extent = volume.spacing * volume.shape
+    if extent.min() < _MIN_EXTENT_MM:
+        shown = " x ".join(f"{value:.0f}" for value in extent)
+        raise GeometryError(
+            f"Expected at least {_MIN_EXTENT_MM:g} mm along each axis of {source}, got {shown} mm.",
+            "Give the whole volume, not a few slices.",
+        )
+    return warnings
+
+
+def check_spacing(volume: Volume, source: str = "the CT") -> tuple[str, ...]:
+    """Check spacing and right angles, of a part of a CT too; returns warnings.
+
+    Raises GeometryError for voxels over 6 mm or under 0.05 mm, or a shear over 1 degree.
+    """
     spacing = volume.spacing
     text = " x ".join(f"{value:.2f}" for value in spacing)
     if spacing.max() > MAX_SPACING_MM * (1 + _SPACING_SLACK):
@@ -63,13 +79,6 @@ def check_grid(volume: Volume, source: str = "the CT") -> tuple[str, ...]:
         raise GeometryError(
             f"Expected axes at right angles in {source}, got a shear of {angle:.1f} degrees.",
             "It comes from gantry tilt or an affine registration: resample to a straight grid.",
-        )
-    extent = spacing * volume.shape
-    if extent.min() < _MIN_EXTENT_MM:
-        shown = " x ".join(f"{value:.0f}" for value in extent)
-        raise GeometryError(
-            f"Expected at least {_MIN_EXTENT_MM:g} mm along each axis of {source}, got {shown} mm.",
-            "Give the whole volume, not a few slices.",
         )
     if spacing.max() > WARN_SPACING_MM * (1 + _SPACING_SLACK):
         return (

@@ -18,7 +18,7 @@ from scipy import ndimage, optimize
 from hideseek_backend.errors import InputError, LabelError
 from hideseek_backend.volumes.padding import SOFT_TISSUE_HU, BoolArray, find_padding
 from hideseek_backend.volumes.volume import FloatArray, Volume, apply_affine, inverse
-from hideseek_backend.wire.levels import LEVELS, VERSE_VALUES
+from hideseek_backend.wire.levels import LABEL_SCHEMES, LEVELS, VERSE_VALUES
 
 _GRID_MM = 1.25
 _WINDOW_MM = 45.0
@@ -78,14 +78,31 @@ def body_map(ct: Volume, points: Mapping[str, ArrayLike]) -> Volume:
     Raises what `grow_body` raises.
     """
     labels = np.zeros(ct.shape, dtype=np.uint8)
-    nearest = np.full(ct.shape, np.inf, dtype=np.float32)
     for level, point in points.items():
-        voxels = np.nonzero(grow_body(ct, point, level))
-        away = np.linalg.norm(ct.ras(np.stack(voxels, axis=-1)) - np.asarray(point), axis=-1)
-        nearer = away < nearest[voxels]
-        own = tuple(axis[nearer] for axis in voxels)
-        labels[own], nearest[own] = VERSE_VALUES[level], away[nearer]
+        low, high = _box_about(ct, np.asarray(point, dtype=float))
+        body = grow_body(ct.box(low, high), point, level)
+        here = labels[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+        for other in np.unique(here[body & (here > 0)]).tolist():
+            shared = np.argwhere(body & (here == other))
+            ras = ct.ras(shared + low)
+            rival = points[LABEL_SCHEMES["verse"][other]]
+            lost = shared[_distance(ras, point) >= _distance(ras, rival)]
+            body[tuple(lost.T)] = False
+        here[body] = VERSE_VALUES[level]
     return ct.with_data(labels)
+
+
+def _distance(ras: FloatArray, point: ArrayLike) -> FloatArray:
+    return np.asarray(np.linalg.norm(ras - np.asarray(point, dtype=float), axis=-1))
+
+
+def _box_about(ct: Volume, point: FloatArray) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
+    """Corners low <= index < high of all that a body about the point, and its fit, can reach."""
+    reach = (_WINDOW_MM * np.sqrt(3.0) + 4.0) / ct.spacing
+    place = ct.ijk(point)
+    low = np.clip(np.floor(place - reach), 0, np.array(ct.shape) - 1).astype(int)
+    high = np.clip(np.ceil(place + reach) + 1, low + 1, ct.shape).astype(int)
+    return low, high
 
 
 def usual_half_sizes(level: str) -> FloatArray:
@@ -105,11 +122,7 @@ def usual_half_sizes(level: str) -> FloatArray:
 
 def _window(ct: Volume, point: FloatArray) -> tuple[NDArray[np.float32], FloatArray]:
     """A blurred, clipped, isotropic view of the CT around a point, in world axes."""
-    place = ct.ijk(point)
-    reach = (_WINDOW_MM * np.sqrt(3.0) + 4.0) / ct.spacing
-    low = np.clip(np.floor(place - reach), 0, np.array(ct.shape) - 1).astype(int)
-    high = np.clip(np.ceil(place + reach) + 1, low + 1, ct.shape).astype(int)
-    part = ct.box(low, high)
+    part = ct.box(*_box_about(ct, point))
     hu = np.asarray(part.data, dtype=np.float32)
     padding = find_padding(part.data)
     if padding is not None:

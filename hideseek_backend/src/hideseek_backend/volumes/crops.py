@@ -7,7 +7,7 @@ Axes of a crop are world axes: axis 0 towards posterior, 1 superior, 2 right. Sa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -182,13 +182,23 @@ def cut_block(
     where = tuple(slice(int(a), int(b)) for a, b in zip(box_low, box_high, strict=True))
     body = vertebrae.bodies[where] == value
     vertebra = vertebrae.labels[where] == value
-    at_edge = bool((body_low <= 0).any() or (body_high >= np.array(ct.shape)).any())
-    block = VertebraBlock(
-        level, ct.box(box_low, box_high), vertebra, body, tuple(box_low.tolist()), at_edge
+    faces = np.stack([box_low <= 0, box_high >= np.array(ct.shape)], axis=1)
+    block = VertebraBlock(level, ct.box(box_low, box_high), vertebra, body, tuple(box_low.tolist()))
+    return marked_cut(block, faces)
+
+
+def marked_cut(block: VertebraBlock, faces: BoolArray) -> VertebraBlock:
+    """Say whether a block's body was measured only in part: at the CT's edge, or in padding.
+
+    faces: (3, 2), whether the box's low and high face on each axis is the CT's own.
+    """
+    body = block.body
+    at_edge = any(
+        faces[axis, side] and np.take(body, -side, axis=axis).any()
+        for axis in range(3)
+        for side in (0, 1)
     )
-    if not at_edge and touches(block.body, block.padding):
-        block = VertebraBlock(level, block.ct, vertebra, body, block.origin_ijk, True)
-    return block
+    return replace(block, cut=bool(at_edge or touches(body, block.padding)))
 
 
 def touches(mask: BoolArray, padding: BoolArray | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import zlib
 from dataclasses import dataclass, field
@@ -45,13 +46,14 @@ class _Raw:
 def read_ct(path: str | Path) -> tuple[Volume, tuple[str, ...]]:
     """Read an image of real numbers; returns it and warnings. HU are not checked here.
 
-    path: a NIfTI, NRRD or MetaImage file, or a folder that holds one DICOM CT series.
+    path: a NIfTI, NRRD or MetaImage file, or a DICOM study: a folder, zip or DICOMDIR (without the
+    extra `dicom` a folder that holds one CT series and nothing else).
     Raises InputError for missing, unreadable, 2D, 4D, colour or complex images, GeometryError for
     unusable frames.
     """
     path = _existing(path)
-    if path.is_dir():
-        return dicom.read_series(path)
+    if _may_be_study(path):
+        return _read_study(path)
     raw = _read_file(path)
     data = _one_channel(raw.data, path)
     if data.dtype.kind not in "iuf":
@@ -74,12 +76,31 @@ def read_label_map(path: str | Path) -> LabelMap:
     path = _existing(path)
     if path.is_dir():
         return _read_mask_folder(path)
+    if dicom.is_dicom_file(path):
+        from hideseek_backend.dicom.segmentation import is_segmentation, read_segmentation
+
+        if is_segmentation(path):
+            volume, names = read_segmentation(path)
+            return LabelMap(volume, names, (), path.name)
     raw = _read_file(path)
     segments = _segment_table(raw.metadata)
     if segments:
         return _from_segments(raw, segments, path)
     data = whole_numbers(_one_channel(raw.data, path), path.name)
     return LabelMap(Volume(data, raw.affine), _nifti_names(raw), raw.warnings, path.name)
+
+
+def _may_be_study(path: Path) -> bool:
+    return path.is_dir() or path.suffix.lower() == ".zip" or path.name.upper() == "DICOMDIR"
+
+
+def _read_study(path: Path) -> tuple[Volume, tuple[str, ...]]:
+    if importlib.util.find_spec("pydicom") is None and path.is_dir():
+        return dicom.read_series(path)
+    from hideseek_backend.dicom import read_study
+
+    study = read_study(path)
+    return study.volume, study.warnings
 
 
 def whole_numbers(data: NDArray[Any], source: str) -> NDArray[Any]:
@@ -131,8 +152,7 @@ def _read_file(path: Path) -> _Raw:
     if dicom.is_dicom_file(path):
         raise InputError(
             f"Expected a folder of DICOM slices, got the single file {path.name}.",
-            "Give the folder that holds the whole series; "
-            "save a DICOM segmentation as .seg.nrrd first (3D Slicer does).",
+            "Give the folder that holds the whole series.",
         )
     raise InputError(f"Expected {FORMATS}, got {path.name}.", "Convert it to one of these.")
 
@@ -273,11 +293,21 @@ def _segment_table(metadata: dict[str, str]) -> list[_Segment]:
                     identifier=metadata.get(prefix + "ID", "").strip(),
                     tags=metadata.get(prefix + "Tags", ""),
                 ),
-                int(metadata.get(prefix + "Layer", "0") or 0),
-                int(metadata.get(prefix + "LabelValue", "1") or 1),
+                _whole(metadata, prefix + "Layer", 0),
+                _whole(metadata, prefix + "LabelValue", 1),
             )
         )
     return table
+
+
+def _whole(metadata: dict[str, str], key: str, default: int) -> int:
+    text = metadata.get(key, "").strip()
+    if not re.fullmatch(r"\d{0,9}", text):
+        raise InputError(
+            f"Expected a whole number for {key} in the segmentation's header, got {text[:40]!r}.",
+            "The file is damaged: save the segmentation again.",
+        )
+    return int(text) if text else default
 
 
 def _from_segments(raw: _Raw, segments: list[_Segment], path: Path) -> LabelMap:

@@ -18,12 +18,11 @@ from hideseek_backend.volumes.grids import onto_grid
 from hideseek_backend.volumes.labels import choose_labels
 from hideseek_backend.volumes.names import SegmentName
 from hideseek_backend.volumes.reading import LabelMap, read_ct, read_label_map, whole_numbers
+from hideseek_backend.volumes.strays import MIN_VERTEBRA_MM3, without_strays
 from hideseek_backend.volumes.volume import Volume
 from hideseek_backend.wire.levels import LEVELS, VERSE_VALUES
 
 SUBREGION_BODIES = (49, 50)  # SPINEPS: corpus border and corpus
-# Smaller leftovers are not a vertebra: a cut-off process, or stray voxels.
-MIN_VERTEBRA_MM3 = 500.0
 _MIN_BODY_MM3 = 300.0
 
 
@@ -65,16 +64,6 @@ class Vertebrae:
             )
         return np.array([s.start for s in box]), np.array([s.stop for s in box])
 
-    def choose(self, wanted: Sequence[str] | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Part the levels wanted into those that are here and those that are absent.
-
-        wanted: level names; None for all that are here.
-        """
-        if wanted is None:
-            return tuple(self.levels), ()
-        here = tuple(level for level in self.levels if level in set(wanted))
-        return here, tuple(level for level in wanted if level not in self.levels)
-
 
 @dataclass(frozen=True, eq=False)
 class LoadedCase:
@@ -91,6 +80,7 @@ def load_case(
     *,
     bodies_path: str | Path | Volume | None = None,
     labels: str | Path | Mapping[str, int] | None = None,
+    levels: Sequence[str] | None = None,
 ) -> LoadedCase:
     """Read a CT, its vertebra mask and, if given, its body mask, and check them.
 
@@ -99,6 +89,7 @@ def load_case(
     a mapping; None to go by the names in the file, or by the values where only one scheme fits.
     In the body mask 49 and 50 are bodies where present, else 1 where only 1 and 2 occur, else every
     voxel that is not 0. Without one, bodies are split off by geometry.
+    levels: those whose bodies are wanted, all by default; splitting a body off takes time.
 
     Raises InputError, GeometryError or LabelError, each saying what to do.
     """
@@ -114,26 +105,34 @@ def load_case(
     on_ct, grid_warnings = onto_grid(mask.volume, ct, mask.source)
     warnings += mask.warnings + choice.warnings + grid_warnings
 
-    canonical, levels = _canonical(on_ct, choice.values)
-    canonical, levels, dropped = _without_crumbs(canonical, levels, ct.voxel_volume_mm3)
+    canonical, present = _canonical(on_ct, choice.values)
+    canonical, lost = without_strays(canonical, ct.spacing)
+    if lost:
+        text = ", ".join(
+            f"{level} {lost[value]}" for level, value in present.items() if value in lost
+        )
+        warnings += (f"Stray voxels far from their vertebrae were left out: {text}.",)
+    canonical, present, dropped = _without_crumbs(canonical, present, ct.voxel_volume_mm3)
     warnings += dropped
-    if not levels:
+    if not present:
         raise LabelError(
             f"Expected vertebrae within the CT in {mask.source}, got none of a vertebra's size.",
             "Check that mask and CT are of one patient and one scan.",
         )
     warnings += checks.check_bone(ct, canonical, mask.source)
     if given is None:
-        bodies = _split_all(canonical, levels, ct, tuple(levels))
+        wanted = [level for level in present if levels is None or level in levels]
+        bodies = _split_all(canonical, present, ct, wanted)
         source = "geometry"
     else:
         body_labels, body_warnings = onto_grid(given.volume, ct, given.source)
         warnings += given.warnings + body_warnings
         bodies = np.where(body_voxels(body_labels, given.names), canonical, 0).astype(np.uint8)
-        bodies, body_warnings = _complete(bodies, canonical, levels, ct, given.source)
+        wanted = [level for level in present if levels is None or level in levels]
+        bodies, body_warnings = _complete(bodies, canonical, present, wanted, ct, given.source)
         warnings += body_warnings
         source = "given"
-    vertebrae = Vertebrae(canonical, bodies, levels, choice.scheme, source)
+    vertebrae = Vertebrae(canonical, bodies, present, choice.scheme, source)
     return LoadedCase(ct, vertebrae, warnings)
 
 
@@ -179,10 +178,12 @@ def _canonical(
     labels: NDArray[Any], values: Mapping[int, str]
 ) -> tuple[NDArray[np.uint8], dict[str, int]]:
     """Renumber any scheme to VerSe's values; other structures become 0."""
-    table = np.zeros(int(max(labels.max(), max(values))) + 1, dtype=np.uint8)
+    # Labels of other structures may be huge: the table ends with the last vertebra.
+    last = max(values)
+    table = np.zeros(last + 1, dtype=np.uint8)
     for value, level in values.items():
         table[value] = VERSE_VALUES[level]
-    canonical = table[labels]
+    canonical = table[np.where(labels <= last, labels, 0)]
     present = set(np.unique(canonical).tolist())
     return canonical, {
         level: VERSE_VALUES[level] for level in LEVELS if VERSE_VALUES[level] in present
@@ -227,15 +228,16 @@ def _complete(
     bodies: NDArray[np.uint8],
     labels: NDArray[np.uint8],
     levels: Mapping[str, int],
+    wanted: Sequence[str],
     ct: Volume,
     source: str,
 ) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     """Split bodies off by geometry where the body mask has none."""
     counts = np.bincount(bodies.ravel(), minlength=256) * ct.voxel_volume_mm3
-    missing = tuple(level for level in levels if counts[levels[level]] < _MIN_BODY_MM3)
+    missing = tuple(level for level in wanted if counts[levels[level]] < _MIN_BODY_MM3)
     if not missing:
         return bodies, ()
-    if len(missing) == len(levels):
+    if not any(counts[value] >= _MIN_BODY_MM3 for value in levels.values()):
         raise InputError(
             f"Expected bodies of {', '.join(levels)} in {source}, got none within these vertebrae.",
             "Check that the body mask is of the same CT, or leave it out.",

@@ -10,14 +10,17 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from hideseek_backend.errors import LabelError
+from hideseek_backend.volumes import checks
 from hideseek_backend.volumes.bodies import split_body
-from hideseek_backend.volumes.crops import CropFrame, VertebraBlock
+from hideseek_backend.volumes.crops import CropFrame, VertebraBlock, marked_cut
+from hideseek_backend.volumes.strays import without_strays
 from hideseek_backend.volumes.volume import Volume
 from hideseek_backend.wire import arrays
 from hideseek_backend.wire.codec import from_plain, shared
+from hideseek_backend.wire.codes import POLARITIES
 from hideseek_backend.wire.errors import WireError
 from hideseek_backend.wire.levels import LEVELS
-from hideseek_backend.wire.records import Evidence, Vertebra, VertebraMessage
+from hideseek_backend.wire.records import Evidence, Polarity, Vertebra, VertebraMessage
 from hideseek_backend.worker.protocol import ProtocolError
 
 if TYPE_CHECKING:
@@ -26,10 +29,11 @@ if TYPE_CHECKING:
 MAX_BLOCK_BYTES = 1 << 30
 
 
-def read_blocks(params: Mapping[str, Any]) -> list[VertebraBlock]:
-    """Read the `blocks` of a request.
+def read_blocks(params: Mapping[str, Any]) -> tuple[list[VertebraBlock], tuple[str, ...]]:
+    """Read the `blocks` of a request; returns warnings too, once each.
 
-    Raises ProtocolError where one is malformed or a level comes twice.
+    Raises ProtocolError where one is malformed or a level comes twice, and what the checks of a CT
+    raise: a block is refused for the same reasons as a file.
     """
     blocks = params.get("blocks")
     if not isinstance(blocks, list) or not blocks:
@@ -38,13 +42,19 @@ def read_blocks(params: Mapping[str, Any]) -> list[VertebraBlock]:
     levels = [block.level for block in read]
     if len(set(levels)) < len(levels):
         raise _refuse("blocks", "each level once", ", ".join(levels))
-    return read
+    warnings: dict[str, None] = {}
+    for block in read:
+        source = f"the CT at {block.level}"
+        found = checks.check_spacing(block.ct) + checks.check_hu(block.ct, source)
+        warnings.update(dict.fromkeys(found))
+    return read, tuple(warnings)
 
 
 def read_block(message: object) -> VertebraBlock:
     """Read one block: ct (I, J, K) HU, masks on its grid, affine block index -> RAS mm.
 
-    Where `body` is null the body is split off the vertebra by geometry.
+    edges says of each axis whether the block's low and its high face is the CT's own. Where `body`
+    is null the body is split off the vertebra by geometry.
     Raises ProtocolError naming the field; GeometryError for an affine that cannot be used.
     """
     if not isinstance(message, Mapping):
@@ -52,6 +62,7 @@ def read_block(message: object) -> VertebraBlock:
     level, volume = _read_box(message)
     where, ct = f"{level}: ", volume.data
     vertebra = _mask(message, "vertebra", where, ct.shape)
+    vertebra = without_strays(vertebra.astype(np.uint8), volume.spacing)[0] > 0
     if message.get("body") is not None:
         body = _mask(message, "body", where, ct.shape)
     elif vertebra.any():
@@ -59,14 +70,17 @@ def read_block(message: object) -> VertebraBlock:
     else:
         raise LabelError(f"{where}expected voxels in the vertebra mask, got none.", "Check it.")
     origin = [int(v) for v in _numbers(message.get("origin_ijk", [0, 0, 0]), 3, where + "origin")]
-    return VertebraBlock(
+    edges = message.get("edges", [[False, False]] * 3)
+    if np.shape(edges) != (3, 2) or np.asarray(edges).dtype != bool:
+        raise _refuse(where + "edges", "two flags for each of three axes", edges)
+    block = VertebraBlock(
         level=level,
         ct=volume,
         vertebra=vertebra,
         body=body,
         origin_ijk=(origin[0], origin[1], origin[2]),
-        cut=bool(message.get("cut", False)),
     )
+    return marked_cut(block, np.asarray(edges))
 
 
 def read_click(params: Mapping[str, Any]) -> tuple[Volume, NDArray[np.float64], str]:
@@ -76,6 +90,32 @@ def read_click(params: Mapping[str, Any]) -> tuple[Volume, NDArray[np.float64], 
     """
     level, ct = _read_box(params)
     return ct, np.array(_numbers(params.get("point"), 3, f"{level}: point")), level
+
+
+def read_region(
+    params: Mapping[str, Any], block: VertebraBlock
+) -> tuple[NDArray[np.bool_], NDArray[np.uint16], int, Polarity | None]:
+    """Read a region to score: its mask, the other candidates' numbers, its number and polarity.
+
+    The number is 0 where the request leaves it to us. Raises ProtocolError naming the field.
+    """
+    where = f"{block.level}: "
+    region = _mask(params, "region", where, block.ct.shape)
+    others = np.zeros(region.shape, np.uint16)
+    if params.get("others") is not None:
+        others = _array(params, "others", where).astype(np.uint16)
+        if others.shape != region.shape:
+            expected = f"the shape of the CT {list(region.shape)}"
+            raise _refuse(where + "others", expected, list(others.shape))
+    number = params.get("number") or 0
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 1 << 16:
+        raise _refuse(where + "number", "a candidate's number", number)
+    if number and (others == number).any():
+        raise _refuse(where + "number", "one that no other candidate has", number)
+    polarity = params.get("polarity")
+    if polarity is not None and polarity not in POLARITIES:
+        raise _refuse(where + "polarity", f"one of {POLARITIES} or null", polarity)
+    return region, others, number, polarity
 
 
 def body_message(mask: NDArray[np.bool_]) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""Requests in, replies out: one thread reads, one computes, so that cancel always gets through."""
+"""Requests in, replies out: one thread reads, one analyses, one serves what needs no model.
+
+So cancel always gets through, and a body about a click is found while an analysis runs.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hideseek_backend.errors import Cancelled
+from hideseek_backend.wire.words import BESIDE
 from hideseek_backend.worker.about import hello, info
 from hideseek_backend.worker.channel import Channel
 from hideseek_backend.worker.jobs import Jobs, Outlet
@@ -64,17 +68,23 @@ class Server:
         self._channel = channel
         self._jobs = Jobs()
         self._queue: queue.Queue[Job] = queue.Queue()
+        self._beside: queue.Queue[Job] = queue.Queue()
         self._open: dict[RequestId, Job] = {}
         self._lock = threading.Lock()
 
     def serve(self) -> None:
         """Say hello, then answer; never returns, as the process ends with its input."""
         self._channel.send(hello())
-        threading.Thread(target=self._read, name="requests", daemon=True).start()
-        while True:
-            self._run(self._queue.get())
+        beside = threading.Thread(target=self._work, args=(self._beside,), daemon=True)
+        for thread in (threading.Thread(target=self._read, daemon=True), beside):
+            thread.start()
+        self._work(self._queue)
 
-    # --- the thread that computes ---------------------------------------------------------------
+    # --- the threads that compute ---------------------------------------------------------------
+
+    def _work(self, jobs: queue.Queue[Job]) -> None:
+        while True:
+            self._run(jobs.get())
 
     def _run(self, job: Job) -> None:
         request = job.request
@@ -156,7 +166,7 @@ class Server:
                 error.request_id = request.id
                 raise error
             self._open[request.id] = job
-        self._queue.put(job)
+        (self._beside if request.method in BESIDE else self._queue).put(job)
 
     def _cancel(self, request: Request) -> str:
         """Stop the request named by `target`; return "cancelling" or "unknown"."""

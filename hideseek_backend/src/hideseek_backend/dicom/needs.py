@@ -1,0 +1,58 @@
+"""The optional libraries, imported when needed, with an error that says what to install."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from hideseek_backend.errors import MissingDependencyError
+
+_FOR = {
+    "pydicom": ("reading DICOM", "dicom"),
+    "highdicom": ("writing DICOM segmentations and reports", "dicom"),
+    "PIL": ("drawing key images", "dicom"),
+    "matplotlib": ("drawing key images", "dicom"),
+    "pynetdicom": ("talking to a PACS by DIMSE", "dicom-network"),
+    "dicomweb_client": ("talking to a PACS by DICOMweb", "dicom-network"),
+    "requests": ("talking to a PACS by DICOMweb", "dicom-network"),
+    "keyring": ("reading a password from the keyring", "dicom-network"),
+}
+
+
+def need(module: str) -> Any:
+    """Import an optional module, "highdicom.sr" among them.
+
+    Raises MissingDependencyError with the command that installs it.
+    """
+    top = module.partition(".")[0]
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        purpose, extra = _FOR[top]
+        raise MissingDependencyError(
+            f"The Python package {top} is needed for {purpose} and cannot be imported ({error}).",
+            f"Install it: python -m pip install 'hideseek-backend[{extra}]'",
+        ) from error
+
+
+@contextmanager
+def lenient() -> Iterator[None]:
+    """Read what scanners wrote, odd values included, and keep pydicom from printing them.
+
+    Its warnings and log lines quote values, a patient's name among them.
+    """
+    pydicom = need("pydicom")
+    settings = pydicom.config.settings
+    before = settings.reading_validation_mode
+    logger = logging.getLogger("pydicom")
+    level = logger.level
+    settings.reading_validation_mode = pydicom.config.IGNORE
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        settings.reading_validation_mode = before
+        logger.setLevel(level)

@@ -1,0 +1,247 @@
+"""A study as it was exported: which series it holds, which one is analysed, and its voxels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from hideseek_backend.dicom import geometry, media
+from hideseek_backend.dicom.headers import SEGMENTATIONS, Header, read_header
+from hideseek_backend.errors import HideSeekError, InputError
+from hideseek_backend.volumes.volume import Volume
+
+_BONE_KERNEL = re.compile(
+    # Siemens B60/Br59/Hr60 and up, GE, Canon FC30 to FC35 and FC81, Philips YB to YE
+    r"\b(?:[BH][A-Z]?[5-9]\d[A-Z]?|BONE\w*|EDGE|FC3\d|FC81|Y[B-E])\b",
+    re.IGNORECASE,
+)
+_BONE_NAME = re.compile(r"\b(bone|knochen|os|osseux|spine|ws)\b", re.IGNORECASE)
+_LUNG = re.compile(r"\b(lung|lunge|poumon|thorax)\b", re.IGNORECASE)
+_LEAST_SLICES = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One series of a study.
+
+    number: from 1, in the order of `list_series`; what `--series` takes, or the uid. wrong: why it
+    cannot be analysed, "" where it can. count: slices. headers: one a file.
+    """
+
+    number: int
+    uid: str
+    description: str
+    modality: str
+    kernel: str
+    thickness_mm: float | None
+    count: int
+    view: str
+    wrong: str
+    headers: tuple[Header, ...] = field(repr=False)
+
+    @property
+    def bone(self) -> bool:
+        """Whether kernel or description says that it was made for bone."""
+        sharp = bool(_BONE_KERNEL.search(self.kernel) or _BONE_NAME.search(self.description))
+        return sharp and not _LUNG.search(self.description)
+
+    def __str__(self) -> str:
+        parts = [self.modality or "no modality", f"{self.count} slices"]
+        if self.thickness_mm is not None:
+            parts.append(f"{self.thickness_mm:g} mm")
+        if self.kernel:
+            parts.append(f"kernel {self.kernel}")
+        return f"series {self.number} '{self.description or 'no name'}' ({', '.join(parts)})"
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """A series in Hounsfield units with what it came from; warnings name no patient.
+
+    volume: (columns, rows, slices). series: the one that was read. order: index into the frames of
+    `series.headers` (file by file) of each slice of the stack as acquired. tilt_degrees: of the
+    gantry, 0 where the slices were not tilted and the volume is as acquired.
+    """
+
+    volume: Volume
+    series: Series
+    order: tuple[int, ...]
+    tilt_degrees: float
+    warnings: tuple[str, ...]
+
+
+def list_series(path: Path) -> tuple[Series, ...]:
+    """Return the series of a folder, DICOMDIR, zip or file, CT first, then by number.
+
+    Raises InputError where there is no DICOM, MissingDependencyError without pydicom.
+    """
+    with media.opened(path) as files:
+        return _series_of(files)
+
+
+def read_study(path: Path, series: str | None = None) -> Study:
+    """Read one CT series of a study in HU; the thinnest one with a bone kernel where none is named.
+
+    series: its uid, or its number in `list_series`. Slices of a tilted gantry are straightened.
+    Raises InputError for several patients, a series that is absent or no CT in HU, unreadable
+    slices; GeometryError for missing, doubled or uneven slices.
+    """
+    with media.opened(path) as files:
+        found = _series_of(files)
+        chosen, why = _choose(found, series, path.name)
+        return _read(chosen, why, len(files) - sum(len(one.headers) for one in found))
+
+
+def _series_of(files: Sequence[Path]) -> tuple[Series, ...]:
+    headers: dict[str, dict[str, Header]] = {}
+    for path in files:
+        header = read_header(path)
+        if header is not None:
+            # The same object twice (a CD beside its copy) is one slice.
+            headers.setdefault(header.series_uid, {}).setdefault(header.sop_uid, header)
+    if not headers:
+        raise InputError(
+            "Expected DICOM images, but none of the DICOM files could be read.",
+            "Export or copy the study again.",
+        )
+    groups = [tuple(own.values()) for own in headers.values()]
+    groups.sort(
+        key=lambda own: (own[0].modality != "CT", own[0].series_number or 0, own[0].series_uid)
+    )
+    return tuple(_describe(number, own) for number, own in enumerate(groups, 1))
+
+
+def _describe(number: int, own: tuple[Header, ...]) -> Series:
+    first = own[0]
+    planes = [plane for header in own for plane in header.planes]
+    known = [plane for plane in planes if plane is not None]
+    return Series(
+        number=number,
+        uid=first.series_uid,
+        description=first.description,
+        modality=first.modality,
+        kernel=first.kernel,
+        thickness_mm=first.thickness,
+        count=len(planes),
+        view=known[0].view if known else "",
+        wrong=_what_is_wrong(own),
+        headers=own,
+    )
+
+
+def _what_is_wrong(own: tuple[Header, ...]) -> str:
+    first = own[0]
+    if first.sop_class in SEGMENTATIONS:
+        return "a segmentation"
+    if any(not header.has_pixels for header in own):
+        return "no images (a report)"
+    if first.modality != "CT":
+        return f"modality {first.modality or 'unknown'}, not CT"
+    if any(header.samples != 1 for header in own):
+        return "colour, not CT numbers"
+    if any(header.localizer for header in own):
+        return "a localizer (scout view)"
+    if first.units not in ("", "HU", "US"):  # US: unspecified
+        return f"rescale type {first.units}, not Hounsfield units"
+    cut = sum(header.short_by > 0 for header in own)
+    if cut:
+        return f"{cut} slices are cut short"
+    if len({header.frame_uid for header in own}) > 1:
+        return "slices of several frames of reference"
+    try:
+        geometry.stack([plane for header in own for plane in header.planes], "it")
+    except HideSeekError as error:
+        return error.message
+    return ""
+
+
+def _choose(found: Sequence[Series], asked: str | None, shown: str) -> tuple[Series, str]:
+    """Return the series to read, and how it was chosen where there was a choice."""
+    if asked is not None:
+        named = [one for one in found if asked in (one.uid, str(one.number))]
+        if not named:
+            raise InputError(
+                f"Expected a series {asked} in {shown}, got {'; '.join(map(str, found))}.",
+                "Give the number or the uid that `hideseek dicom list` shows.",
+            )
+        if named[0].wrong:
+            raise InputError(
+                f"Expected a CT in {named[0]}, but: {named[0].wrong}",
+                "Choose another series: `hideseek dicom list` shows them all.",
+            )
+        return named[0], ""
+    usable = [one for one in found if not one.wrong and one.count >= _LEAST_SLICES]
+    if not usable and len(found) == 1 and found[0].wrong.startswith("Expected"):
+        # Where there is no choice, say what is wrong with the one there is.
+        geometry.stack([p for header in found[0].headers for p in header.planes], shown)
+    if not usable:
+        lines = "; ".join(f"{one}: {one.wrong or 'too few slices'}" for one in found)
+        raise InputError(
+            f"Expected a CT series in {shown}, got none that can be used: {lines}.",
+            "Export the CT with all its original slices.",
+        )
+    if len({one.headers[0].patient for one in usable}) > 1:
+        raise InputError(
+            f"Expected one patient in {shown}, got CT series of several.",
+            "Give the folder of one study, or name a series with --series.",
+        )
+    best = min(usable, key=_rank)
+    if len(usable) == 1:
+        return best, ""
+    others = ", ".join(str(one.number) for one in usable if one is not best)
+    reason = "the thinnest with a bone kernel" if best.bone else "the thinnest; none is for bone"
+    return best, f"Read {best}, {reason}; other CT series: {others} (--series takes one)."
+
+
+def _rank(series: Series) -> tuple[bool, float, int, int]:
+    thickness = series.thickness_mm if series.thickness_mm else np.inf
+    return (not series.bone, float(thickness), -series.count, series.number)
+
+
+def _read(series: Series, why: str, unreadable: int) -> Study:
+    planes = [plane for header in series.headers for plane in header.planes]
+    stack = geometry.stack(planes, f"series {series.number}")
+    frames = _frames(series)
+    data = np.ascontiguousarray(frames[list(stack.order)].transpose(2, 1, 0))
+    volume = Volume(data, stack.affine)
+    warnings = [why] if why else []
+    if stack.tilt_degrees:
+        volume = geometry.straightened(volume)
+        warnings.append(
+            f"The gantry was tilted by {stack.tilt_degrees:.1f} degrees: the slices were resampled "
+            "to a straight grid."
+        )
+    if unreadable:
+        warnings.append(
+            f"{unreadable} DICOM files belong to no readable series and were left out. Reports may "
+            "be; damaged slices must be exported again."
+        )
+    return Study(volume, series, stack.order, stack.tilt_degrees, tuple(warnings))
+
+
+def _frames(series: Series) -> NDArray[Any]:
+    """Voxels in HU, (frames, rows, columns), in the order of the headers."""
+    parts = []
+    for header in series.headers:
+        reader = sitk.ImageFileReader()
+        reader.SetImageIO("GDCMImageIO")
+        reader.SetFileName(str(header.path))
+        try:
+            array = sitk.GetArrayFromImage(reader.Execute())
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1][:120]
+            raise InputError(
+                f"Expected readable slices in series {series.number}, but one is corrupt, cut "
+                f"short, or compressed in a way that cannot be read ({reason}).",
+                "Export or copy the series again, uncompressed where you can choose.",
+            ) from error
+        parts.append(array.reshape(-1, *array.shape[-2:]))
+    whole = np.concatenate(parts)
+    return whole.astype(np.float32) if whole.dtype == np.float64 else whole
