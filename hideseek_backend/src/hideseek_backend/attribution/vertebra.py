@@ -85,7 +85,7 @@ def analyse_vertebra(
     p, reason = float("nan"), "no part of the body was measured"
     screened = screened_slices(crop, options)
     if screened:
-        latents = network.encode(_stack(model, crop, screened).images)
+        latents = network.encode(stack_of(model, crop, screened).images)
         p = float(expit(model.classifier.logit(latents).mean()))
         reason = _why_not(p, block, options, warnings)
     if reason:
@@ -100,7 +100,7 @@ def analyse_vertebra(
         )
 
     slices = _edited_slices(crop, warnings) if options.slices == "all" else central_slices(crop, 1)
-    stack = _stack(model, crop, slices)
+    stack = stack_of(model, crop, slices)
     found = attribute(network, model.classifier, model.intensity, stack, options)
     p_healthy = _healthy_p(found.edit, slices, screened)
     if p_healthy > NOT_REALISED_P:
@@ -173,7 +173,7 @@ def screen_vertebrae(
         screened = screened_slices(crop, options)
         p = float("nan")
         if screened:
-            latents = network.encode(_stack(model, crop, screened).images)
+            latents = network.encode(stack_of(model, crop, screened).images)
             p = float(expit(model.classifier.logit(latents).mean()))
         results.append((block.level, p))
     meter.phase("screen", 100, 1)
@@ -249,7 +249,7 @@ def _edited_slices(crop: VertebraCrop, warnings: list[str]) -> tuple[int, ...]:
     return tuple(range(crossing[0], crossing[-1] + 1))
 
 
-def _stack(model: AnalysisModel, crop: VertebraCrop, slices: Sequence[int]) -> Stack:
+def stack_of(model: AnalysisModel, crop: VertebraCrop, slices: Sequence[int]) -> Stack:
     """The slices k of a crop, ready for the network."""
     held = [crop.slices.index(k) for k in slices]
     hu, valid = crop.hu[:, :, held], crop.valid[:, :, held]
