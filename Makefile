@@ -45,7 +45,7 @@ $(STAMP): $(PACKAGE)/pyproject.toml Testing/requirements.txt
 	@$(PY) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || \
 	  { echo "error: Python 3.10 to 3.13 is needed; run make PYTHON=python3.12 (after rm -r $(VENV))" >&2; exit 2; }
 	$(PY) -m pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '$(TORCH_SPEC)'
-	$(PY) -m pip install --quiet -e '$(PACKAGE)[dev]'
+	$(PY) -m pip install --quiet '$(TORCH_SPEC)' -e '$(PACKAGE)[dev]'
 	$(PY) -m pip install --quiet -r Testing/requirements.txt
 	@touch $(STAMP)
 
