@@ -26,7 +26,7 @@ export QT_QPA_PLATFORM ?= offscreen
 export VTK_DEFAULT_OPENGL_WINDOW ?= vtkEGLRenderWindow
 
 .DEFAULT_GOAL := help
-.PHONY: help wire environment demo test lint types test-backend test-slicer test-slow test-newest-slicer-core bench bench-quality train-bundled check-rendering clean
+.PHONY: help wire environment demo test lint types test-backend test-slicer test-slow test-newest-slicer-core bench bench-quality bench-real train-bundled check-rendering clean
 
 help:
 	@echo "make demo           phantom CT -> lesions, tables and report; scores itself; Slicer scene"
@@ -36,6 +36,7 @@ help:
 	@echo "make test-slow      tests that take minutes or need servers"
 	@echo "make bench          speed: reference protocol against fast"
 	@echo "make bench-quality  accuracy: our settings, the paper's and its baselines"
+	@echo "make bench-real     real vertebrae, as they are and with inserted lesions (REAL=folder of cases)"
 	@echo "make train-bundled  trains the bundled model anew (hours; resumable)"
 
 environment: $(STAMP)
@@ -116,6 +117,10 @@ $(HEALTHY): | $(STAMP)
 
 bench-quality: $(STAMP) $(HEALTHY)
 	$(HIDESEEK) benchmark quality --healthy-model $(HEALTHY) --reference-steps 24,24 --out $(OUT)/bench-quality --json $(OUT)/bench-quality/quality.json
+
+REAL ?= real
+bench-real: $(STAMP)
+	$(HIDESEEK) benchmark real --data $(REAL) --json $(OUT)/bench-real/real.json
 
 train-bundled: $(STAMP)
 	$(HIDESEEK) train --preset bundled --run runs/bundled --out runs/bundled/model

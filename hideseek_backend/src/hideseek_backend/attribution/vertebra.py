@@ -86,7 +86,7 @@ def analyse_vertebra(
     screened = screened_slices(crop, options)
     if screened:
         latents = network.encode(stack_of(model, crop, screened).images)
-        p = float(expit(model.classifier.logit(latents).mean()))
+        p = float(expit(model.classifier.vertebra_logit(latents)))
         reason = _why_not(p, block, options, warnings)
     if reason:
         return VertebraResult(
@@ -102,7 +102,7 @@ def analyse_vertebra(
     slices = _edited_slices(crop, warnings) if options.slices == "all" else central_slices(crop, 1)
     stack = stack_of(model, crop, slices)
     found = attribute(network, model.classifier, model.intensity, stack, options)
-    p_healthy = _healthy_p(found.edit, slices, screened)
+    p_healthy = _healthy_p(model.classifier, found.edit, slices, screened)
     if p_healthy > NOT_REALISED_P:
         warnings.append(
             f"The healthy edit was not realised: encoded again, the healthy image still has "
@@ -113,7 +113,7 @@ def analyse_vertebra(
     ordered, ordered_scores = in_order_of_delta(found.candidates, found.scores)
     areas = np.bincount(ordered.labels.ravel(), minlength=len(ordered) + 1)[1:]
     deltas = [score.delta for score in ordered_scores]
-    presence = model.classifier.presence(latents.mean(dim=0, keepdim=True))[0]
+    presence = model.classifier.vertebra_presence(latents)
     phenotype, reported = phenotype_of(
         ordered.polarities, areas.tolist(), deltas, options, presence.tolist()
     )
@@ -174,7 +174,7 @@ def screen_vertebrae(
         p = float("nan")
         if screened:
             latents = network.encode(stack_of(model, crop, screened).images)
-            p = float(expit(model.classifier.logit(latents).mean()))
+            p = float(expit(model.classifier.vertebra_logit(latents)))
         results.append((block.level, p))
     meter.phase("screen", 100, 1)
     return results
@@ -260,10 +260,16 @@ def stack_of(model: AnalysisModel, crop: VertebraCrop, slices: Sequence[int]) ->
     return Stack(tensor, hu, body, _sideways(crop, slices))
 
 
-def _healthy_p(edit: HealthyEdit, edited: Sequence[int], screened: Sequence[int]) -> float:
+def _healthy_p(
+    classifier: LatentClassifier,
+    edit: HealthyEdit,
+    edited: Sequence[int],
+    screened: Sequence[int],
+) -> float:
     """p of the healthy images, encoded again: of the slices among those edited that p came from."""
     logits = [edit.realised_logits[i] for i, k in enumerate(edited) if k in screened]
-    return float(expit(np.mean(logits if logits else edit.realised_logits)))
+    shown = logits if logits else list(edit.realised_logits)
+    return float(expit(classifier.calibrated(shown)))
 
 
 def _evidence(
