@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 import hideseek_backend
-from hideseek_backend.attribution.intensity import invertible
 from hideseek_backend.attribution.lesions import paint_lesions
 from hideseek_backend.attribution.options import Options
 from hideseek_backend.attribution.region import labels_in_crop, score_region
@@ -333,8 +332,7 @@ def _provenance(
         },
         "model": {"name": model.spec.name, "hash": model.hash},
         "device": str(model.device),
-        "seed": options.seed,
-        "evidence_units": "HU" if invertible(model) else "model",
+        "evidence_units": model.intensity.unit,
         "inputs": inputs,
         "labels": {"scheme": case.vertebrae.scheme, "bodies": case.vertebrae.body_source},
         "timings": {
