@@ -10,7 +10,7 @@ import qt
 from HideSeekLib.case.review import Filters
 from HideSeekLib.i18n import _
 from HideSeekLib.panel import tables
-from HideSeekLib.panel.board import Board
+from HideSeekLib.run.board import Board
 from HideSeekLib.wire.levels import LEVELS
 
 DECISION, LEVEL, TYPE, DELTA, KEPT, VOLUME, HU, REASON = range(8)
@@ -236,7 +236,7 @@ class CandidateTable:
         brush = self._faint if not row.kept else self._plain
         texts = (
             mark,
-            f"{row.vertebra} · {row.number}",
+            f"{row.vertebra} · {row.number}" + (" ✎" if row.source == "reader" else ""),
             self._words.get(row.polarity, row.polarity),
             f"{row.delta:.2f}",
             self._words["yes" if row.kept else "no"],

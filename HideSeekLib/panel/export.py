@@ -15,7 +15,7 @@ from HideSeekLib.case import report_message
 from HideSeekLib.errors import SceneError
 from HideSeekLib.i18n import _
 from HideSeekLib.panel import qt_tools, tables
-from HideSeekLib.panel.board import Board
+from HideSeekLib.run.board import Board
 from HideSeekLib.worker.request import Failure
 
 FOLDER_KEY = "HideSeek/ExportFolder"
@@ -120,7 +120,7 @@ class ExportSection:
             self._problems.append(_("Report: {reason}").format(reason=failure))
             self._finish()
 
-        self.board.analysis.ask("report", report_message.report_params(case), answered, failed)
+        self.board.ask("report", report_message.report_params(case), answered, failed)
         return []
 
     def _finish(self) -> None:

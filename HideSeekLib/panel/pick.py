@@ -10,7 +10,7 @@ import slicer
 from HideSeekLib.anatomy import click as pick
 from HideSeekLib.i18n import _
 from HideSeekLib.panel import qt_tools, tables
-from HideSeekLib.panel.board import Board
+from HideSeekLib.run.board import Board
 from HideSeekLib.run.jobs import PickedBody
 from HideSeekLib.wire.levels import LEVELS
 
@@ -188,7 +188,7 @@ class PickSection:
                 self.board.say("⚠ " + str(failure))
                 self.refresh()
 
-        self.board.analysis.ask("body", params, found, failed)
+        self.board.ask("body", params, found, failed)
         self.refresh()
 
     def _show(self, ct: Any, level: str, affine: Any, reply: Any) -> None:

@@ -1,6 +1,6 @@
-"""What the sections of the panel share: the state, and four signals that tell of its changes.
+"""What the parts of an interface share: the state, and signals that tell of its changes.
 
-Sections know the board and their own widgets, and nothing of each other. No widget is known here.
+Parts know the board and what they show, and nothing of each other. No widget is known here.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from HideSeekLib.errors import SceneError
 from HideSeekLib.i18n import _
 from HideSeekLib.run.analysis import Analysis
 from HideSeekLib.run.jobs import Inputs, Job, PickedBody
+from HideSeekLib.worker.request import Failure
 from HideSeekLib.worker.settings import BackendSettings
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ class Signal:
 
 
 class Board:
-    """The panel's state.
+    """The state of an interface: Slicer's panel or the browser.
 
     parameters: the scene's parameter node, typed. matches: segments and their levels. case: the
     one under review, or None. analysis: what runs jobs; another one after the backend restarted.
@@ -136,6 +137,17 @@ class Board:
         self.analysis.start(job)
         return job
 
+    def ask(
+        self,
+        method: str,
+        params: dict[str, Any],
+        on_result: Callable[[dict[str, Any]], None],
+        on_failure: Callable[[Failure], None],
+    ) -> None:
+        """Ask the backend something that is no job, with the model of the settings."""
+        self.analysis.wanted_model = (self.settings.model, self.settings.device)
+        self.analysis.ask(method, params, on_result, on_failure)
+
     # --- the user ----------------------------------------------------------------------------
 
     def say(self, text: str) -> None:
@@ -143,11 +155,11 @@ class Board:
         self.said.emit(text)
 
     def guarded(self, action: Callable[[], Any]) -> None:
-        """Run an action of the user; what goes wrong is said in the panel, never raised."""
+        """Run an action of the user; what goes wrong is said to the user, never raised."""
         try:
             action()
         except SceneError as error:
             self.say("⚠ " + str(error))
-        except Exception as error:  # a defect must not take Slicer's event loop with it
-            log.exception("An action of the HideSeek panel failed")
+        except Exception as error:  # a defect must not take the event loop with it
+            log.exception("An action of the user failed")
             self.say("⚠ " + _("Unexpected problem: {error}").format(error=error))
