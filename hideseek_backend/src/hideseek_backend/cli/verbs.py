@@ -88,6 +88,44 @@ VERBS: dict[str, Verb] = {
         "hideseek_lab.cli.train",
         "hideseek train --out runs/mine",
     ),
+    "manifest": Verb(
+        "write the table of patients, scans and labels that training and cohorts read",
+        "",
+        "hideseek manifest from verse DIR --out manifest.csv",
+        (
+            (
+                "from",
+                Verb(
+                    "import Spine-Mets-CT-SEG, VerSe, nnU-Net, the authors' list or reviews",
+                    "hideseek_lab.cli.manifest_from",
+                    "hideseek manifest from spine-mets DIR --clinical table.csv --out manifest.csv",
+                ),
+            ),
+            (
+                "to-nnunet",
+                Verb(
+                    "write nnU-Net's folders and splits",
+                    "hideseek_lab.cli.manifest_to_nnunet",
+                    "hideseek manifest to-nnunet manifest.csv --out nnunet",
+                ),
+            ),
+        ),
+    ),
+    "data": Verb(
+        "download public data sets to train on",
+        "",
+        "hideseek data spine-mets --out data/spine-mets",
+        (
+            (
+                "spine-mets",
+                Verb(
+                    "Spine-Mets-CT-SEG: 55 patients, CT and vertebrae, 20 GB, CC BY 4.0",
+                    "hideseek_lab.cli.data_spine_mets",
+                    "hideseek data spine-mets --out data/spine-mets --yes",
+                ),
+            ),
+        ),
+    ),
     "benchmark": Verb(
         "measure speed or accuracy",
         "",
