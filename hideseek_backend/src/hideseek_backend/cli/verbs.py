@@ -53,6 +53,11 @@ VERBS: dict[str, Verb] = {
         "hideseek_backend.cli.screen",
         "hideseek screen ct.nii.gz vertebrae.nii.gz --out results",
     ),
+    "score": Verb(
+        "say how much of a vertebra's suspicion each region of a mask explains",
+        "hideseek_backend.cli.score",
+        "hideseek score ct.nii.gz vertebrae.nii.gz --candidates drawn.nii.gz --out results",
+    ),
     "bodies": Verb(
         "fit approximate vertebral bodies at given points, where there is no segmentation",
         "hideseek_backend.cli.bodies",
@@ -86,7 +91,7 @@ VERBS: dict[str, Verb] = {
     "train": Verb(
         "train a model",
         "hideseek_lab.cli.train",
-        "hideseek train --out runs/mine",
+        "hideseek train --preset healthy --run runs/healthy --out runs/healthy/model",
     ),
     "manifest": Verb(
         "write the table of patients, scans and labels that training and cohorts read",
@@ -145,6 +150,14 @@ VERBS: dict[str, Verb] = {
                     "our settings, the paper's and its baselines on fixed phantom splits",
                     "hideseek_lab.cli.benchmark_quality",
                     "hideseek benchmark quality --json quality.json",
+                ),
+            ),
+            (
+                "real",
+                Verb(
+                    "specificity on real vertebrae, sensitivity for lesions inserted into them",
+                    "hideseek_lab.cli.benchmark_real",
+                    "hideseek benchmark real --data spines",
                 ),
             ),
             (

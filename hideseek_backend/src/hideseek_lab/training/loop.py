@@ -225,6 +225,12 @@ def averaged(folder: Path) -> tuple[DiffusionAutoencoder, int]:
     return trainee.dae.eval(), int(state["step"])
 
 
+def label_head(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Load the averaged label head of a training: weight (3, d) and bias (3,), rows as LABELS."""
+    state = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)["average"]
+    return state["head.weight"].double().numpy(), state["head.bias"].double().numpy()
+
+
 def _average(average: nn.Module, trainee: nn.Module, decay: float) -> None:
     with torch.no_grad():
         for mean, now in zip(average.parameters(), trainee.parameters(), strict=True):
