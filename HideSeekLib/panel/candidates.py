@@ -10,7 +10,7 @@ import qt
 from HideSeekLib.case.review import Filters
 from HideSeekLib.i18n import _
 from HideSeekLib.panel import tables
-from HideSeekLib.panel.board import Board
+from HideSeekLib.run.board import Board
 from HideSeekLib.wire.levels import LEVELS
 
 DECISION, LEVEL, TYPE, DELTA, KEPT, VOLUME, HU, REASON = range(8)

@@ -10,9 +10,9 @@ import slicer.util
 
 from HideSeekLib.i18n import _
 from HideSeekLib.panel import tables
-from HideSeekLib.panel.board import Board
 from HideSeekLib.panel.installer import Installer
 from HideSeekLib.panel.settings_section import SettingsSection
+from HideSeekLib.run.board import Board
 from HideSeekLib.setup import environment
 from HideSeekLib.setup.environment import CheckState
 

@@ -15,7 +15,7 @@ from HideSeekLib.case import report_message
 from HideSeekLib.errors import SceneError
 from HideSeekLib.i18n import _
 from HideSeekLib.panel import qt_tools, tables
-from HideSeekLib.panel.board import Board
+from HideSeekLib.run.board import Board
 from HideSeekLib.worker.request import Failure
 
 FOLDER_KEY = "HideSeek/ExportFolder"

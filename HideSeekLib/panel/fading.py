@@ -7,7 +7,7 @@ from typing import Any
 import qt
 
 from HideSeekLib.case import views
-from HideSeekLib.panel.board import Board
+from HideSeekLib.run.board import Board
 
 FLICKER_MS = 450
 

@@ -11,8 +11,8 @@ from HideSeekLib.anatomy import vertebrae
 from HideSeekLib.case.nodes import OURS_ATTRIBUTE
 from HideSeekLib.i18n import _
 from HideSeekLib.panel import qt_tools, tables
-from HideSeekLib.panel.board import Board
 from HideSeekLib.run import words
+from HideSeekLib.run.board import Board
 from HideSeekLib.run.jobs import Inputs
 from HideSeekLib.wire.levels import LEVELS, order
 

@@ -12,7 +12,7 @@ import slicer
 import slicer.util
 
 from HideSeekLib.i18n import _
-from HideSeekLib.panel.board import Board
+from HideSeekLib.run.board import Board
 from HideSeekLib.setup import environment
 from HideSeekLib.worker.python_runner import PythonRunner
 

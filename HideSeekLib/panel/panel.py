@@ -14,7 +14,6 @@ import slicer.util
 from HideSeekLib.case import case as scene
 from HideSeekLib.i18n import _
 from HideSeekLib.panel import qt_tools
-from HideSeekLib.panel.board import Board
 from HideSeekLib.panel.environment_page import EnvironmentPage
 from HideSeekLib.panel.export import ExportSection
 from HideSeekLib.panel.inputs import InputsSection
@@ -24,6 +23,7 @@ from HideSeekLib.panel.review import ReviewSection
 from HideSeekLib.panel.run import RunSection
 from HideSeekLib.panel.screening import ScreeningSection
 from HideSeekLib.panel.work import Work
+from HideSeekLib.run.board import Board
 from HideSeekLib.worker.process import QProcessTransport
 from HideSeekLib.worker.request import Transport
 from HideSeekLib.worker.settings import BackendSettings

@@ -10,7 +10,7 @@ import slicer
 from HideSeekLib.anatomy import click as pick
 from HideSeekLib.i18n import _
 from HideSeekLib.panel import qt_tools, tables
-from HideSeekLib.panel.board import Board
+from HideSeekLib.run.board import Board
 from HideSeekLib.run.jobs import PickedBody
 from HideSeekLib.wire.levels import LEVELS
 

@@ -9,10 +9,10 @@ from HideSeekLib.case import case as scene
 from HideSeekLib.errors import SceneError
 from HideSeekLib.i18n import _
 from HideSeekLib.panel import qt_tools, tables
-from HideSeekLib.panel.board import Board
 from HideSeekLib.panel.candidates import CandidateTable
 from HideSeekLib.panel.fading import FadingSection
 from HideSeekLib.run import words
+from HideSeekLib.run.board import Board
 
 DRAG_WAIT_MS, DRAG_END_MS = 40, 400
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from HideSeekLib.i18n import _
 from HideSeekLib.panel import tables
-from HideSeekLib.panel.board import Board
 from HideSeekLib.run import words
+from HideSeekLib.run.board import Board
 from HideSeekLib.run.jobs import Job, JobState
 from HideSeekLib.worker.request import ClientState
 

@@ -10,9 +10,9 @@ from HideSeekLib.anatomy import vertebrae
 from HideSeekLib.case import views
 from HideSeekLib.i18n import _
 from HideSeekLib.panel import qt_tools, tables
-from HideSeekLib.panel.board import Board
 from HideSeekLib.panel.parameters import Polarity
 from HideSeekLib.run import words
+from HideSeekLib.run.board import Board
 from HideSeekLib.run.jobs import Job, JobState
 
 LATER_MS = 60

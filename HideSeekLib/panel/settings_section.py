@@ -11,7 +11,7 @@ import slicer.util
 
 from HideSeekLib.i18n import _
 from HideSeekLib.panel import qt_tools
-from HideSeekLib.panel.board import Board
+from HideSeekLib.run.board import Board
 from HideSeekLib.worker.settings import DEVICES, BackendSettings
 
 TYPING_MS = 600

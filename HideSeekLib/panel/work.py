@@ -8,8 +8,8 @@ from typing import Any
 import qt
 
 from HideSeekLib.i18n import _
-from HideSeekLib.panel.board import Board
 from HideSeekLib.run.analysis import Analysis
+from HideSeekLib.run.board import Board
 from HideSeekLib.run.jobs import Job, JobState
 from HideSeekLib.worker.client import WorkerClient
 from HideSeekLib.worker.request import ClientState, Transport

@@ -74,6 +74,16 @@ def test_rooms_know_only_the_floors_below():
                 assert FLOORS.index(floor) <= FLOORS.index(room), f"{name} imports {other}"
 
 
+def test_the_browser_and_the_panel_do_not_know_each_other_and_the_browser_no_qt():
+    for name, used in imports().items():
+        room = name.split(".")[1] if name.count(".") else ""
+        for other in used:
+            assert not (room == "browser" and other.startswith("HideSeekLib.panel.")), name
+            assert not (room != "browser" and other.startswith("HideSeekLib.browser.")), name
+    for path in (LIBRARY / "browser").glob("*.py"):
+        assert "import qt" not in path.read_text(encoding="utf-8"), path
+
+
 def test_sections_of_the_panel_know_no_other_section():
     graph = imports()
     sections = {"inputs", "screening", "run", "review", "pick", "export", "environment_page"}

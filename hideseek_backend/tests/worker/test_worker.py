@@ -183,6 +183,29 @@ def test_segment_streams_each_vertebra(worker: Worker) -> None:
     assert {"stage", "vertebra", "seconds_left"} <= set(progress[0])
 
 
+def test_a_drawn_region_is_scored(worker: Worker) -> None:
+    region = np.zeros(SHAPE, np.uint8)
+    region[18:22, 22:26, 26:30] = 1
+    others = np.zeros(SHAPE, np.uint16)
+    others[12:15, 22:26, 26:30] = 3
+    params: dict[str, Any] = {"blocks": [block("T12")], "region": arrays.encode(region)}
+    result = worker.result("drawn", "score", **params, others=arrays.encode(others), number=4)
+    scored = result["candidate"]
+    assert (scored["vertebra"], scored["candidate"], scored["source"]) == ("T12", 4, "reader")
+    assert scored["volume_mm3"] == pytest.approx(64 * 1.2 * 1.25 * 1.3, rel=1e-3)
+    assert scored["polarity"] in ("lytic", "blastic") and np.isfinite(scored["delta"])
+    told = worker.result("told", "score", **params, polarity="lytic")["candidate"]
+    assert (told["polarity"], told["candidate"]) == ("lytic", 1)
+    for wrong, what in (
+        ({"number": 3, "others": arrays.encode(others)}, "number"),
+        ({"polarity": "sclerotic"}, "polarity"),
+        ({"region": arrays.encode(region[1:])}, "region"),
+        ({"region": arrays.encode(0 * region)}, "region"),
+    ):
+        error = worker.error(f"wrong {what} {len(wrong)}", "score", **{**params, **wrong})
+        assert what in error["message"]
+
+
 def test_a_missing_body_is_split_off_by_geometry(worker: Worker) -> None:
     result = worker.result("geo", "segment", blocks=[block("L2", body=None)])
     assert result["seconds"] >= 0

@@ -51,6 +51,8 @@ class Jobs:
             return self.screen(params, outlet)
         if method == "segment":
             return self.segment(params, outlet)
+        if method == "score":
+            return self.score(params, outlet)
         return self.report(params)
 
     def load_model(self, params: Mapping[str, Any], outlet: Outlet) -> dict[str, Any]:
@@ -118,6 +120,37 @@ class Jobs:
         # With every option spelled out, a report can be made later without this model.
         explained = {**provenance, "options": options.to_dict()}
         return {"provenance": to_plain(explained), "seconds": round(seconds, 3)}
+
+    def score(self, params: Mapping[str, Any], outlet: Outlet) -> dict[str, Any]:
+        """Score a region that a reader drew in one vertebra against its other candidates.
+
+        params: `blocks` with one block; `region`, a mask, and `others`, candidate numbers, on its
+        grid; `number` of the new candidate; `polarity`, or null to read it off the healthy edit.
+        """
+        from hideseek_backend.attribution.region import score_region
+        from hideseek_backend.worker.messages import read_blocks, read_region
+
+        model = self._ready(outlet)
+        options = self._options(params, model)
+        blocks, warnings = read_blocks(params)
+        block = blocks[0]
+        region, others, number, polarity = read_region(params, block)
+        scored = score_region(
+            model,
+            block,
+            region,
+            others,
+            options,
+            number=number,
+            polarity=polarity,
+            progress=_reporter(outlet),
+            cancelled=outlet.cancelled,
+        )
+        return {
+            "candidate": to_plain(scored.candidate),
+            "tau": options.tau,
+            "warnings": [*warnings, *scored.warnings],
+        }
 
     def report(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the report of the vertebrae sent along, as HTML."""

@@ -17,9 +17,10 @@ from hideseek_backend.volumes.strays import without_strays
 from hideseek_backend.volumes.volume import Volume
 from hideseek_backend.wire import arrays
 from hideseek_backend.wire.codec import from_plain, shared
+from hideseek_backend.wire.codes import POLARITIES
 from hideseek_backend.wire.errors import WireError
 from hideseek_backend.wire.levels import LEVELS
-from hideseek_backend.wire.records import Evidence, Vertebra, VertebraMessage
+from hideseek_backend.wire.records import Evidence, Polarity, Vertebra, VertebraMessage
 from hideseek_backend.worker.protocol import ProtocolError
 
 if TYPE_CHECKING:
@@ -89,6 +90,32 @@ def read_click(params: Mapping[str, Any]) -> tuple[Volume, NDArray[np.float64], 
     """
     level, ct = _read_box(params)
     return ct, np.array(_numbers(params.get("point"), 3, f"{level}: point")), level
+
+
+def read_region(
+    params: Mapping[str, Any], block: VertebraBlock
+) -> tuple[NDArray[np.bool_], NDArray[np.uint16], int, Polarity | None]:
+    """Read a region to score: its mask, the other candidates' numbers, its number and polarity.
+
+    The number is 0 where the request leaves it to us. Raises ProtocolError naming the field.
+    """
+    where = f"{block.level}: "
+    region = _mask(params, "region", where, block.ct.shape)
+    others = np.zeros(region.shape, np.uint16)
+    if params.get("others") is not None:
+        others = _array(params, "others", where).astype(np.uint16)
+        if others.shape != region.shape:
+            expected = f"the shape of the CT {list(region.shape)}"
+            raise _refuse(where + "others", expected, list(others.shape))
+    number = params.get("number") or 0
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 1 << 16:
+        raise _refuse(where + "number", "a candidate's number", number)
+    if number and (others == number).any():
+        raise _refuse(where + "number", "one that no other candidate has", number)
+    polarity = params.get("polarity")
+    if polarity is not None and polarity not in POLARITIES:
+        raise _refuse(where + "polarity", f"one of {POLARITIES} or null", polarity)
+    return region, others, number, polarity
 
 
 def body_message(mask: NDArray[np.bool_]) -> dict[str, Any]:

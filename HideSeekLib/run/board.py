@@ -1,6 +1,6 @@
-"""What the sections of the panel share: the state, and four signals that tell of its changes.
+"""What the parts of an interface share: the state, and signals that tell of its changes.
 
-Sections know the board and their own widgets, and nothing of each other. No widget is known here.
+Parts know the board and what they show, and nothing of each other. No widget is known here.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Signal:
 
 
 class Board:
-    """The panel's state.
+    """The state of an interface: Slicer's panel or the browser.
 
     parameters: the scene's parameter node, typed. matches: segments and their levels. case: the
     one under review, or None. analysis: what runs jobs; another one after the backend restarted.
@@ -143,11 +143,11 @@ class Board:
         self.said.emit(text)
 
     def guarded(self, action: Callable[[], Any]) -> None:
-        """Run an action of the user; what goes wrong is said in the panel, never raised."""
+        """Run an action of the user; what goes wrong is said to the user, never raised."""
         try:
             action()
         except SceneError as error:
             self.say("⚠ " + str(error))
-        except Exception as error:  # a defect must not take Slicer's event loop with it
-            log.exception("An action of the HideSeek panel failed")
+        except Exception as error:  # a defect must not take the event loop with it
+            log.exception("An action of the user failed")
             self.say("⚠ " + _("Unexpected problem: {error}").format(error=error))
