@@ -12,7 +12,7 @@ import pytest
 import slicer
 from harness import ROOT, add_spine, spin
 from PySide6.QtWidgets import QVBoxLayout, QWidget
-from standins import pythonqt
+from standins import pythonqt, slicer_modules
 
 MODULE = ROOT / "HideSeek" / "HideSeek.py"
 
@@ -63,7 +63,11 @@ def test_setup_reload_and_cleanup(module: Any) -> None:
     first = widget.panel
     widget.exit()
     widget.onReload()
-    assert widget.reloads == 1 and widget.panel is None and first.work.client.state == "stopped"
+    assert (
+        "reload HideSeek" in slicer_modules.shown
+        and widget.panel is None
+        and first.work.client.state == "stopped"
+    )
     assert not any(name.startswith("HideSeekLib") for name in sys.modules)
     again = module.HideSeekWidget(holder())
     again.setup()
