@@ -148,8 +148,8 @@ def _beside_others(
     for place, n in enumerate(present, start=1):
         labels[rest == n] = place
     labels[own] = len(present) + 1
-    unused: tuple[Polarity, ...] = ("lytic",) * (len(present) + 1)  # no part of a score
-    return Candidates(labels, unused, labels > 0)
+    unused: Polarity = "lytic"  # polarities play no part in a score
+    return Candidates(labels, (unused,) * (len(present) + 1), labels > 0)
 
 
 def _warnings(region: NDArray[np.bool_], block: VertebraBlock, frame: CropFrame) -> tuple[str, ...]:

@@ -101,7 +101,7 @@ def analyse_vertebra(
     screened = screened_slices(crop, options)
     if screened:
         latents = network.encode(_stack(model, crop, screened).images)
-        p = float(expit(model.classifier.logit(latents).mean()))
+        p = float(expit(model.classifier.vertebra_logit(latents)))
         reason = _why_not(p, block, options, warnings)
     if reason:
         return VertebraResult(
@@ -116,7 +116,7 @@ def analyse_vertebra(
 
     stack = _stack(model, crop, _edited_slices(crop, options, warnings))
     meter.phase("edit", 60, edit_steps(len(stack.slices), options))
-    shared = float(model.classifier.logit(latents).mean()) if options.shared_edit else None
+    shared = model.classifier.vertebra_logit(latents) if options.shared_edit else None
     edit = healthy_edit(
         network,
         model.classifier,
@@ -125,7 +125,7 @@ def analyse_vertebra(
         shared_logit=shared,
         sideways=_sideways(crop, stack.slices),
     )
-    p_healthy = _healthy_p(edit, stack.slices, screened)
+    p_healthy = _healthy_p(model.classifier, edit, stack.slices, screened)
     if p_healthy > NOT_REALISED_P:
         warnings.append(
             f"The healthy edit was not realised: encoded again, the healthy image still has "
@@ -146,7 +146,7 @@ def analyse_vertebra(
     ordered, ordered_scores = in_order_of_delta(found, scores)
     areas = np.bincount(ordered.labels.ravel(), minlength=len(ordered) + 1)[1:]
     deltas = [score.delta for score in ordered_scores]
-    presence = model.classifier.presence(latents.mean(dim=0, keepdim=True))[0]
+    presence = model.classifier.vertebra_presence(latents)
     phenotype, reported = phenotype_of(
         ordered.polarities, areas.tolist(), deltas, options, presence.tolist()
     )
@@ -204,7 +204,7 @@ def screen_vertebrae(
         p = float("nan")
         if screened:
             latents = network.encode(_stack(model, crop, screened).images)
-            p = float(expit(model.classifier.logit(latents).mean()))
+            p = float(expit(model.classifier.vertebra_logit(latents)))
         results.append((block.level, p))
     meter.phase("screen", 100, 1)
     return results
@@ -293,10 +293,16 @@ def _stack(model: AnalysisModel, crop: VertebraCrop, slices: Sequence[int]) -> _
     return _Stack(tuple(slices), tensor, hu, crop.body[:, :, held] & valid)
 
 
-def _healthy_p(edit: HealthyEdit, edited: Sequence[int], screened: Sequence[int]) -> float:
+def _healthy_p(
+    classifier: LatentClassifier,
+    edit: HealthyEdit,
+    edited: Sequence[int],
+    screened: Sequence[int],
+) -> float:
     """p of the healthy images, encoded again: of the slices among those edited that p came from."""
     logits = [edit.realised_logits[i] for i, k in enumerate(edited) if k in screened]
-    return float(expit(np.mean(logits if logits else edit.realised_logits)))
+    shown = logits if logits else list(edit.realised_logits)
+    return float(expit(classifier.calibrated(shown)))
 
 
 def _find(

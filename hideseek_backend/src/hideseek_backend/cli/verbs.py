@@ -110,6 +110,14 @@ VERBS: dict[str, Verb] = {
                 ),
             ),
             (
+                "real",
+                Verb(
+                    "specificity on real vertebrae, sensitivity for lesions inserted into them",
+                    "hideseek_lab.cli.benchmark_real",
+                    "hideseek benchmark real --data spines",
+                ),
+            ),
+            (
                 "volumes",
                 Verb(
                     "lesions and volumes of whole phantom spines in three dimensions",

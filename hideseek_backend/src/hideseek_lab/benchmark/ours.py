@@ -19,6 +19,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 from torch import Tensor
 
 from hideseek_backend.attribution.candidates import Candidates, Polarity, find_candidates
@@ -100,18 +101,20 @@ def load(name: str, device: str) -> BenchmarkModel:
 def malignancy(
     model: BenchmarkModel, vertebrae: SliceSet, options: Options, memory: Memory | None = None
 ) -> NDArray[np.float64]:
-    """Probability of each vertebra from the mean latent of its `p_slices` central slices: (N,)."""
-    return model.classifier.probability(_central_latent(model, vertebrae, options, memory))
+    """Probability of each vertebra from its `p_slices` central slices: (N,)."""
+    latents = _central_latents(model, vertebrae, options, memory)
+    return np.array([expit(model.classifier.vertebra_logit(z)) for z in latents])
 
 
-def _central_latent(
+def _central_latents(
     model: BenchmarkModel, vertebrae: SliceSet, options: Options, memory: Memory | None
 ) -> torch.Tensor:
+    """z of each vertebra's central slices: (N, n, d)."""
     half = min(options.p_slices, 2 * MIDDLE + 1) // 2
     wanted = range(MIDDLE - half, MIDDLE + half + 1)
     network = make_network(model, options, memory)
     latents = [network.encode(images_of(model, vertebrae, k)) for k in wanted]
-    return torch.stack(latents).mean(dim=0)
+    return torch.stack(latents, dim=1)
 
 
 def analyse_set(
@@ -219,8 +222,9 @@ def _analyse_chunk(
 ) -> Findings:
     started = time.perf_counter()
     network = make_network(model, options, memory)
-    latent = _central_latent(model, chunk, options, memory)
-    p, presence = model.classifier.probability(latent), model.classifier.presence(latent)
+    latents = _central_latents(model, chunk, options, memory)
+    p = np.array([expit(model.classifier.vertebra_logit(z)) for z in latents])
+    presence = np.stack([model.classifier.vertebra_presence(z) for z in latents])
     edit = healthy_edit(network, model.classifier, images_of(model, chunk, MIDDLE), options)
     candidates = _candidates(model, chunk, edit, options)
     wanted = _of_phenotype(candidates, chunk.slice_phenotype) if told else None
