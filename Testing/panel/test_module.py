@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import slicer
 from harness import ROOT, add_spine, spin
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 from standins import pythonqt, slicer_modules
 
 MODULE = ROOT / "HideSeek" / "HideSeek.py"
@@ -88,3 +88,15 @@ def test_the_modules_own_tests_name_what_exists(module: Any) -> None:
     tests = module.HideSeekTest()
     assert all(callable(getattr(tests, n)) for n in dir(tests) if n.startswith("test_"))
     tests.test_parameters()
+
+
+def test_an_older_slicer_is_told_so(module: Any) -> None:
+    slicer.app.minorVersion = 8
+    parent = holder()
+    widget = module.HideSeekWidget(parent)
+    widget.setup()
+    label = parent._cpp.findChild(QLabel)
+    assert "needs Slicer 5.10 or newer; this is 5.8" in label.text() and widget.panel is None
+    widget.exit()
+    widget.enter()
+    widget.cleanup()
