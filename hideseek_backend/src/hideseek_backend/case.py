@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import hideseek_backend
-from hideseek_backend.attribution.intensity import invertible
 from hideseek_backend.attribution.lesions import paint_lesions
 from hideseek_backend.attribution.options import Options
 from hideseek_backend.attribution.results import (
@@ -237,8 +236,7 @@ def _provenance(
         },
         "model": {"name": model.spec.name, "hash": model.hash},
         "device": str(model.device),
-        "seed": options.seed,
-        "evidence_units": "HU" if invertible(model) else "model",
+        "evidence_units": model.intensity.unit,
         "inputs": inputs,
         "labels": {"scheme": case.vertebrae.scheme, "bodies": case.vertebrae.body_source},
         "timings": {

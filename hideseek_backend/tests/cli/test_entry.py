@@ -77,7 +77,6 @@ def test_without_a_verb_help_is_shown(capsys: pytest.CaptureFixture[str], words:
         (["segment", *CASE, "--erode", "-1"], "a whole number from 0 to 10"),
         (["segment", *CASE, "--erode", "1.5"], "a whole number from 0 to 10"),
         (["segment", *CASE, "--min-area", "0"], "a whole number from 1 to 4096"),
-        (["segment", *CASE, "--seed", "-3"], "a whole number from 0"),
         (["segment", *CASE, "--invert-steps", "0"], "from 1 to 1000"),
         (["segment", *CASE, "--levels", "T12,Q3"], "unknown level 'Q3'"),
         (["segment", *CASE, "--levels", "S1"], "unknown level 'S1'"),
