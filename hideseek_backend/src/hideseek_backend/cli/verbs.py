@@ -53,13 +53,18 @@ VERBS: dict[str, Verb] = {
         "hideseek_backend.cli.screen",
         "hideseek screen ct.nii.gz vertebrae.nii.gz --out results",
     ),
+    "score": Verb(
+        "say how much of a vertebra's suspicion each region of a mask explains",
+        "hideseek_backend.cli.score",
+        "hideseek score ct.nii.gz vertebrae.nii.gz --candidates drawn.nii.gz --out results",
+    ),
     "bodies": Verb(
         "fit approximate vertebral bodies at given points, where there is no segmentation",
         "hideseek_backend.cli.bodies",
         "hideseek bodies ct.nii.gz --at T12=-3.5,40,-812 --out bodies.nii.gz",
     ),
     "dicom": Verb(
-        "look into a DICOM study",
+        "read DICOM studies, write results as DICOM",
         "",
         "hideseek dicom list STUDY",
         (
@@ -69,6 +74,22 @@ VERBS: dict[str, Verb] = {
                     "show the series of a study and which can be analysed",
                     "hideseek_backend.cli.dicom_list",
                     "hideseek dicom list STUDY",
+                ),
+            ),
+            (
+                "export",
+                Verb(
+                    "write a result as DICOM: segmentation, structured report, key images",
+                    "hideseek_backend.cli.dicom_export",
+                    "hideseek dicom export results --study STUDY --out objects",
+                ),
+            ),
+            (
+                "make",
+                Verb(
+                    "write a phantom's CT as a DICOM series",
+                    "hideseek_backend.cli.dicom_make",
+                    "hideseek dicom make phantom/ct.nii.gz --out study",
                 ),
             ),
         ),
@@ -86,7 +107,7 @@ VERBS: dict[str, Verb] = {
     "train": Verb(
         "train a model",
         "hideseek_lab.cli.train",
-        "hideseek train --out runs/mine",
+        "hideseek train --preset healthy --run runs/healthy --out runs/healthy/model",
     ),
     "benchmark": Verb(
         "measure speed or accuracy",
