@@ -64,7 +64,7 @@ VERBS: dict[str, Verb] = {
         "hideseek bodies ct.nii.gz --at T12=-3.5,40,-812 --out bodies.nii.gz",
     ),
     "dicom": Verb(
-        "look into a DICOM study",
+        "read DICOM studies, write results as DICOM",
         "",
         "hideseek dicom list STUDY",
         (
@@ -74,6 +74,22 @@ VERBS: dict[str, Verb] = {
                     "show the series of a study and which can be analysed",
                     "hideseek_backend.cli.dicom_list",
                     "hideseek dicom list STUDY",
+                ),
+            ),
+            (
+                "export",
+                Verb(
+                    "write a result as DICOM: segmentation, structured report, key images",
+                    "hideseek_backend.cli.dicom_export",
+                    "hideseek dicom export results --study STUDY --out objects",
+                ),
+            ),
+            (
+                "make",
+                Verb(
+                    "write a phantom's CT as a DICOM series",
+                    "hideseek_backend.cli.dicom_make",
+                    "hideseek dicom make phantom/ct.nii.gz --out study",
                 ),
             ),
         ),
