@@ -66,7 +66,7 @@ VERBS: dict[str, Verb] = {
         "hideseek bodies ct.nii.gz --at T12=-3.5,40,-812 --out bodies.nii.gz",
     ),
     "dicom": Verb(
-        "look into a DICOM study",
+        "read DICOM studies, write results as DICOM",
         "",
         "hideseek dicom list STUDY",
         (
@@ -76,6 +76,22 @@ VERBS: dict[str, Verb] = {
                     "show the series of a study and which can be analysed",
                     "hideseek_backend.cli.dicom_list",
                     "hideseek dicom list STUDY",
+                ),
+            ),
+            (
+                "export",
+                Verb(
+                    "write a result as DICOM: segmentation, structured report, key images",
+                    "hideseek_backend.cli.dicom_export",
+                    "hideseek dicom export results --study STUDY --out objects",
+                ),
+            ),
+            (
+                "make",
+                Verb(
+                    "write a phantom's CT as a DICOM series",
+                    "hideseek_backend.cli.dicom_make",
+                    "hideseek dicom make phantom/ct.nii.gz --out study",
                 ),
             ),
         ),
@@ -94,6 +110,44 @@ VERBS: dict[str, Verb] = {
         "train a model",
         "hideseek_lab.cli.train",
         "hideseek train --preset healthy --run runs/healthy --out runs/healthy/model",
+    ),
+    "manifest": Verb(
+        "write the table of patients, scans and labels that training and cohorts read",
+        "",
+        "hideseek manifest from verse DIR --out manifest.csv",
+        (
+            (
+                "from",
+                Verb(
+                    "import Spine-Mets-CT-SEG, VerSe, nnU-Net, the authors' list or reviews",
+                    "hideseek_lab.cli.manifest_from",
+                    "hideseek manifest from spine-mets DIR --clinical table.csv --out manifest.csv",
+                ),
+            ),
+            (
+                "to-nnunet",
+                Verb(
+                    "write nnU-Net's folders and splits",
+                    "hideseek_lab.cli.manifest_to_nnunet",
+                    "hideseek manifest to-nnunet manifest.csv --out nnunet",
+                ),
+            ),
+        ),
+    ),
+    "data": Verb(
+        "download public data sets to train on",
+        "",
+        "hideseek data spine-mets --out data/spine-mets",
+        (
+            (
+                "spine-mets",
+                Verb(
+                    "Spine-Mets-CT-SEG: 55 patients, CT and vertebrae, 20 GB, CC BY 4.0",
+                    "hideseek_lab.cli.data_spine_mets",
+                    "hideseek data spine-mets --out data/spine-mets --yes",
+                ),
+            ),
+        ),
     ),
     "benchmark": Verb(
         "measure speed or accuracy",
