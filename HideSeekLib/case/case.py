@@ -288,7 +288,7 @@ class Case(CaseNodes):
         return candidate
 
     def finish(self, provenance: Mapping[str, Any]) -> None:
-        """Keep the run's provenance (versions, model hash, seed, device, timings) with the case.
+        """Keep the run's provenance (versions, model hash, device, timings) with the case.
 
         Its options tell the threshold that the backend applied, where no reply did: an untouched
         review takes it over, so that it begins with what the backend kept.
