@@ -23,7 +23,7 @@ class Command(Protocol):
 class Verb:
     """One verb, loaded only when it is called.
 
-    module: the Command, or "" for a verb with sub-verbs.
+    module: the Command, "package.module" or "package.module:Class"; "" for a verb with sub-verbs.
     """
 
     help: str
@@ -39,7 +39,9 @@ class Verb:
 
     def load(self) -> Command:
         """Import the verb's module."""
-        return cast(Command, importlib.import_module(self.module))
+        name, _, member = self.module.partition(":")
+        module = importlib.import_module(name)
+        return cast(Command, getattr(module, member) if member else module)
 
 
 VERBS: dict[str, Verb] = {
@@ -82,6 +84,22 @@ VERBS: dict[str, Verb] = {
                     "write a result as DICOM: segmentation, structured report, key images",
                     "hideseek_backend.cli.dicom_export",
                     "hideseek dicom export results --study STUDY --out objects",
+                ),
+            ),
+            (
+                "send",
+                Verb(
+                    "send DICOM objects to a PACS (C-STORE or STOW-RS)",
+                    "hideseek_backend.cli.dicom_send",
+                    "hideseek dicom send objects --to dicom://ORTHANC@127.0.0.1:4242",
+                ),
+            ),
+            (
+                "fetch",
+                Verb(
+                    "fetch a study from a PACS by its accession number",
+                    "hideseek_backend.cli.dicom_fetch",
+                    "hideseek dicom fetch A123 --from dicom://ORTHANC@127.0.0.1:4242 --out study",
                 ),
             ),
             (
@@ -200,7 +218,7 @@ VERBS: dict[str, Verb] = {
                 "list",
                 Verb(
                     "show the models at hand",
-                    "hideseek_backend.cli.models_list",
+                    "hideseek_backend.cli.models:List",
                     "hideseek models list",
                 ),
             ),
@@ -208,7 +226,7 @@ VERBS: dict[str, Verb] = {
                 "verify",
                 Verb(
                     "check a model folder against its hashes",
-                    "hideseek_backend.cli.models_verify",
+                    "hideseek_backend.cli.models:Verify",
                     "hideseek models verify bundled",
                 ),
             ),
@@ -216,7 +234,7 @@ VERBS: dict[str, Verb] = {
                 "install",
                 Verb(
                     "download a published model from its authors' public places",
-                    "hideseek_backend.cli.models_install",
+                    "hideseek_backend.cli.models:Install",
                     "hideseek models install dae-verts",
                 ),
             ),
@@ -224,7 +242,7 @@ VERBS: dict[str, Verb] = {
                 "add",
                 Verb(
                     "install a model from a local folder or file, verified by its hash",
-                    "hideseek_backend.cli.models_add",
+                    "hideseek_backend.cli.models:Add",
                     "hideseek models add model.zip",
                 ),
             ),
@@ -232,7 +250,7 @@ VERBS: dict[str, Verb] = {
                 "import-reference",
                 Verb(
                     "turn the authors' checkpoint, classifier and scaler into a model folder",
-                    "hideseek_backend.cli.models_import",
+                    "hideseek_backend.cli.models:ImportReference",
                     "hideseek models import-reference --dae last.ckpt "
                     "--classifier classifier_lr.pkl --scaler scaler.pkl --out dae-verts",
                 ),
