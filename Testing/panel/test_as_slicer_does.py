@@ -12,8 +12,10 @@ import pytest
 import slicer
 import slicer.util
 from harness import UI, PanelBench, add_spine, parameter_node, spin, wait
+from PySide6.QtCore import Qt
 from standins import packaging, slicer_modules
 
+from HideSeekLib.panel import candidates, tables
 from HideSeekLib.panel.panel import HideSeekPanel
 from HideSeekLib.panel.settings_section import TYPING_MS
 from HideSeekLib.setup import environment, sample_data
@@ -242,3 +244,40 @@ def test_the_sample_data_button_shows_what_went_wrong(
     monkeypatch.setattr(sample_data, "load", fails)
     assert sample_data.download() == []
     assert slicer_modules.shown == ["no backend"]
+
+
+def test_a_nodes_name_is_no_markup(bench: PanelBench) -> None:
+    bench.ct.SetName("<img src='x'><b>CT</b>")
+    slicer.util.updateVolumeFromArray(bench.ct, 0 * slicer.util.arrayFromVolume(bench.ct))
+    bench.board.match_inputs()
+    assert "<b>CT</b>" in bench.ui.inputsMessageLabel.text
+    for name in ("statusLabel", "inputsMessageLabel", "exportMessageLabel"):
+        assert getattr(bench.ui, name)._cpp.textFormat() == Qt.TextFormat.PlainText, name
+    assert tables.cell("x", tip="<b>").toolTip() == "<qt>&lt;b&gt;</qt>"
+
+
+def test_a_case_shows_its_ct_only_once_the_module_is_shown(core: Any) -> None:
+    """A scene that is opened in front of another module keeps that module's views."""
+    bench = PanelBench()
+    bench.panel.leave()
+    composite = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceCompositeNode", "Red")
+    bench.board.start_job("segment", ("L1",))
+    bench.finish()
+    assert bench.board.live_case() is not None
+    assert composite.GetBackgroundVolumeID() is None
+    bench.panel.enter()
+    assert composite.GetBackgroundVolumeID() == bench.ct.GetID()
+    bench.close()
+
+
+def test_a_full_table_is_not_translated_again_for_every_cell(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = make("crowd")
+    bench.analyse_all()
+    bench.finish()
+    asked: list[str] = []
+    monkeypatch.setattr(candidates, "_", lambda text: asked.append(text) or text)
+    bench.panel.review.table.show()
+    assert bench.ui.candidatesTable.rowCount > 100
+    assert len(asked) < 5
