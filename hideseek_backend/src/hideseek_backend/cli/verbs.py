@@ -53,6 +53,11 @@ VERBS: dict[str, Verb] = {
         "hideseek_backend.cli.screen",
         "hideseek screen ct.nii.gz vertebrae.nii.gz --out results",
     ),
+    "review": Verb(
+        "review a case in the browser: screen, analyse, accept, reject, export",
+        "hideseek_backend.cli.review",
+        "hideseek review ct.nii.gz vertebrae.nii.gz --labels verse",
+    ),
     "bodies": Verb(
         "fit approximate vertebral bodies at given points, where there is no segmentation",
         "hideseek_backend.cli.bodies",
