@@ -30,7 +30,7 @@ export QT_QPA_PLATFORM ?= offscreen
 export VTK_DEFAULT_OPENGL_WINDOW ?= vtkEGLRenderWindow
 
 .DEFAULT_GOAL := help
-.PHONY: help wire environment demo review review-environment test test-browser lint types test-backend test-slicer test-slow test-newest-slicer-core bench bench-quality train-bundled check-rendering clean
+.PHONY: help wire environment demo review review-environment test test-browser lint types test-backend test-slicer test-slow test-newest-slicer-core bench bench-quality bench-real train-bundled check-rendering clean
 
 help:
 	@echo "make demo           phantom CT -> lesions, tables and report; scores itself; Slicer scene"
@@ -41,6 +41,7 @@ help:
 	@echo "make test-slow      tests that take minutes or need servers"
 	@echo "make bench          speed: reference protocol against fast"
 	@echo "make bench-quality  accuracy: our settings, the paper's and its baselines"
+	@echo "make bench-real     real vertebrae, as they are and with inserted lesions (REAL=folder of cases)"
 	@echo "make train-bundled  trains the bundled model anew (hours; resumable)"
 
 environment: $(STAMP)
@@ -50,7 +51,7 @@ $(STAMP): $(PACKAGE)/pyproject.toml Testing/requirements.txt
 	@$(PY) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || \
 	  { echo "error: Python 3.10 to 3.13 is needed; run make PYTHON=python3.12 (after rm -r $(VENV))" >&2; exit 2; }
 	$(PY) -m pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '$(TORCH_SPEC)'
-	$(PY) -m pip install --quiet -e '$(PACKAGE)[dev]'
+	$(PY) -m pip install --quiet '$(TORCH_SPEC)' -e '$(PACKAGE)[dev]'
 	$(PY) -m pip install --quiet -r Testing/requirements.txt
 	@touch $(STAMP)
 
@@ -137,6 +138,10 @@ $(HEALTHY): | $(STAMP)
 
 bench-quality: $(STAMP) $(HEALTHY)
 	$(HIDESEEK) benchmark quality --healthy-model $(HEALTHY) --reference-steps 24,24 --out $(OUT)/bench-quality --json $(OUT)/bench-quality/quality.json
+
+REAL ?= real
+bench-real: $(STAMP)
+	$(HIDESEEK) benchmark real --data $(REAL) --json $(OUT)/bench-real/real.json
 
 train-bundled: $(STAMP)
 	$(HIDESEEK) train --preset bundled --run runs/bundled --out runs/bundled/model

@@ -82,7 +82,7 @@ def options_of(case_folder: Path | None, slices: str) -> dict[str, Any]:
     report = case_folder / "report.json" if case_folder is not None else None
     if report is not None and report.is_file():
         stored = json.loads(report.read_text(encoding="utf-8")).get("options", {})
-        options.update({k: stored[k] for k in ("slices", "seed", "polarity") if k in stored})
+        options.update({k: stored[k] for k in ("slices", "polarity") if k in stored})
     return options
 
 

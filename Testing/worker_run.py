@@ -99,6 +99,7 @@ def analyse(
     vertebrae: Any,
     *,
     bodies: Any = None,
+    model: str = "bundled",
     options: Mapping[str, Any] | None = None,
     levels: Iterable[str] | None = None,
     say: Callable[[str], None] = lambda text: None,
@@ -111,13 +112,13 @@ def analyse(
     from HideSeekLib.case import case as scene
 
     options = dict(options or {})
-    model = worker.ask("load_model", {"model": "bundled", "device": "auto"})
-    say(f"model {model.get('name')} on {model.get('device')}")
+    loaded = worker.ask("load_model", {"model": model, "device": "auto"})
+    say(f"model {loaded.get('name')} on {loaded.get('device')}")
     blocks = {
         block.level: block.to_json() for block in iter_blocks(ct, vertebrae, body_node=bodies)
     }
     case = scene.begin_run(
-        ct, vertebrae, model=model, options=options, levels=list(blocks), body_node=bodies
+        ct, vertebrae, model=loaded, options=options, levels=list(blocks), body_node=bodies
     )
     screen = worker.ask("screen", {"options": options, "blocks": list(blocks.values())})
     case.set_screen(screen["vertebrae"])

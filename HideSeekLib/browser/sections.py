@@ -1,19 +1,19 @@
-"""The sections of the page's column: inputs, vertebrae, candidates, evidence, files."""
+"""The sections of the page's column: inputs, vertebrae, candidates, evidence, files.
+
+Each is given the `page.Page` that it belongs to.
+"""
 
 from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
 from HideSeekLib.i18n import _
 from HideSeekLib.wire.levels import LEVELS
-
-if TYPE_CHECKING:
-    from HideSeekLib.browser.page import Page
 
 SCHEMES = [
     {"title": "VerSe, SPINEPS (20 = L1)", "value": "verse"},
@@ -52,7 +52,7 @@ kbd { background: #444; border-radius: 3px; padding: 0 4px; font-size: 11px; }
 """
 
 
-def build(page: Page) -> None:
+def build(page: Any) -> None:
     """Build all sections, from top to bottom."""
     html.Div("HideSeek review", style="font-size: 18px; font-weight: 600")
     _inputs(page)
@@ -63,7 +63,7 @@ def build(page: Page) -> None:
     _files(page)
 
 
-def _button(page: Page, text: str, action: Any, name: str, **more: Any) -> None:
+def _button(page: Any, text: str, action: Any, name: str, **more: Any) -> None:
     v3.VBtn(
         text,
         click=lambda: page.act(action),
@@ -74,7 +74,7 @@ def _button(page: Page, text: str, action: Any, name: str, **more: Any) -> None:
     )
 
 
-def _inputs(page: Page) -> None:
+def _inputs(page: Any) -> None:
     reviewer = page.reviewer
     html.H3(_("1  Inputs"))
     html.Div(
@@ -114,7 +114,7 @@ def _path(text: str) -> Path:
     return Path(str(text).strip()).expanduser()
 
 
-def _vertebrae(page: Page) -> None:
+def _vertebrae(page: Any) -> None:
     reviewer = page.reviewer
     html.H3(_("2  Vertebrae"))
     with (
@@ -155,11 +155,11 @@ def _vertebrae(page: Page) -> None:
         _button(page, _("Analyse this body"), reviewer.analyse_body, "body", v_if=("has_body",))
 
 
-def _choose_level(page: Page, level: str) -> None:
+def _choose_level(page: Any, level: str) -> None:
     page.reviewer.pick_level = level
 
 
-def _job(page: Page) -> None:
+def _job(page: Any) -> None:
     with html.Div(v_if=("busy",), classes="hs-row"):
         v3.VProgressLinear(
             model_value=("progress",), indeterminate=("!progress",), height=6, color="amber",
@@ -172,7 +172,7 @@ def _job(page: Page) -> None:
     )
 
 
-def _candidates(page: Page) -> None:
+def _candidates(page: Any) -> None:
     reviewer = page.reviewer
     html.H3(_("3  Candidates"))
     with html.Div(classes="hs-row"):
@@ -221,7 +221,7 @@ def _candidates(page: Page) -> None:
     )  # fmt: skip
 
 
-def _evidence(page: Page) -> None:
+def _evidence(page: Any) -> None:
     reviewer = page.reviewer
     html.H3(_("4  Evidence"))
     with html.Div(classes="hs-row"):
@@ -244,7 +244,7 @@ def _evidence(page: Page) -> None:
         html.Span(_("red: missing bone, blue: excess bone"), classes="hs-note")
 
 
-def _files(page: Page) -> None:
+def _files(page: Any) -> None:
     html.H3(_("5  Report and files"))
     with html.Div(classes="hs-row"):
         off = {"disabled": ("!candidates.length",)}

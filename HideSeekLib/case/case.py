@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import slicer
 
 from HideSeekLib import __version__
@@ -24,11 +26,12 @@ from HideSeekLib.case import evidence, folders, lesions_view, table_nodes
 from HideSeekLib.case import rows as case_rows
 from HideSeekLib.case.nodes import CaseNodes
 from HideSeekLib.case.record import Record, same_grid
-from HideSeekLib.case.reply import VertebraReply, parse_screened, parse_vertebra
+from HideSeekLib.case.reply import VertebraReply, parse_candidate, parse_screened, parse_vertebra
 from HideSeekLib.case.review import Review
 from HideSeekLib.case.segments import LesionSegments
-from HideSeekLib.errors import SceneError
+from HideSeekLib.errors import ReplyError, SceneError
 from HideSeekLib.i18n import _
+from HideSeekLib.wire.codec import shared
 from HideSeekLib.wire.records import Candidate, Vertebra
 
 __all__ = [
@@ -251,8 +254,41 @@ class Case(CaseNodes):
         self._fill_tables()
         return self
 
+    def add_region(self, message: Mapping[str, Any], voxels: np.ndarray) -> Candidate:
+        """Take in a region that the reader drew and the worker scored; returns the candidate.
+
+        voxels: (N, 3) indices on the CT's grid. Raises ReplyError for a malformed message or a
+        number that is taken, NodeGone.
+        """
+        need(self.node, _("The HideSeek case"))
+        candidate = parse_candidate(message)
+        level = candidate.vertebra
+        reply = self.record.replies.get(level)
+        if reply is None:
+            screened = self.record.screen.get(level) or Vertebra(level, math.nan)
+            reply = VertebraReply(**shared(screened, Vertebra))
+        if any(c.number == candidate.number for c in reply.candidates):
+            raise ReplyError(f"{candidate.key}: another candidate has this number")
+        grown = replace(
+            reply,
+            candidates=(*reply.candidates, candidate),
+            voxels={**reply.voxels, candidate.number: voxels},
+        )
+        self.record.check_inside(grown)
+        segments = self._lesions()
+        self.record.replies[level] = grown
+        self.review.add_candidate(candidate)
+        segments.extend(grown, candidate.polarity)
+        self._shown = self.review.kept_keys()
+        segments.apply(self._shown, [candidate.key])
+        self._update_single_lesions()
+        self._save_record()
+        self._save_review()
+        self._fill_tables()
+        return candidate
+
     def finish(self, provenance: Mapping[str, Any]) -> None:
-        """Keep the run's provenance (versions, model hash, seed, device, timings) with the case.
+        """Keep the run's provenance (versions, model hash, device, timings) with the case.
 
         Its options tell the threshold that the backend applied, where no reply did: an untouched
         review takes it over, so that it begins with what the backend kept.

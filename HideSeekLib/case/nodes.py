@@ -25,6 +25,11 @@ class CaseNodes:
 
     def __init__(self, hub: Any, record: Record, review: Review) -> None:
         self.node = hub
+        for text_node in (hub, hub.GetNodeReference("record")):
+            if text_node is not None:
+                # Kept in the scene file itself, however long: as files of their own they would be
+                # rows of the save dialog that somebody may untick, or be passed over as hidden.
+                text_node.SetForceCreateStorageNode(text_node.CreateStorageNodeNever)
         self.record = record
         self.review = review
 
@@ -134,6 +139,7 @@ class CaseNodes:
 
     def _save_record(self) -> None:
         node = self._node("record", "vtkMRMLTextNode", _("{case} record"), hidden=True)
+        node.SetForceCreateStorageNode(node.CreateStorageNodeNever)
         node.SetText(self.record.dumps())
 
     def voxels(self, key: str) -> np.ndarray:

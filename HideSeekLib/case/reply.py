@@ -11,7 +11,7 @@ import numpy as np
 from HideSeekLib.errors import ReplyError
 from HideSeekLib.wire.codec import from_plain, shared
 from HideSeekLib.wire.errors import WireError
-from HideSeekLib.wire.records import Evidence, Vertebra, VertebraMessage
+from HideSeekLib.wire.records import Candidate, Evidence, Vertebra, VertebraMessage
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +43,14 @@ def parse_vertebra(message: Any, options: Mapping[str, Any] | None = None) -> Ve
         evidence=read.evidence,
         options={**(options or {}), **({} if read.tau is None else {"tau": read.tau})},
     )
+
+
+def parse_candidate(message: Any) -> Candidate:
+    """Check and convert one candidate. Raises ReplyError."""
+    try:
+        return from_plain(Candidate, message, "candidate")
+    except WireError as error:
+        raise ReplyError(str(error)) from error
 
 
 def parse_screened(message: Any) -> Vertebra:

@@ -118,8 +118,14 @@ class Review:
         return {key: d.verdict for key, d in self._decisions.items() if d.verdict}
 
     def reviewed(self, level: str) -> bool:
-        """Tell whether the reader decided anything about a vertebra."""
-        return any(self._candidates[key].vertebra == level for key in self._decisions)
+        """Tell whether the reader decided anything about a vertebra, or drew a region in it."""
+        return any(self._candidates[key].vertebra == level for key in self._decisions) or any(
+            c.vertebra == level and c.source == "reader" for c in self._candidates.values()
+        )
+
+    def add_candidate(self, candidate: Candidate) -> None:
+        """Put one more candidate beside those of its vertebra; what was decided stays."""
+        self._candidates[candidate.key] = candidate
 
     def set_candidates(
         self, level: str, candidates: Iterable[Candidate], tau: float | None = None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+import numpy as np
+
 from HideSeekLib.case.record import Record
 from HideSeekLib.case.review import Review
 from HideSeekLib.wire.codec import shared
@@ -20,10 +22,17 @@ def candidate_rows(
 
 
 def volume_mm3(record: Record, review: Review, level: str, polarity: str) -> float:
-    """Volume of what is kept, mm³: the backend's own figure while nothing was changed."""
+    """Volume of what is kept, mm³: the backend's own figure while nothing was changed.
+
+    What a reader drew may lie over other candidates; what they share counts once.
+    """
     reply = record.replies[level]
     own = [c for c in reply.candidates if c.polarity == polarity]
-    if all(review.kept(c.key) == c.kept for c in own):
+    kept = [c for c in own if review.kept(c.key)]
+    if any(c.source == "reader" for c in kept):
+        voxels = np.concatenate([reply.voxels[c.number] for c in kept])
+        return len(np.unique(voxels, axis=0)) * record.grid.voxel_volume_mm3
+    if all(review.kept(c.key) == c.kept for c in own if c.source == "model"):
         return reply.lytic_volume_mm3 if polarity == "lytic" else reply.blastic_volume_mm3
     return review.volume_mm3(level, polarity)
 

@@ -107,6 +107,24 @@ class LesionSegments:
                 self.edited.discard((level, polarity))
             segmentation.RemoveSegment(identifier)
 
+    def extend(self, reply: VertebraReply, polarity: str) -> None:
+        """Take in that a vertebra has more candidates of a polarity; what is shown stays."""
+        where = (reply.level, polarity)
+        before = self._boxes.get(where)
+        keys = {c.key: c.number for c in reply.candidates if c.polarity == polarity}
+        box = self._new_box({key: reply.voxels.get(n) for key, n in keys.items()})
+        if box is None:
+            return
+        if before is not None:
+            box.written = before.written
+            if where in self.edited or self._is_edited(where):
+                self.edited.add(where)
+                self._boxes[where] = box
+                return
+            self.node.GetSegmentation().RemoveSegment(segment_id(*where))
+        self._boxes[where] = box
+        self._add(*where)
+
     def adopt(self, replies: Iterable[VertebraReply], kept: Iterable[str]) -> None:
         """Take over the segments of a reloaded scene, which should show the kept candidates.
 

@@ -80,7 +80,7 @@ class Vertebra:
 
     p_malignant: NaN where it could not be computed. p_healthy_image: malignancy of the healthy
         image, encoded again; None when not analysed.
-    reason: why it was not analysed, "" when it was.
+    reason: why it was not analysed, or that nothing that is kept explains its flag; else "".
     phenotype: "lytic", "blastic", "mixed", or None when nothing is kept.
     volumes: mm³ on the CT's grid, NaN where unknown; lytic and blastic count kept candidates only.
     candidates: the model's by falling Δ, then those a reader drew. seconds: that it took.

@@ -35,11 +35,11 @@ class Camera:
         small = page.resize((_WIDTH, round(page.height * _WIDTH / page.width)), Image.LANCZOS)
         self.frames.append((small, milliseconds))
         if name:
-            small.quantize(160).save(self.folder / f"{name}.png", optimize=True)
+            small.quantize(256).save(self.folder / f"{name}.png", optimize=True)
 
     def write(self, path: Path) -> None:
         """Write the moving picture."""
-        pictures = [frame.quantize(80, dither=Image.Dither.NONE) for frame, _ms in self.frames]
+        pictures = [frame.quantize(128, dither=Image.Dither.NONE) for frame, _ms in self.frames]
         pictures[0].save(
             path,
             save_all=True,

@@ -49,7 +49,7 @@ def test_screen_analyse_review_and_report(bench: PanelBench, tmp_path: Path) -> 
     case = bench.board.case
     assert case.record.provenance["model"]["name"] == "tiny"
     assert all(case.healthy(level) is not None for level in LEVELS)
-    assert case.record.model["hash"] and case.record.provenance["seed"] is not None
+    assert case.record.model["hash"] and case.record.provenance["options"]
     rows = bench.panel.review.rows()
     if rows:
         bench.ui.candidatesTable.selectRow(0)

@@ -234,7 +234,7 @@ def test_the_review_begins_with_the_backends_own_threshold(scene, told_by):
     if told_by == "reply":
         message["tau"] = 0.3
     case.add_vertebra(message)
-    case.finish({"seed": 0, "options": {"tau": 0.3}})
+    case.finish({"options": {"tau": 0.3}})
     assert case.review.threshold == 0.3 and not case.review.can_undo
     assert [r.kept for r in case.rows()] == [True, True, False]
     assert np.array_equal(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hideseek_backend.attribution.classifier import LatentClassifier
+from hideseek_backend.attribution.intensity import Window
 from hideseek_backend.volumes.crops import VertebraBlock
 from hideseek_backend.volumes.volume import Volume
 
@@ -40,14 +41,13 @@ def region_mask(box: tuple[slice, slice]) -> NDArray[np.bool_]:
 
 
 class OracleAutoencoder:
-    """Exact encode, invert and render; `calls` counts slices of each, `depths` the depths asked."""
+    """Exact encode, invert and render; `calls` counts slices of each."""
 
     def __init__(self) -> None:
         masks = np.stack([region_mask(box) for box in REGIONS]).astype(np.float32)
         self.masks = torch.from_numpy(masks)
         self.marrow = (MARROW_HU - LOW) / (HIGH - LOW)
         self.calls = {"encode": 0, "invert": 0, "render": 0}
-        self.depths: list[float] = []
         self.gain = 1.0
 
     def encode(self, images: Tensor) -> Tensor:
@@ -65,10 +65,10 @@ class OracleAutoencoder:
         steps: int | None = None,
         *,
         solver: str = "multistep",
-        depth: float = 1.0,
+        half: torch.dtype | None = None,
         callback: Any = None,
     ) -> Tensor:
-        return self._walked("invert", images - self._contrasts(z), steps, depth, callback)
+        return self._walked("invert", images - self._contrasts(z), steps, callback)
 
     def render(
         self,
@@ -77,18 +77,15 @@ class OracleAutoencoder:
         steps: int | None = None,
         *,
         solver: str = "multistep",
-        depth: float = 1.0,
+        half: torch.dtype | None = None,
         callback: Any = None,
     ) -> Tensor:
         """A gain below 1 puts back less than z says: an edit that is not fully realised."""
         images = x_T + self.gain * self._contrasts(z)
-        return self._walked("render", images, steps, depth, callback)
+        return self._walked("render", images, steps, callback)
 
-    def _walked(
-        self, name: str, result: Tensor, steps: int | None, depth: float, callback: Any
-    ) -> Tensor:
+    def _walked(self, name: str, result: Tensor, steps: int | None, callback: Any) -> Tensor:
         self.calls[name] += len(result)
-        self.depths.append(depth)
         for step in range(steps or 1):
             if callback is not None:
                 callback(step + 1, steps)
@@ -113,22 +110,13 @@ def oracle_classifier(bias: float = -3.0) -> LatentClassifier:
 
 def oracle_model(bias: float = -3.0) -> Any:
     """A model around the stand-in, with a window as intensity map."""
-    span = HIGH - LOW
-
-    def to_intensity(hu: Any, valid: Any) -> Tensor:
-        values = (np.clip(hu, LOW, HIGH) - LOW) / span
-        return torch.from_numpy(np.asarray(values, dtype=np.float32))
-
     return SimpleNamespace(
         dae=OracleAutoencoder(),
         classifier=oracle_classifier(bias),
         device=torch.device("cpu"),
         hash="ab" * 32,
-        spec=SimpleNamespace(
-            name="oracle", intensity={"kind": "window", "low": LOW, "high": HIGH}, defaults={}
-        ),
-        to_intensity=to_intensity,
-        to_hu=lambda intensity: np.asarray(intensity) * span + LOW,
+        spec=SimpleNamespace(name="oracle", defaults={}),
+        intensity=Window(LOW, HIGH),
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +34,17 @@ CONFIG = DaeConfig(
 FAST_OPTIONS = {"invert_steps": 2, "render_steps": 2}
 
 
-def write_tiny_model(folder: Path, *, malignant: bool = True, seed: int = 0) -> Path:
+WINDOW = {"kind": "window", "low": -250.0, "high": 1250.0}
+PERCENTILE = {"kind": "percentile", "lower": 0.0, "upper": 99.5}
+
+
+def write_tiny_model(
+    folder: Path,
+    *,
+    malignant: bool = True,
+    seed: int = 0,
+    intensity_map: Mapping[str, Any] = WINDOW,
+) -> Path:
     """Write a model that calls every vertebra malignant, or every one healthy; return its folder.
 
     Its pictures mean nothing: its weights are random.
@@ -56,7 +68,7 @@ def write_tiny_model(folder: Path, *, malignant: bool = True, seed: int = 0) -> 
         dae,
         classifier,
         name="tiny",
-        intensity_map={"kind": "window", "low": -250.0, "high": 1250.0},
+        intensity_map=dict(intensity_map),
         defaults={"fast": FAST_OPTIONS},
     )
     return folder

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -90,3 +92,25 @@ def test_missing_and_unknown_parts() -> None:
         LatentClassifier.from_tensors({k: v for k, v in stored.items() if k != "scale"})
     with pytest.raises(ModelError, match="extra"):
         LatentClassifier.from_tensors({**stored, "extra": np.zeros(1)})
+
+
+def test_slices_are_pooled_between_their_mean_and_their_maximum() -> None:
+    plain = random_classifier()
+    z = np.random.default_rng(3).standard_normal((5, 6))
+    logits = plain.logit(z)
+    assert plain.vertebra_logit(z) == pytest.approx(logits.mean())
+    pooled = replace(plain, pooling=(1.0, 1.0, 0.0))
+    assert pooled.vertebra_logit(z) == pytest.approx(np.log(np.mean(np.exp(logits))))
+    assert logits.mean() < pooled.vertebra_logit(z) < logits.max()
+    sharp = replace(plain, pooling=(1e-3, 2.0, 0.5))
+    assert sharp.vertebra_logit(z) == pytest.approx(2 * logits.max() + 0.5, abs=0.01)
+    again = LatentClassifier.from_tensors(sharp.tensors())
+    assert again.pooling == sharp.pooling
+
+
+@pytest.mark.parametrize("pooling", [(0.0, 1.0, 0.0), (1.0, -1.0, 0.0), (1.0, np.nan, 0.0)])
+def test_a_pooling_that_turns_the_order_around_is_refused(
+    pooling: tuple[float, float, float],
+) -> None:
+    with pytest.raises(ModelError, match="pooling"):
+        replace(random_classifier(), pooling=pooling)

@@ -74,13 +74,6 @@ def test_only_slices_that_fall_short_are_rendered_again() -> None:
     assert dae.calls == {"encode": 2, "invert": 1, "render": 2}
 
 
-def test_shared_logit_moves_weaker_slices_as_far() -> None:
-    images = oracle_slices((1, 1), (0, 0))
-    edit = edited(images, PAPER, shared_logit=9.0)
-    change = edit.target_logits - edit.logits
-    np.testing.assert_allclose(change, change[0], atol=1e-3)
-
-
 def test_batches_do_not_matter_and_steps_are_counted() -> None:
     images = oracle_slices((1, 1), (1, 0), (0, 1), (0.3, 0.6), (0, 0))
     seen: list[Progress] = []

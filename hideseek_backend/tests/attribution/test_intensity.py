@@ -1,39 +1,24 @@
-"""Residuals in HU and in model intensity."""
+"""The two maps between HU and model intensity."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
-
 import numpy as np
 import pytest
-import torch
 
-from hideseek_backend.attribution.intensity import as_shown, invertible, least_residual
-from hideseek_backend.models import intensity
+from hideseek_backend.attribution.intensity import Percentile, Window, intensity_map
+from hideseek_backend.errors import ModelError
 
-
-def model(spec: dict[str, Any]) -> Any:
-    return SimpleNamespace(
-        spec=SimpleNamespace(intensity=spec),
-        to_intensity=lambda hu, valid: intensity.to_intensity(spec, hu, valid),
-        to_hu=lambda values: intensity.to_hu(spec, values),
-    )
-
-
-WINDOW = model({"kind": "window", "low": -250, "high": 1250})
-PERCENTILE = model({"kind": "percentile", "lower": 0, "upper": 99.5})
+WINDOW, PERCENTILE = Window(-250.0, 1250.0), Percentile(0.0, 99.5)
 
 
 def test_a_window_is_shown_in_hu() -> None:
-    image = torch.full((2, 1, 64, 64), 0.5)
-    assert invertible(WINDOW)
-    np.testing.assert_allclose(as_shown(WINDOW, image), np.full((2, 64, 64), 500.0))
+    assert WINDOW.unit == "HU"
+    np.testing.assert_allclose(WINDOW.shown(np.full((2, 64, 64), 0.5)), 500.0)
 
 
 def test_percentiles_are_shown_as_they_are() -> None:
-    assert not invertible(PERCENTILE)
-    np.testing.assert_array_equal(as_shown(PERCENTILE, torch.ones(1, 1, 64, 64)), 1)
+    assert PERCENTILE.unit == "model"
+    np.testing.assert_array_equal(PERCENTILE.shown(np.ones((1, 64, 64))), 1)
 
 
 @pytest.mark.parametrize("padded", [False, True])
@@ -47,13 +32,45 @@ def test_least_residual_is_min_contrast(padded: bool) -> None:
     valid[:10] = not padded
     images = PERCENTILE.to_intensity(np.moveaxis(hu, 2, 0), np.moveaxis(valid, 2, 0))
     ranges = [np.ptp(np.percentile(hu[:, :, k][valid[:, :, k]], [0, 99.5])) for k in range(3)]
-    least = least_residual(PERCENTILE, hu, images, body, 50.0)
+    least = PERCENTILE.least(50.0, hu, images, body)
     assert least == pytest.approx(50 / np.median(ranges), rel=1e-3)
-    assert least_residual(WINDOW, hu, images, body, 50.0) == pytest.approx(50 / 1500)
-    assert least_residual(PERCENTILE, hu, images, body, 0.0) == 0
+    assert WINDOW.least(50.0, hu, images, body) == pytest.approx(50 / 1500)
+    assert PERCENTILE.least(0.0, hu, images, body) == 0
 
 
 def test_a_flat_body_has_no_slope() -> None:
     flat = np.zeros((64, 64, 1), dtype=np.float32)
     body = np.ones(flat.shape, dtype=bool)
-    assert least_residual(PERCENTILE, flat, np.moveaxis(flat, 2, 0), body, 50.0) == 0
+    assert PERCENTILE.least(50.0, flat, np.moveaxis(flat, 2, 0), body) == 0
+
+
+def test_window_maps_and_returns() -> None:
+    hu = np.array([[-1000.0, -250.0], [500.0, 3000.0]])
+    valid = np.array([[True, True], [True, False]])
+    soft_tissue = (40 + 250) / 1500
+    np.testing.assert_allclose(WINDOW.to_intensity(hu, valid), [[0, 0], [0.5, soft_tissue]])
+    np.testing.assert_allclose(WINDOW.shown(np.array([0, 0.5, 1])), [-250, 500, 1250])
+
+
+def test_percentile_is_the_notebook_s() -> None:
+    rng = np.random.default_rng(0)
+    hu = rng.normal(100, 200, (3, 64, 64)).astype(np.float32)
+    image = PERCENTILE.to_intensity(hu)
+    for plane, mapped in zip(hu, image, strict=True):
+        top = np.percentile(plane, 99.5)
+        np.testing.assert_allclose(mapped, (plane - plane.min()) / (top - plane.min()), atol=1e-6)
+    assert image.max() > 1  # not clipped
+    valid = np.ones(hu.shape, dtype=bool)
+    valid[:, :10] = False
+    padded = np.where(valid, hu, -1024)
+    for plane, inside, mapped in zip(
+        padded, valid, PERCENTILE.to_intensity(padded, valid), strict=True
+    ):
+        low, high = plane[inside].min(), np.percentile(plane[inside], 99.5)
+        np.testing.assert_allclose(mapped[:10], (40 - low) / (high - low), atol=1e-6)
+    assert (PERCENTILE.to_intensity(np.full((64, 64), 7.0)) == 0).all()
+    for made in (WINDOW, PERCENTILE):
+        assert intensity_map(made.to_dict()) == made
+    for bad in ({"kind": "percentile", "lower": 0, "upper": 101}, {"kind": "window"}):
+        with pytest.raises(ModelError):
+            intensity_map(bad)

@@ -62,11 +62,10 @@ def test_a_batch_gives_what_single_slices_give(dae: DiffusionAutoencoder) -> Non
 
 
 def test_a_partial_inversion_comes_back(dae: DiffusionAutoencoder) -> None:
-    network = Network(dae, "cpu", OPTIONS.with_changes(invert_steps=24, render_steps=3), Meter())
     x = images(1)
-    z = network.encode(x)
-    there = network.invert(x, z, depth=0.3)
-    assert (network.render(there, z, depth=0.3) - x).abs().max() < 0.02
+    z = dae.encode(x)
+    there = dae.invert(x, z, 24, depth=0.3)
+    assert (dae.render(there, z, 24, depth=0.3) - x).abs().max() < 0.02
 
 
 def test_results_are_ordinary_tensors(dae: DiffusionAutoencoder) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hideseek_backend.dae import DaeConfig, DiffusionAutoencoder
 from hideseek_backend.dae.graphs import GraphedForward, Replay
-from hideseek_backend.dae.precision import faster_precision, lowered, multiplies_bfloat16
+from hideseek_backend.dae.precision import arrange, faster_precision, multiplies_bfloat16
 
 CONFIG = DaeConfig(
     base_channels=8,
@@ -81,12 +81,12 @@ def test_gives_up_where_capture_does_not_work(dae: DiffusionAutoencoder, kind: s
 def test_graphs_do_not_outlive_the_weights_they_read(dae: DiffusionAutoencoder) -> None:
     dae.graphed = GraphedForward(dae.network, capture)
     x, z = torch.rand(1, 1, 64, 64), torch.randn(1, 12)
-    with lowered(dae, torch.bfloat16):
-        first = dae.invert(x, z, 3)
-        assert dae.graphed._graphs
-        torch.testing.assert_close(dae.invert(x, z, 3), first)
-    with lowered(dae, None):  # back to the layout as loaded
-        assert not dae.graphed._graphs
+    arrange(dae, torch.bfloat16)
+    first = dae.invert(x, z, 3, half=torch.bfloat16)
+    assert dae.graphed._graphs
+    torch.testing.assert_close(dae.invert(x, z, 3, half=torch.bfloat16), first)
+    arrange(dae, None)  # back to the layout as loaded
+    assert not dae.graphed._graphs
 
 
 @torch.inference_mode()
@@ -107,13 +107,13 @@ def test_half_precision_and_graphs_stay_close() -> None:
     plain = dae.render(dae.invert(x, z, 6), z, 6)
     ddim = dae.invert(x, z, 5, solver="ddim")
     dae.graphed = GraphedForward(dae.network, capture)
-    with lowered(dae, torch.bfloat16):
-        x_t = dae.invert(x, z, 6)
-        assert x_t.dtype == torch.float32
-        quick = dae.render(x_t, z, 6)
-        # The reference's solver never runs in half precision.
-        torch.testing.assert_close(dae.invert(x, z, 5, solver="ddim"), ddim, rtol=0, atol=1e-3)
-    assert dae.autocast_dtype is None
+    half = torch.bfloat16
+    x_t = dae.invert(x, z, 6, half=half)
+    assert x_t.dtype == torch.float32
+    quick = dae.render(x_t, z, 6, half=half)
+    # The reference's solver never runs in half precision.
+    again = dae.invert(x, z, 5, solver="ddim", half=half)
+    torch.testing.assert_close(again, ddim, rtol=0, atol=0)
     assert (quick - plain).abs().mean() < 0.02
 
 

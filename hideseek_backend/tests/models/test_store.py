@@ -13,7 +13,6 @@ from safetensors.torch import load_file, save_file
 from tiny_model import write_tiny_model
 
 from hideseek_backend.errors import DeviceError, ModelError, OutputError
-from hideseek_backend.models.intensity import check_intensity, to_hu, to_intensity
 from hideseek_backend.models.places import available, find_folder, models_folder
 from hideseek_backend.models.store import (
     file_sha256,
@@ -49,7 +48,7 @@ def test_round_trip_is_exact(folder: Path, tmp_path: Path) -> None:
         model.dae,
         model.classifier,
         name="tiny",
-        intensity_map=model.spec.intensity,
+        intensity_map=model.intensity.to_dict(),
         defaults=model.spec.defaults,
     )
     again = load_model(tmp_path / "again", "cpu")
@@ -68,7 +67,7 @@ def test_half_precision_halves_the_file(folder: Path, tmp_path: Path) -> None:
         model.dae,
         model.classifier,
         name="tiny",
-        intensity_map=model.spec.intensity,
+        intensity_map=model.intensity.to_dict(),
         half=True,
     )
     sizes = [(f / "weights.safetensors").stat().st_size for f in (folder, tmp_path / "half")]
@@ -86,7 +85,7 @@ def test_rounded_weights_are_those_that_half_precision_stores(folder: Path, tmp_
         model.dae,
         model.classifier,
         name="tiny",
-        intensity_map=model.spec.intensity,
+        intensity_map=model.intensity.to_dict(),
         half=True,
     )
     stored = load_model(tmp_path / "half", "cpu").dae.state_dict()
@@ -192,7 +191,7 @@ def test_another_folder_is_not_overwritten(folder: Path, tmp_path: Path) -> None
             model.dae,
             model.classifier,
             name="tiny",
-            intensity_map=model.spec.intensity,
+            intensity_map=model.intensity.to_dict(),
         )
     assert (tmp_path / "home" / "thesis.txt").read_text() == "x"
 
@@ -201,37 +200,3 @@ def test_another_folder_is_not_overwritten(folder: Path, tmp_path: Path) -> None
 def test_devices_that_are_not_here(folder: Path, device: str) -> None:
     with pytest.raises(DeviceError):
         load_model(folder, device)
-
-
-def test_window_maps_and_returns() -> None:
-    window = {"kind": "window", "low": -250.0, "high": 1250.0}
-    hu = np.array([[-1000.0, -250.0], [500.0, 3000.0]])
-    valid = np.array([[True, True], [True, False]])
-    soft_tissue = (40 + 250) / 1500
-    np.testing.assert_allclose(to_intensity(window, hu, valid), [[0, 0], [0.5, soft_tissue]])
-    np.testing.assert_allclose(to_hu(window, np.array([0, 0.5, 1])), [-250, 500, 1250])
-
-
-def test_percentile_is_the_notebook_s() -> None:
-    percentile = {"kind": "percentile", "lower": 0.0, "upper": 99.5}
-    rng = np.random.default_rng(0)
-    hu = rng.normal(100, 200, (3, 64, 64)).astype(np.float32)
-    image = to_intensity(percentile, hu)
-    for plane, mapped in zip(hu, image, strict=True):
-        top = np.percentile(plane, 99.5)
-        np.testing.assert_allclose(mapped, (plane - plane.min()) / (top - plane.min()), atol=1e-6)
-    assert image.max() > 1  # not clipped
-    valid = np.ones(hu.shape, dtype=bool)
-    valid[:, :10] = False
-    padded = np.where(valid, hu, -1024)
-    for plane, inside, mapped in zip(
-        padded, valid, to_intensity(percentile, padded, valid), strict=True
-    ):
-        low, high = plane[inside].min(), np.percentile(plane[inside], 99.5)
-        np.testing.assert_allclose(mapped[:10], (40 - low) / (high - low), atol=1e-6)
-    assert (to_intensity(percentile, np.full((64, 64), 7.0)) == 0).all()
-    with pytest.raises(ModelError, match="fixed HU"):
-        to_hu(percentile, image)
-    for bad in ({"kind": "percentile", "lower": 0, "upper": 101}, {"kind": "window"}):
-        with pytest.raises(ModelError):
-            check_intensity(bad)

@@ -74,7 +74,7 @@ def test_json_holds_everything_and_agrees_with_the_tables(tmp_path: Path) -> Non
     case = sample_case()
     write_case(case, tmp_path)
     record = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    assert record["options"]["seed"] == 3
+    assert record["options"]["min_area"] == 7
     assert record["provenance"]["model"] == {"name": "tiny", "hash": "ab" * 32}
     assert record["provenance"]["timings"] == {"total": 1.25}
     assert record["warnings"][0] == "The slices are 3.5 mm thick."

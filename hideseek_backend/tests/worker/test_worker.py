@@ -160,10 +160,10 @@ def test_padding_at_the_body_cuts_it(worker: Worker) -> None:
 
 
 def test_segment_streams_each_vertebra(worker: Worker) -> None:
-    worker.ask("seg", "segment", blocks=[block("T12"), block("L1")], options={"seed": 5})
+    worker.ask("seg", "segment", blocks=[block("T12"), block("L1")], options={"tau": 0.25})
     replies = worker.until("result", "error")
     assert replies[-1]["type"] == "result" and all(r["id"] == "seg" for r in replies)
-    assert replies[-1]["result"]["provenance"]["seed"] == 5
+    assert replies[-1]["result"]["provenance"]["options"]["tau"] == 0.25
     streamed = [r["vertebra"] for r in replies if r["type"] == "vertebra"]
     assert [v["vertebra"] for v in streamed] == ["T12", "L1"]
     vertebra = streamed[0]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.filters import apply_hysteresis_threshold, threshold_otsu
+from skimage.filters import apply_hysteresis_threshold
 from skimage.morphology import disk
 from skimage.segmentation import watershed
 
@@ -87,6 +87,20 @@ def reaching(candidates: Candidates, planes: Sequence[int]) -> Candidates:
     return Candidates(renumbered[candidates.labels], polarities, candidates.suspected)
 
 
+def numbered_on(parts: Sequence[Candidates]) -> Candidates:
+    """Join candidates of adjacent stacks along axis 2, numbered on from one to the next."""
+    if len(parts) == 1:
+        return parts[0]
+    labels: list[NDArray[np.uint16]] = []
+    polarities: list[Polarity] = []
+    for part in parts:
+        shifted = np.where(part.labels > 0, part.labels.astype(int) + len(polarities), 0)
+        labels.append(shifted.astype(np.uint16))
+        polarities += part.polarities
+    suspected = np.concatenate([part.suspected for part in parts], axis=2)
+    return Candidates(np.concatenate(labels, axis=2), tuple(polarities), suspected)
+
+
 def erode_in_plane(mask: BoolArray, voxels: int) -> BoolArray:
     """Erode each slice of mask: (64, 64, N) by so many 4-connected voxels, also at the border."""
     if voxels == 0:
@@ -125,9 +139,7 @@ def _binarised(
 def _threshold(values: FloatArray, rule: str) -> float:
     if rule == "median":
         return float(np.median(values))
-    if rule == "mean":
-        return float(np.mean(values))
-    return float(threshold_otsu(values)) if np.ptp(values) > 0 else 0.0
+    return float(np.mean(values))
 
 
 def _regions(
@@ -148,7 +160,8 @@ def _regions(
             mask[:, :, k] |= ndimage.binary_fill_holes(mask[:, :, k]) & allowed[:, :, k]
     labels, count = ndimage.label(mask, structure)
     if options.split_distance > 0 and count:
-        labels = _split(mask, labels, options.split_distance, structure)
+        pieces = _split(mask, labels, options.split_distance, structure)
+        labels = _merged(pieces, signed, structure, options.merge_depth)
     return np.asarray(labels)
 
 
@@ -195,6 +208,44 @@ def _split(
     # Any component without a seed of its own keeps its identity.
     missed = mask & (pieces == 0)
     return np.asarray(np.where(missed, labels + seeds.max(), pieces))
+
+
+def _merged(
+    pieces: NDArray[Any], signed: FloatArray, structure: BoolArray, depth: float
+) -> NDArray[Any]:
+    """Join pieces between which the residual does not fall: one lesion to the eye.
+
+    A neck in a candidate's outline may be anatomy (the body's waist, a vein) within one lesion. Two
+    pieces that touch are one where the residual on their border, its median over the voxel pairs
+    that meet there, is at least `depth` times the peak of the weaker piece.
+    """
+    count = int(pieces.max())
+    if depth == 0 or count < 2:
+        return pieces
+    peaks = np.zeros(count + 1)
+    for index, box in enumerate(ndimage.find_objects(pieces), start=1):
+        if box is not None:
+            peaks[index] = np.percentile(signed[box][pieces[box] == index], _PEAK_PERCENTILE)
+    borders: dict[tuple[int, int], list[float]] = {}
+    for step in np.argwhere(structure) - 1:
+        if tuple(step) <= (0, 0, 0):
+            continue  # each pair of neighbours once
+        here = tuple(
+            slice(max(0, -d), size - max(0, d)) for d, size in zip(step, pieces.shape, strict=True)
+        )
+        there = tuple(
+            slice(max(0, d), size - max(0, -d)) for d, size in zip(step, pieces.shape, strict=True)
+        )
+        a, b = pieces[here], pieces[there]
+        meet = (a != b) & (a > 0) & (b > 0)
+        level = np.minimum(signed[here], signed[there])[meet]
+        for one, other, value in zip(a[meet].tolist(), b[meet].tolist(), level, strict=True):
+            borders.setdefault((min(one, other), max(one, other)), []).append(float(value))
+    root = np.arange(count + 1)
+    for (one, other), values in borders.items():
+        if np.median(values) >= depth * min(peaks[one], peaks[other]):
+            root[root == root[other]] = root[one]
+    return root[pieces]
 
 
 def _large_enough(regions: NDArray[Any], options: Options) -> list[int]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
+from scipy.special import expit, logsumexp
 
 from hideseek_backend.attribution.candidates import POLARITIES
 from hideseek_backend.attribution.healthy_prior import HealthyPrior
@@ -20,7 +20,7 @@ FloatArray = NDArray[np.float64]
 _PRIOR_FIELDS = ("healthy_mean", "malignant_mean", "gain")
 _HEAD_FIELDS = ("polarity_weight", "polarity_bias")
 _FIELDS = (
-    "mean", "scale", "weight", "bias", "pattern", *_PRIOR_FIELDS, "drift", *_HEAD_FIELDS
+    "mean", "scale", "weight", "bias", "pattern", *_PRIOR_FIELDS, "drift", *_HEAD_FIELDS, "pooling"
 )  # fmt: skip
 
 
@@ -33,6 +33,7 @@ class LatentClassifier:
         class (Haufe et al. 2014). None where the latents it was fitted on are not known.
     prior: what healthy and malignant latents look like; None likewise.
     head: how probable each polarity is; None where phenotypes were not labelled.
+    pooling: (temperature, slope, offset) of `vertebra_logit`; None for the mean over slices.
 
     Everything is float64, but for float32 latents, which are scaled in float32 as scikit-learn
     does. Latents may be arrays or tensors, (B, d); results are arrays.
@@ -47,6 +48,7 @@ class LatentClassifier:
     pattern: FloatArray | None = None
     prior: HealthyPrior | None = None
     head: PolarityHead | None = None
+    pooling: tuple[float, float, float] | None = None
 
     def __post_init__(self) -> None:
         shape = np.shape(self.weight)
@@ -69,6 +71,15 @@ class LatentClassifier:
                 "Fetch the model again, or fit its classifier again.",
             )
         object.__setattr__(self, "bias", float(self.bias))
+        if self.pooling is not None:
+            temperature, slope, _ = pooling = tuple(float(v) for v in self.pooling)
+            if not np.isfinite(pooling).all() or temperature <= 0 or slope <= 0:
+                raise ModelError(
+                    f"Expected temperature and slope above 0 as the model's pooling, "
+                    f"got {pooling}.",
+                    "Fetch the model again.",
+                )
+            object.__setattr__(self, "pooling", pooling)
 
     @property
     def channels(self) -> int:
@@ -94,6 +105,42 @@ class LatentClassifier:
     def probability(self, z: Any) -> FloatArray:
         """Return the malignancy probability p: (B,)."""
         return np.asarray(expit(self.logit(z)), dtype=np.float64)
+
+    def pool(self, logits: ArrayLike) -> FloatArray:
+        """Return (...) of a vertebra from the logits of its slices: (..., n).
+
+        Without pooling the mean. With it T · log mean exp(l / T), which lies between the mean and
+        the maximum: one slice that shows disease is enough, as the multiple-instance reading of a
+        vertebra's label says.
+        """
+        values = np.asarray(logits, dtype=np.float64)
+        if self.pooling is None:
+            return np.asarray(values.mean(axis=-1))
+        temperature = self.pooling[0]
+        pooled = logsumexp(values / temperature, axis=-1) - np.log(values.shape[-1])
+        return np.asarray(temperature * pooled, dtype=np.float64)
+
+    def calibrated(self, slice_logits: ArrayLike) -> FloatArray:
+        """Return log(p / (1 − p)) of vertebrae: (...) from the logits of their slices: (..., n).
+
+        slope · pooled + offset (Platt 1999), where the model stores them.
+        """
+        pooled = self.pool(slice_logits)
+        if self.pooling is None:
+            return pooled
+        _, slope, offset = self.pooling
+        return np.asarray(slope * pooled + offset, dtype=np.float64)
+
+    def vertebra_logit(self, z: Any) -> float:
+        """Return the calibrated log(p / (1 − p)) of a vertebra from its slices' z: (n, d)."""
+        return float(self.calibrated(self.logit(z)))
+
+    def vertebra_presence(self, z: Any) -> FloatArray:
+        """Return the probability of each polarity: (2,) in a vertebra from its z: (n, d)."""
+        if self.pooling is None or self.head is None:
+            return self.presence(_as_array(z).mean(axis=0, keepdims=True))[0]
+        logits = self.scaled(z) @ self.head.weight.T + self.head.bias
+        return np.asarray(expit(self.pool(logits.T)), dtype=np.float64)
 
     def move(self, z: Any, logit_change: ArrayLike, direction: str = "normal") -> FloatArray:
         """Shift latents so that their logits change by `logit_change`: (B,), and return z: (B, d).
@@ -158,6 +205,8 @@ class LatentClassifier:
                 stored["drift"] = self.prior.drift
         if self.head is not None:
             stored.update(polarity_weight=self.head.weight, polarity_bias=self.head.bias)
+        if self.pooling is not None:
+            stored["pooling"] = np.array(self.pooling)
         return stored
 
     @classmethod
@@ -179,6 +228,12 @@ class LatentClassifier:
         parts = _all_or_none(stored, _PRIOR_FIELDS)
         drift = None if stored.get("drift") is None else _as_array(stored["drift"])
         head = _all_or_none(stored, _HEAD_FIELDS)
+        pooling = _as_array(stored["pooling"]).reshape(-1) if "pooling" in stored else None
+        if pooling is not None and len(pooling) != 3:
+            raise ModelError(
+                f"Expected three numbers as the model's pooling, got {len(pooling)}.",
+                "Fetch the model again.",
+            )
         return cls(
             _as_array(stored["mean"]),
             _as_array(stored["scale"]),
@@ -187,6 +242,7 @@ class LatentClassifier:
             None if pattern is None else _as_array(pattern),
             HealthyPrior(parts[0], parts[1], parts[2], drift) if parts else None,
             PolarityHead(*head) if head else None,
+            None if pooling is None else (pooling[0], pooling[1], pooling[2]),
         )
 
 

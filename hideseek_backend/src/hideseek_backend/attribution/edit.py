@@ -53,28 +53,25 @@ def healthy_edit(
     images: Tensor,
     options: Options,
     *,
-    shared_logit: float | None = None,
     sideways: NDArray[np.float64] | None = None,
 ) -> HealthyEdit:
     """Edit slices towards `options.p_target` and render them (Atad et al. 2025, eq. 1).
 
     images: (N, 1, 64, 64) float32, model intensity. The edit moves the scaled latent along
     `options.direction` (or to the posterior mean) and renders it with the original's x_T. Slices
-    already below the target
-    are not moved, because a move would make them *more* malignant.
+    already below the target are not moved, because a move would make them *more* malignant.
 
     While the healthy image, encoded again, is above the target and rounds are left, the latent is
     moved on by what is lacking; the round whose image scored lowest is kept, slice by slice.
 
-    shared_logit: move each slice as if it had at least this logit. sideways: (N,) how far from the
+    sideways: (N,) how far from the
     middle (0) to the side (1) of the body each slice lies; all in the middle by default.
     """
     if sideways is None:
         sideways = np.zeros(len(images))
     z = network.encode(images)
     logits = classifier.logit(z)
-    start = logits if shared_logit is None else np.maximum(logits, shared_logit)
-    change = np.minimum(float(logit(options.p_target)) - start, 0.0)
+    change = np.minimum(float(logit(options.p_target)) - logits, 0.0)
     target = logits + change
 
     x_t = network.invert(images, z)

@@ -103,6 +103,7 @@ def measured_candidates(
                 delta=score.delta,
                 kept=bool(kept[number - 1]),
                 p_hide=score.p_hide,
+                p_without=score.p_without if np.isfinite(score.p_without) else None,
                 slices=tuple(int(slices[i]) for i in np.flatnonzero(areas)),
                 area_px=int(areas.max()),
                 volume_mm3=float(voxels[number]) * block.ct.voxel_volume_mm3,

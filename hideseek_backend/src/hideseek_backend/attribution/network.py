@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hideseek_backend.attribution.options import Options, SolverName
-from hideseek_backend.dae.precision import faster_precision, lowered
+from hideseek_backend.dae.precision import arrange, faster_precision
 from hideseek_backend.progress import Meter
 
 
@@ -25,7 +25,7 @@ class Autoencoder(Protocol):
         steps: int | None = None,
         *,
         solver: SolverName = ...,
-        depth: float = ...,
+        half: torch.dtype | None = ...,
         callback: Callable[[int, int], None] | None = ...,
     ) -> Tensor: ...
 
@@ -36,7 +36,7 @@ class Autoencoder(Protocol):
         steps: int | None = None,
         *,
         solver: SolverName = ...,
-        depth: float = ...,
+        half: torch.dtype | None = ...,
         callback: Callable[[int, int], None] | None = ...,
     ) -> Tensor: ...
 
@@ -61,8 +61,10 @@ class Network:
         self._device = torch.device(device)
         self._half = faster_precision(dae, self._device) if options.precision == "auto" else None
         self._options = options
-        self._meter = meter
+        self.meter = meter
         self._batch = options.max_batch
+        if isinstance(dae, nn.Module):
+            arrange(dae, self._half)
         if self._device.type == "cpu" and isinstance(dae, nn.Module):
             parameters = sum(p.numel() for p in dae.parameters())
             self._batch = max(1, min(self._batch, _CPU_LOAD // max(1, parameters)))
@@ -71,12 +73,12 @@ class Network:
         """Return z: (N, d)."""
 
         def encode(chunk: Tensor) -> Tensor:
-            self._meter.step(len(chunk))
+            self.meter.step(len(chunk))
             return self._dae.encode(chunk)
 
         return self._chunked(encode, images)
 
-    def invert(self, images: Tensor, z: Tensor, depth: float = 1.0) -> Tensor:
+    def invert(self, images: Tensor, z: Tensor) -> Tensor:
         """Return x_T of images under z."""
         options = self._options
 
@@ -86,25 +88,23 @@ class Network:
                 code,
                 options.invert_steps,
                 solver=options.solver,
-                depth=depth,
+                half=self._half,
                 callback=self._counter(len(chunk)),
             )
 
         return self._chunked(invert, images, z)
 
-    def render(self, x_t: Tensor, z: Tensor, depth: float = 1.0) -> Tensor:
+    def render(self, x_t: Tensor, z: Tensor) -> Tensor:
         """Return the images that x_T and z stand for."""
         options = self._options
-        # Below full depth a rendering must go back down the inversion's own steps.
-        steps = options.render_steps if depth == 1.0 else options.invert_steps
 
         def render(chunk: Tensor, code: Tensor) -> Tensor:
             return self._dae.render(
                 chunk,
                 code,
-                steps,
+                options.render_steps,
                 solver=options.solver,
-                depth=depth,
+                half=self._half,
                 callback=self._counter(len(chunk)),
             )
 
@@ -112,7 +112,7 @@ class Network:
 
     def _counter(self, slices: int) -> Callable[[int, int], None]:
         def count(_done: int, _steps: int) -> None:
-            self._meter.step(slices)
+            self.meter.step(slices)
 
         return count
 
@@ -121,7 +121,7 @@ class Network:
         for start in range(0, len(arrays[0]), self._batch):
             stop = start + self._batch
             chunk = [a[start:stop].to(self._device, torch.float32) for a in arrays]
-            self._meter.check()
-            with lowered(self._dae, self._half), torch.inference_mode():
+            self.meter.check()
+            with torch.inference_mode():
                 results.append(operation(*chunk).float().cpu())
         return torch.cat(results)

@@ -3,32 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
 from hideseek_backend.errors import OptionError
 
 ProtocolName = Literal["fast", "reference"]
 Direction = Literal["normal", "pattern", "posterior"]
-Binarize = Literal["mean", "median", "otsu", "hysteresis"]
+Binarize = Literal["mean", "median", "hysteresis"]
 ResidualAgainst = Literal["image", "reconstruction"]
 PolarityChoice = Literal["auto", "lytic", "blastic", "both"]
 SliceChoice = Literal["central", "all"]
-Projection = Literal["none", "same-noise", "original-noise", "partial"]
-Delta = Literal["probability", "logit", "floor", "logit-floor", "pair", "shapley"]
+Projection = Literal["none", "same-noise"]
+Delta = Literal["probability", "logit-floor"]
 SolverName = Literal["ddim", "multistep"]
 Precision = Literal["auto", "float32"]
 
 
+def _whole(default: int, low: int, high: int) -> Any:
+    return field(default=default, metadata={"range": (low, high), "kind": int})
+
+
+def _number(default: float, low: float, high: float) -> Any:
+    return field(default=default, metadata={"range": (low, high), "kind": float})
+
+
+def _one_of(default: Any, choices: Any) -> Any:
+    given = choices if isinstance(choices, tuple) else get_args(choices)
+    return field(default=default, metadata={"choices": given})
+
+
+def _flag(default: bool) -> Any:
+    return field(default=default, metadata={"kind": bool})
+
+
+_ALMOST_ONE = 1 - 1e-6
+
+
 @dataclass(frozen=True)
 class Options:
-    """Settings of one run; the field defaults are the fast protocol's.
+    """Settings of one run; each field holds its range or choices as metadata.
+
+    A model stores its complete fast protocol, so that a default changed here changes no result of
+    a model that is at hand. A field that is new must default to what the method did without it.
 
     Network
     protocol: the name of the set of defaults this came from.
     solver, invert_steps, render_steps: "ddim" or the third-order "multistep" and its steps.
+    precision: "auto" lowers the network's where that pays, "float32" never does.
     max_batch: slices that go through the network at once, at most.
-    seed: of every random choice (only `delta="shapley"` makes one).
 
     Which vertebrae
     p_threshold: vertebrae below it are reported and not analysed.
@@ -37,7 +60,6 @@ class Options:
         models that learned from labels of slices at the sides.
     force: analyse vertebrae below `p_threshold` or cut by the field of view as well.
     slices: "central" as in the paper, or "all" sagittal slices that cross the body.
-    slice_step: with "all", edit every n-th slice and interpolate the residual in between.
 
     Healthy edit (Atad et al. 2025, eq. 1)
     p_target: malignancy probability that the edit aims at.
@@ -48,20 +70,21 @@ class Options:
         back where it cannot tell disease from anatomy; more passes take out more of both.
     edit_rounds: renders at most; after each the healthy image is encoded again and, while it is
         above p_target, moved on. 1 is the paper.
-    shared_edit: with "all", move each slice at least as far as the central slices' mean.
 
     Candidates
     residual_against: subtract the "image" or its "reconstruction" from the healthy image.
     smooth_sigma, smooth_through: Gaussian blur of the residual in plane and across slices, in
         voxels of 0.8 mm; 0 is none.
-    binarize: threshold at the "mean" or "median" of the positive residual inside the body, by
-        "otsu", or by "hysteresis" between two shares of its 99th percentile.
+    binarize: threshold at the "mean" or "median" of the positive residual inside the body, or by
+        "hysteresis" between two shares of its 99th percentile.
     hysteresis_low, hysteresis_high: those shares.
     min_contrast: least residual in HU, whatever the threshold; 0 is none.
     peak_fraction: each candidate keeps what reaches this share of its own peak; 0 is all.
     closing: radius in px by which gaps between candidates of one polarity are closed.
     fill_holes: fill holes that are enclosed by a candidate and not of the other polarity.
     split_distance: split candidates at necks where their cores are this many px apart; 0 is never.
+    merge_depth: pieces that a split made are one again where the residual on their border reaches
+        this share of the weaker piece's peak; 0 never merges.
     connectivity: 4 or 8 neighbours in plane (across slices: direct overlap).
     erode: voxels taken off the body in plane before candidates are looked for.
     min_area: least area in px (0.64 mm² each) of a candidate's largest slice.
@@ -71,9 +94,7 @@ class Options:
 
     Scores (eq. 2 and 3)
     projection: what happens to a composite before it is scored; see `scoring`.
-    partial_depth: share of the noise range that the "partial" projection climbs.
     delta: which ratio is reported; see `scoring`.
-    subsets: random subsets per candidate and slice of the "shapley" Δ.
     min_evidence: p is raised to at least this in Δ's denominator, so that a forced healthy
         vertebra does not turn noise into Δ = 1, and the denominator itself has a least value; 0 is
         the paper.
@@ -86,66 +107,55 @@ class Options:
         from this probability on; 0 names it after what is kept.
     """
 
-    protocol: ProtocolName = "fast"
-    solver: SolverName = "multistep"
-    invert_steps: int = 20
-    render_steps: int = 20
-    precision: Precision = "auto"
-    max_batch: int = 32
-    seed: int = 0
+    protocol: ProtocolName = _one_of("fast", ProtocolName)
+    solver: SolverName = _one_of("multistep", SolverName)
+    invert_steps: int = _whole(20, 1, 1000)
+    render_steps: int = _whole(20, 1, 1000)
+    precision: Precision = _one_of("auto", Precision)
+    max_batch: int = _whole(32, 1, 4096)
 
-    p_threshold: float = 0.5
-    p_slices: int = 5
-    p_span: float = 0.0
-    force: bool = False
-    slices: SliceChoice = "central"
-    slice_step: int = 1
+    p_threshold: float = _number(0.5, 1e-6, _ALMOST_ONE)
+    p_slices: int = _whole(5, 1, 15)
+    p_span: float = _number(0.0, 0.0, 1.0)
+    force: bool = _flag(False)
+    slices: SliceChoice = _one_of("central", SliceChoice)
 
-    p_target: float = 1e-2
-    direction: Direction = "pattern"
-    posterior_passes: int = 1
-    edit_rounds: int = 2
-    shared_edit: bool = False
+    p_target: float = _number(1e-2, 1e-12, _ALMOST_ONE)
+    direction: Direction = _one_of("pattern", Direction)
+    posterior_passes: int = _whole(1, 1, 10)
+    edit_rounds: int = _whole(2, 1, 20)
 
-    residual_against: ResidualAgainst = "reconstruction"
-    smooth_sigma: float = 0.5
-    smooth_through: float = 0.7
-    binarize: Binarize = "hysteresis"
-    hysteresis_low: float = 0.3
-    hysteresis_high: float = 0.5
-    min_contrast: float = 50.0
-    peak_fraction: float = 0.4
-    closing: int = 1
-    fill_holes: bool = True
-    split_distance: int = 0
-    connectivity: int = 4
-    erode: int = 1
-    min_area: int = 5
-    min_slices: int = 2
-    reach: float = 1.0
+    residual_against: ResidualAgainst = _one_of("reconstruction", ResidualAgainst)
+    smooth_sigma: float = _number(0.5, 0.0, 10.0)
+    smooth_through: float = _number(0.7, 0.0, 10.0)
+    binarize: Binarize = _one_of("hysteresis", Binarize)
+    hysteresis_low: float = _number(0.3, 0.0, 1.0)
+    hysteresis_high: float = _number(0.5, 0.0, 1.0)
+    min_contrast: float = _number(50.0, 0.0, 4000.0)
+    peak_fraction: float = _number(0.4, 0.0, 1.0)
+    closing: int = _whole(1, 0, 10)
+    fill_holes: bool = _flag(True)
+    split_distance: int = _whole(0, 0, 32)
+    merge_depth: float = _number(0.0, 0.0, 1.0)
+    connectivity: int = _one_of(4, (4, 8))
+    erode: int = _whole(1, 0, 10)
+    min_area: int = _whole(5, 1, 4096)
+    min_slices: int = _whole(2, 1, 64)
+    reach: float = _number(1.0, 0.0, 1.0)
 
-    projection: Projection = "none"
-    partial_depth: float = 0.5
-    delta: Delta = "logit-floor"
-    subsets: int = 8
-    min_evidence: float = 0.5
-    score_slices: int = 5
-    tau: float = 0.3
-    polarity: PolarityChoice = "auto"
-    mixed_fraction: float = 0.2
-    min_presence: float = 0.0
-    name_presence: float = 0.0
+    projection: Projection = _one_of("none", Projection)
+    delta: Delta = _one_of("logit-floor", Delta)
+    min_evidence: float = _number(0.5, 0.0, _ALMOST_ONE)
+    score_slices: int = _whole(5, 0, 64)
+    tau: float = _number(0.3, -10.0, 10.0)
+    polarity: PolarityChoice = _one_of("auto", PolarityChoice)
+    mixed_fraction: float = _number(0.2, 0.0, 0.5)
+    min_presence: float = _number(0.0, 0.0, 1.0)
+    name_presence: float = _number(0.0, 0.0, 1.0)
 
     def __post_init__(self) -> None:
-        for name, choices in _CHOICES.items():
-            _check_choice(name, getattr(self, name), choices)
-        for name in _FLAGS:
-            if not isinstance(getattr(self, name), bool):
-                _refuse(name, "true or false", getattr(self, name))
-        for name in _INTEGERS:
-            _check_range(name, getattr(self, name), _INTEGERS[name], integer=True)
-        for name in _NUMBERS:
-            _check_range(name, getattr(self, name), _NUMBERS[name], integer=False)
+        for entry in fields(self):
+            _check(entry.name, getattr(self, entry.name), entry.metadata)
         if self.p_slices % 2 == 0:
             _refuse("p_slices", "an odd number of slices", self.p_slices)
         if self.hysteresis_low > self.hysteresis_high:
@@ -168,7 +178,8 @@ class Options:
 
         Raises OptionError naming the field, its range and what was got.
         """
-        _check_choice("protocol", name, get_args(ProtocolName))
+        if name not in get_args(ProtocolName):
+            _refuse("protocol", f"one of {', '.join(get_args(ProtocolName))}", name)
         values = dict(_PROTOCOLS[name])
         if name == "fast" and model_defaults:
             values.update(model_defaults.get(name, {}))
@@ -178,11 +189,11 @@ class Options:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Options:
-        """Read options from plain values; fields left out take the fast protocol's defaults.
+        """Read options from plain values; fields left out take the class's defaults.
 
         Raises OptionError on an unknown field or a value out of its range.
         """
-        known = {field.name for field in fields(cls)}
+        known = {entry.name for entry in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
             raise OptionError(
@@ -198,6 +209,16 @@ class Options:
     def with_changes(self, **changes: Any) -> Options:
         """Return a copy with some fields changed, checked again."""
         return replace(self, **changes)
+
+
+def complete_protocol(defaults: Mapping[str, Mapping[str, Any]] | None) -> dict[str, Any]:
+    """Return the whole fast protocol of a model as plain values, for its spec.
+
+    defaults: {"fast": {field: value}}, what differs from the class's defaults.
+    """
+    options = Options.for_protocol("fast", defaults).to_dict()
+    # Whether healthy vertebrae are analysed as well is a run's choice and no model's.
+    return {key: value for key, value in options.items() if key not in ("protocol", "force")}
 
 
 # The paper's values (its table 3); see also Options' docstring.
@@ -235,72 +256,22 @@ _REFERENCE: dict[str, Any] = {
 
 _PROTOCOLS: dict[str, dict[str, Any]] = {"fast": {}, "reference": _REFERENCE}
 
-_CHOICES: dict[str, tuple[Any, ...]] = {
-    "protocol": get_args(ProtocolName),
-    "solver": get_args(SolverName),
-    "direction": get_args(Direction),
-    "binarize": get_args(Binarize),
-    "residual_against": get_args(ResidualAgainst),
-    "connectivity": (4, 8),
-    "polarity": get_args(PolarityChoice),
-    "slices": get_args(SliceChoice),
-    "projection": get_args(Projection),
-    "precision": get_args(Precision),
-    "delta": get_args(Delta),
-}
 
-_FLAGS = ("force", "shared_edit", "fill_holes")
-
-_INTEGERS: dict[str, tuple[int, int]] = {
-    "invert_steps": (1, 1000),
-    "render_steps": (1, 1000),
-    "max_batch": (1, 4096),
-    "seed": (0, 2**63 - 1),
-    "p_slices": (1, 15),
-    "slice_step": (1, 8),
-    "posterior_passes": (1, 10),
-    "edit_rounds": (1, 20),
-    "closing": (0, 10),
-    "split_distance": (0, 32),
-    "erode": (0, 10),
-    "min_area": (1, 4096),
-    "min_slices": (1, 64),
-    "subsets": (1, 1024),
-    "score_slices": (0, 64),
-}
-
-_NUMBERS: dict[str, tuple[float, float]] = {
-    "p_threshold": (1e-6, 1 - 1e-6),
-    "p_span": (0.0, 1.0),
-    "p_target": (1e-12, 1 - 1e-6),
-    "smooth_sigma": (0.0, 10.0),
-    "smooth_through": (0.0, 10.0),
-    "hysteresis_low": (0.0, 1.0),
-    "hysteresis_high": (0.0, 1.0),
-    "min_contrast": (0.0, 4000.0),
-    "peak_fraction": (0.0, 1.0),
-    "reach": (0.0, 1.0),
-    "partial_depth": (0.01, 1.0),
-    "min_evidence": (0.0, 1 - 1e-6),
-    "tau": (-10.0, 10.0),
-    "mixed_fraction": (0.0, 0.5),
-    "min_presence": (0.0, 1.0),
-    "name_presence": (0.0, 1.0),
-}
-
-
-def _check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
-    if isinstance(value, bool) or value not in choices:
-        _refuse(name, f"one of {', '.join(str(choice) for choice in choices)}", value)
-
-
-def _check_range(name: str, value: Any, limits: tuple[float, float], *, integer: bool) -> None:
-    low, high = limits
-    kinds: tuple[type, ...] = (int,) if integer else (int, float)
-    right_kind = isinstance(value, kinds) and not isinstance(value, bool)
-    if not right_kind or not low <= value <= high:  # also refuses NaN
-        what = "a whole number" if integer else "a number"
-        _refuse(name, f"{what} from {low:g} to {high:g}", value)
+def _check(name: str, value: Any, metadata: Mapping[str, Any]) -> None:
+    choices, kind = metadata.get("choices"), metadata.get("kind")
+    if choices is not None:
+        if isinstance(value, bool) or value not in choices:
+            _refuse(name, f"one of {', '.join(str(choice) for choice in choices)}", value)
+    elif kind is bool:
+        if not isinstance(value, bool):
+            _refuse(name, "true or false", value)
+    else:
+        low, high = metadata["range"]
+        right_kind = isinstance(value, int if kind is int else (int, float))
+        # NaN is in no range.
+        if not right_kind or isinstance(value, bool) or not low <= value <= high:
+            what = "a whole number" if kind is int else "a number"
+            _refuse(name, f"{what} from {low:g} to {high:g}", value)
 
 
 def _refuse(name: str, expected: str, got: Any) -> None:

@@ -17,7 +17,7 @@ from hideseek_backend.attribution.edit import edit_steps, healthy_edit
 from hideseek_backend.attribution.network import Network
 from hideseek_backend.attribution.options import Options
 from hideseek_backend.attribution.scoring import score_candidates, score_steps
-from hideseek_backend.attribution.vertebra import AnalysisModel, _sideways, _stack
+from hideseek_backend.attribution.vertebra import AnalysisModel, stack_of
 from hideseek_backend.errors import InputError
 from hideseek_backend.progress import CancelledCallback, Meter, ProgressCallback
 from hideseek_backend.volumes.crops import CropFrame, VertebraBlock, crop_block
@@ -77,11 +77,9 @@ def score_region(
         )
     meter = Meter(progress, cancelled, block.level)
     network = Network(model.dae, model.device, options, meter)
-    stack = _stack(model, crop, slices)
+    stack = stack_of(model, crop, slices)
     meter.phase("edit", 70, edit_steps(len(slices), options))
-    edit = healthy_edit(
-        network, model.classifier, stack.images, options, sideways=_sideways(crop, slices)
-    )
+    edit = healthy_edit(network, model.classifier, stack.images, options, sideways=stack.sideways)
     if polarity is None:
         change = edit.difference(options)[drawn[:, :, list(slices)]]
         polarity = "lytic" if float(change.sum()) >= 0 else "blastic"
@@ -100,6 +98,7 @@ def score_region(
         delta=score.delta,
         kept=score.delta >= options.tau,
         p_hide=score.p_hide,
+        p_without=score.p_without,
         slices=tuple(int(k) for k in np.flatnonzero(drawn.any(axis=(0, 1)))),
         area_px=int(drawn.sum(axis=(0, 1)).max()),
         volume_mm3=voxels * block.ct.voxel_volume_mm3,
@@ -148,8 +147,8 @@ def _beside_others(
     for place, n in enumerate(present, start=1):
         labels[rest == n] = place
     labels[own] = len(present) + 1
-    unused: tuple[Polarity, ...] = ("lytic",) * (len(present) + 1)  # no part of a score
-    return Candidates(labels, unused, labels > 0)
+    unused: Polarity = "lytic"  # polarities play no part in a score
+    return Candidates(labels, (unused,) * (len(present) + 1), labels > 0)
 
 
 def _warnings(region: NDArray[np.bool_], block: VertebraBlock, frame: CropFrame) -> tuple[str, ...]:

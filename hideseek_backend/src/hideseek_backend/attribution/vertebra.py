@@ -1,27 +1,20 @@
-"""One vertebra from CT block to scored candidates: the method in one readable page."""
+"""One vertebra from CT block to measured candidates: crop, gate, attribute, measure."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import expit
-from torch import Tensor
 
-from hideseek_backend.attribution.candidates import Candidates, find_candidates, reaching
+from hideseek_backend.attribution.attribute import Stack, attribute
 from hideseek_backend.attribution.classifier import LatentClassifier
-from hideseek_backend.attribution.edit import HealthyEdit, edit_steps, healthy_edit
-from hideseek_backend.attribution.intensity import (
-    IntensityModel,
-    as_shown,
-    invertible,
-    least_residual,
-)
+from hideseek_backend.attribution.edit import HealthyEdit
+from hideseek_backend.attribution.intensity import IntensityMap
 from hideseek_backend.attribution.lesions import (
     in_order_of_delta,
     kept_volume,
@@ -33,7 +26,6 @@ from hideseek_backend.attribution.network import Autoencoder, Network
 from hideseek_backend.attribution.options import Options
 from hideseek_backend.attribution.phenotype import phenotype_of
 from hideseek_backend.attribution.results import SliceEvidence, VertebraResult
-from hideseek_backend.attribution.scoring import score_candidates, score_steps
 from hideseek_backend.progress import CancelledCallback, Meter, ProgressCallback
 from hideseek_backend.volumes.crops import (
     CENTRE_INDEX,
@@ -41,7 +33,7 @@ from hideseek_backend.volumes.crops import (
     VertebraCrop,
     crop_block,
 )
-from hideseek_backend.wire.words import CUT
+from hideseek_backend.wire.words import CUT, UNEXPLAINED
 
 # A sagittal slice with less of the body than this (26 mm²) shows nothing but cortex.
 MIN_BODY_PX = 40
@@ -50,8 +42,11 @@ MIN_BODY_PX = 40
 NOT_REALISED_P = 0.2
 
 
-class AnalysisModel(IntensityModel, Protocol):
+class AnalysisModel(Protocol):
     """What the analysis needs of a model; see `models.Model`."""
+
+    @property
+    def intensity(self) -> IntensityMap: ...
 
     @property
     def dae(self) -> Autoencoder: ...
@@ -61,16 +56,6 @@ class AnalysisModel(IntensityModel, Protocol):
 
     @property
     def device(self) -> torch.device: ...
-
-
-@dataclass(frozen=True, eq=False)
-class _Stack:
-    """Sagittal slices of one crop, ready for the network."""
-
-    slices: tuple[int, ...]
-    images: Tensor
-    hu: NDArray[np.float32]
-    body: NDArray[np.bool_]
 
 
 def analyse_vertebra(
@@ -100,8 +85,8 @@ def analyse_vertebra(
     p, reason = float("nan"), "no part of the body was measured"
     screened = screened_slices(crop, options)
     if screened:
-        latents = network.encode(_stack(model, crop, screened).images)
-        p = float(expit(model.classifier.logit(latents).mean()))
+        latents = network.encode(stack_of(model, crop, screened).images)
+        p = float(expit(model.classifier.vertebra_logit(latents)))
         reason = _why_not(p, block, options, warnings)
     if reason:
         return VertebraResult(
@@ -114,39 +99,21 @@ def analyse_vertebra(
             seconds=time.perf_counter() - started,
         )
 
-    stack = _stack(model, crop, _edited_slices(crop, options, warnings))
-    meter.phase("edit", 60, edit_steps(len(stack.slices), options))
-    shared = float(model.classifier.logit(latents).mean()) if options.shared_edit else None
-    edit = healthy_edit(
-        network,
-        model.classifier,
-        stack.images,
-        options,
-        shared_logit=shared,
-        sideways=_sideways(crop, stack.slices),
-    )
-    p_healthy = _healthy_p(edit, stack.slices, screened)
+    slices = _edited_slices(crop, warnings) if options.slices == "all" else central_slices(crop, 1)
+    stack = stack_of(model, crop, slices)
+    found = attribute(network, model.classifier, model.intensity, stack, options)
+    p_healthy = _healthy_p(model.classifier, found.edit, slices, screened)
     if p_healthy > NOT_REALISED_P:
         warnings.append(
             f"The healthy edit was not realised: encoded again, the healthy image still has "
             f"p = {p_healthy:.2f}. Candidates and Δ are unreliable."
         )
 
-    whole, found = _find(model, crop, stack, edit, options)
-    on_edited = _restricted(found, [whole.slices.index(k) for k in stack.slices])
-    wanted = [
-        n
-        for n, kind in enumerate(found.polarities, 1)
-        if options.polarity in (kind, "auto", "both")
-    ]
-    meter.phase("score", 95, score_steps(on_edited.labels, options))
-    scores = score_candidates(network, model.classifier, edit, on_edited, options, wanted=wanted)
-
     meter.phase("volumes", 100, 1)
-    ordered, ordered_scores = in_order_of_delta(found, scores)
+    ordered, ordered_scores = in_order_of_delta(found.candidates, found.scores)
     areas = np.bincount(ordered.labels.ravel(), minlength=len(ordered) + 1)[1:]
     deltas = [score.delta for score in ordered_scores]
-    presence = model.classifier.presence(latents.mean(dim=0, keepdim=True))[0]
+    presence = model.classifier.vertebra_presence(latents)
     phenotype, reported = phenotype_of(
         ordered.polarities, areas.tolist(), deltas, options, presence.tolist()
     )
@@ -154,11 +121,12 @@ def analyse_vertebra(
         delta >= options.tau and polarity in reported
         for delta, polarity in zip(deltas, ordered.polarities, strict=True)
     ]
-    in_frame = labels_in_frame(ordered.labels, whole.slices, crop.frame)
+    unexplained = p >= options.p_threshold and not any(kept)
+    in_frame = labels_in_frame(ordered.labels, slices, crop.frame)
     one_slice = options.slices == "central"
     block_labels = labels_on_block(in_frame, crop.frame, block, one_slice=one_slice)
     candidates = measured_candidates(
-        ordered, ordered_scores, kept, crop, whole.slices, block, block_labels
+        ordered, ordered_scores, kept, crop, slices, block, block_labels
     )
     meter.step()
     return VertebraResult(
@@ -166,10 +134,12 @@ def analyse_vertebra(
         p,
         p_healthy_image=p_healthy,
         analysed=True,
-        phenotype=phenotype,
+        # What is kept must explain the flag, or the result says that nothing does.
+        reason=UNEXPLAINED if unexplained else "",
+        phenotype=None if unexplained else phenotype,
         candidates=candidates,
-        evidence=_evidence(model, stack, edit, in_frame),
-        evidence_unit="HU" if invertible(model) else "model",
+        evidence=_evidence(model, slices, stack, found.edit, in_frame),
+        evidence_unit=model.intensity.unit,
         frame=crop.frame,
         block_labels=block_labels,
         block_origin_ijk=block.origin_ijk,
@@ -203,8 +173,8 @@ def screen_vertebrae(
         screened = screened_slices(crop, options)
         p = float("nan")
         if screened:
-            latents = network.encode(_stack(model, crop, screened).images)
-            p = float(expit(model.classifier.logit(latents).mean()))
+            latents = network.encode(stack_of(model, crop, screened).images)
+            p = float(expit(model.classifier.vertebra_logit(latents)))
         results.append((block.level, p))
     meter.phase("screen", 100, 1)
     return results
@@ -269,77 +239,51 @@ def _why_not(p: float, block: VertebraBlock, options: Options, warnings: list[st
     return reasons[0] if reasons else ""
 
 
-def _edited_slices(crop: VertebraCrop, options: Options, warnings: list[str]) -> tuple[int, ...]:
-    """The slices k that are edited: the central one, or those that cross the body."""
-    if options.slices == "central":
-        return central_slices(crop, 1)
+def _edited_slices(crop: VertebraCrop, warnings: list[str]) -> tuple[int, ...]:
+    """The slices k that cross the body, without gaps, so that lesions link across slices."""
     crossing = crossing_slices(crop)
     if not crossing:
         return central_slices(crop, 1)
     if {crop.slices[0], crop.slices[-1]} & set(crossing):
         warnings.append("The body is wider than the crop of 51.2 mm; its sides were not analysed.")
-    # From the first to the last without gaps, so that lesions link across slices.
-    spaced = list(range(crossing[0], crossing[-1] + 1, options.slice_step))
-    return tuple(spaced if spaced[-1] == crossing[-1] else [*spaced, crossing[-1]])
+    return tuple(range(crossing[0], crossing[-1] + 1))
 
 
-def _stack(model: AnalysisModel, crop: VertebraCrop, slices: Sequence[int]) -> _Stack:
-    """The slices k of a crop as images (N, 1, 64, 64) in model intensity."""
+def stack_of(model: AnalysisModel, crop: VertebraCrop, slices: Sequence[int]) -> Stack:
+    """The slices k of a crop, ready for the network."""
     held = [crop.slices.index(k) for k in slices]
     hu, valid = crop.hu[:, :, held], crop.valid[:, :, held]
     first = np.ascontiguousarray(np.moveaxis(hu, 2, 0))
-    images = model.to_intensity(first, np.ascontiguousarray(np.moveaxis(valid, 2, 0)))
-    tensor = torch.as_tensor(images, dtype=torch.float32).cpu()[:, None]
-    return _Stack(tuple(slices), tensor, hu, crop.body[:, :, held] & valid)
+    images = model.intensity.to_intensity(first, np.ascontiguousarray(np.moveaxis(valid, 2, 0)))
+    tensor = torch.as_tensor(images, dtype=torch.float32)[:, None]
+    body = crop.body[:, :, held] & valid
+    return Stack(tensor, hu, body, _sideways(crop, slices))
 
 
-def _healthy_p(edit: HealthyEdit, edited: Sequence[int], screened: Sequence[int]) -> float:
+def _healthy_p(
+    classifier: LatentClassifier,
+    edit: HealthyEdit,
+    edited: Sequence[int],
+    screened: Sequence[int],
+) -> float:
     """p of the healthy images, encoded again: of the slices among those edited that p came from."""
     logits = [edit.realised_logits[i] for i, k in enumerate(edited) if k in screened]
-    return float(expit(np.mean(logits if logits else edit.realised_logits)))
-
-
-def _find(
-    model: AnalysisModel, crop: VertebraCrop, stack: _Stack, edit: HealthyEdit, options: Options
-) -> tuple[_Stack, Candidates]:
-    """Candidates on every slice between the first and the last edited one.
-
-    Between edited slices the residual is interpolated linearly.
-    """
-    difference = edit.difference(options)
-    least = least_residual(
-        model, stack.hu, stack.images[:, 0].numpy(), stack.body, options.min_contrast
-    )
-    first, last = stack.slices[0], stack.slices[-1]
-    if len(stack.slices) < last - first + 1:
-        all_slices = np.arange(first, last + 1)
-        upper = np.searchsorted(stack.slices, all_slices).clip(1)
-        k = np.asarray(stack.slices)
-        share = ((all_slices - k[upper - 1]) / (k[upper] - k[upper - 1])).astype(np.float32)
-        difference = difference[:, :, upper - 1] * (1 - share) + difference[:, :, upper] * share
-        stack = _stack(model, crop, all_slices.tolist())
-    found = find_candidates(difference, stack.body, options, min_residual=least)
-    if options.reach < 1 and len(stack.slices) > 1:
-        near = np.flatnonzero(_sideways(crop, stack.slices) <= options.reach)
-        found = reaching(found, near.tolist())
-    return stack, found
-
-
-def _restricted(candidates: Candidates, planes: Sequence[int]) -> Candidates:
-    """The same candidates on some of their slices."""
-    index = list(planes)
-    return Candidates(
-        candidates.labels[:, :, index], candidates.polarities, candidates.suspected[:, :, index]
-    )
+    shown = logits if logits else list(edit.realised_logits)
+    return float(expit(classifier.calibrated(shown)))
 
 
 def _evidence(
-    model: AnalysisModel, stack: _Stack, edit: HealthyEdit, in_frame: NDArray[Any]
+    model: AnalysisModel,
+    slices: Sequence[int],
+    stack: Stack,
+    edit: HealthyEdit,
+    in_frame: NDArray[Any],
 ) -> tuple[SliceEvidence, ...]:
     """What was seen on each edited slice."""
-    image = as_shown(model, stack.images)
-    reconstruction = as_shown(model, edit.reconstruction)
-    healthy = as_shown(model, edit.healthy)
+    image, reconstruction, healthy = (
+        model.intensity.shown(images[:, 0].numpy())
+        for images in (stack.images, edit.reconstruction, edit.healthy)
+    )
     return tuple(
         SliceEvidence(
             k,
@@ -350,5 +294,5 @@ def _evidence(
             in_frame[:, :, k],
             stack.body[:, :, i],
         )
-        for i, k in enumerate(stack.slices)
+        for i, k in enumerate(slices)
     )

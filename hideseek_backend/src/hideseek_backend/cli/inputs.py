@@ -112,16 +112,15 @@ def add_method(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--binarize",
-        choices=("mean", "median", "otsu", "hysteresis"),
+        choices=("mean", "median", "hysteresis"),
         help="threshold of the residual",
     )
     add("--residual-against", choices=("image", "reconstruction"), help="what is subtracted")
-    add("--projection", choices=("none", "same-noise", "original-noise", "partial"))
+    add("--projection", choices=("none", "same-noise"))
     add("--erode", type=values.whole(0, 10), metavar="N", help="voxels taken off the body's edge")
     add("--min-area", type=values.whole(1, 4096), metavar="PX", help="least area of a candidate")
     add("--invert-steps", type=values.whole(1, 1000), metavar="N")
     add("--render-steps", type=values.whole(1, 1000), metavar="N")
-    add("--seed", type=values.whole(0, 2**63 - 1), metavar="N", help="of every random choice")
     add(
         "--set",
         type=values.setting,
@@ -147,7 +146,6 @@ METHOD_FIELDS = (
     "min_area",
     "invert_steps",
     "render_steps",
-    "seed",
 )
 
 

@@ -58,6 +58,11 @@ VERBS: dict[str, Verb] = {
         "hideseek_backend.cli.review",
         "hideseek review ct.nii.gz vertebrae.nii.gz --labels verse",
     ),
+    "score": Verb(
+        "say how much of a vertebra's suspicion each region of a mask explains",
+        "hideseek_backend.cli.score",
+        "hideseek score ct.nii.gz vertebrae.nii.gz --candidates drawn.nii.gz --out results",
+    ),
     "bodies": Verb(
         "fit approximate vertebral bodies at given points, where there is no segmentation",
         "hideseek_backend.cli.bodies",
@@ -91,7 +96,7 @@ VERBS: dict[str, Verb] = {
     "train": Verb(
         "train a model",
         "hideseek_lab.cli.train",
-        "hideseek train --out runs/mine",
+        "hideseek train --preset healthy --run runs/healthy --out runs/healthy/model",
     ),
     "benchmark": Verb(
         "measure speed or accuracy",
@@ -112,6 +117,14 @@ VERBS: dict[str, Verb] = {
                     "our settings, the paper's and its baselines on fixed phantom splits",
                     "hideseek_lab.cli.benchmark_quality",
                     "hideseek benchmark quality --json quality.json",
+                ),
+            ),
+            (
+                "real",
+                Verb(
+                    "specificity on real vertebrae, sensitivity for lesions inserted into them",
+                    "hideseek_lab.cli.benchmark_real",
+                    "hideseek benchmark real --data spines",
                 ),
             ),
             (

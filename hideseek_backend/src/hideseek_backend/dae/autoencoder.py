@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,11 +10,10 @@ from torch import Tensor, nn
 
 from hideseek_backend.dae.config import DaeConfig
 from hideseek_backend.dae.graphs import GraphedForward
+from hideseek_backend.dae.process import Edm, Solver, Way, process_of
 from hideseek_backend.dae.unet import Modulations, UNet
 from hideseek_backend.diffusion import edm
 from hideseek_backend.diffusion.edm import StepCallback
-
-Solver = Literal["ddim", "multistep"]
 
 DEFAULT_STEPS: dict[Solver, tuple[int, int]] = {"ddim": (250, 100), "multistep": (20, 20)}
 """Inversion and rendering steps: the paper's for DDIM, measured ones for the multistep solver."""
@@ -28,16 +26,14 @@ class DiffusionAutoencoder(nn.Module):
     x_T is (B, 1, S, S), about standard normal. All three methods are deterministic and run without
     gradients.
 
-    `autocast_dtype` (None: float32) lowers the network's precision inside the "multistep" solver
-    only: its state stays float32, and so do "ddim" and `encode`, whose last digits decide scores.
-    `graphed`, if set, replays the network then; see `dae.graphs`.
+    `graphed`, if set, replays the network in half precision; see `dae.graphs`.
     """
 
     def __init__(self, config: DaeConfig) -> None:
         super().__init__()
         self.config = config
+        self.process = process_of(config)
         self.network = UNet(config)
-        self.autocast_dtype: torch.dtype | None = None
         self.graphed: GraphedForward | None = None
 
     @torch.inference_mode()
@@ -54,23 +50,19 @@ class DiffusionAutoencoder(nn.Module):
         *,
         solver: Solver = "multistep",
         depth: float = 1.0,
+        half: torch.dtype | None = None,
         callback: StepCallback | None = None,
     ) -> Tensor:
         """Return the stochastic code x_T: (B, 1, S, S) of images under z (eq. 8 of Preechakul).
 
         depth: share of the noise range to climb; below 1 only `render` with the same depth and
         steps returns from there.
+        half: lowers the network's precision inside the "multistep" solver only. Its state stays
+        float32, and so do "ddim" and `encode`, whose last digits decide scores.
         """
         steps = DEFAULT_STEPS[solver][0] if steps is None else steps
-        if self.config.parametrization == "eps":
-            from hideseek_backend.diffusion import noise_prediction
-
-            return noise_prediction.invert(
-                self, images, z, steps, solver=solver, depth=depth, callback=callback
-            )
-        sigmas = self._sigmas(steps, depth)
-        x = self._edm_solve(self.standardise(images), z, sigmas, solver, callback)
-        return x * (sigmas[-1] ** 2 + 1).rsqrt().to(x.device)
+        way = self.process.up(steps, solver, depth)
+        return self._follow(way, images, z, None if solver == "ddim" else half, callback)
 
     @torch.inference_mode()
     def render(
@@ -81,26 +73,19 @@ class DiffusionAutoencoder(nn.Module):
         *,
         solver: Solver = "multistep",
         depth: float = 1.0,
+        half: torch.dtype | None = None,
         callback: StepCallback | None = None,
     ) -> Tensor:
         """Return the images: (B, 1, S, S) that x_T and z stand for."""
         steps = DEFAULT_STEPS[solver][1] if steps is None else steps
-        if self.config.parametrization == "eps":
-            from hideseek_backend.diffusion import noise_prediction
-
-            return noise_prediction.render(
-                self, x_T, z, steps, solver=solver, depth=depth, callback=callback
-            )
-        sigmas = self._sigmas(steps, depth).flip(0)
-        x = x_T.float() * (sigmas[0] ** 2 + 1).sqrt().to(x_T.device)
-        return self.unstandardise(self._edm_solve(x, z, sigmas, solver, callback))
+        way = self.process.down(steps, solver, depth)
+        return self._follow(way, x_T, z, None if solver == "ddim" else half, callback)
 
     # The differentiable pieces, which training shares.
 
     def semantic(self, images: Tensor) -> Tensor:
         """Encode images: (B, 1, S, S) in model intensity, with gradients."""
-        x = self.standardise(images) if self.config.parametrization == "edm" else images
-        return self.network.encoder(self._fold(x))
+        return self.network.encoder(self._fold(self.process.encoded(images)))
 
     def denoise(self, x: Tensor, sigma: Tensor, time: Modulations, z: Modulations) -> Tensor:
         """Return x̂₀: (B, 1, S, S) of standardised x at noise level sigma ("edm"), with gradients.
@@ -114,43 +99,46 @@ class DiffusionAutoencoder(nn.Module):
     def predict(self, x: Tensor, time: Modulations, z: Modulations) -> Tensor:
         """Run the UNet on x: (B, 1, S, S), folding and unfolding patches."""
         # Only in half precision: float32 is the reference protocol, which runs as its authors do.
-        graphed = self.graphed if self.autocast_dtype and not torch.is_grad_enabled() else None
-        out = (graphed or self.network)(self._fold(x), time, z)
+        lowered = torch.is_autocast_enabled(x.device.type) and not torch.is_grad_enabled()
+        forward = self.graphed if self.graphed is not None and lowered else self.network
+        out = forward(self._fold(x), time, z)
         return F.pixel_shuffle(out, self.config.patch) if self.config.patch > 1 else out
 
     def standardise(self, images: Tensor) -> Tensor:
         """Model intensity to zero mean and unit variance, as the "edm" networks are fed."""
-        return (images.float() - self.config.data_mean) / self.config.data_std
-
-    def unstandardise(self, x: Tensor) -> Tensor:
-        """The inverse of `standardise`."""
-        return x * self.config.data_std + self.config.data_mean
+        return Edm(self.config).standardise(images)
 
     def _fold(self, x: Tensor) -> Tensor:
         return F.pixel_unshuffle(x, self.config.patch) if self.config.patch > 1 else x
 
-    def _sigmas(self, steps: int, depth: float) -> Tensor:
-        return edm.log_sigma_grid(self.config.sigma_min, self.config.sigma_max, steps, depth)
-
-    def _edm_solve(
-        self, x: Tensor, z: Tensor, sigmas: Tensor, solver: Solver, callback: StepCallback | None
+    def _follow(
+        self,
+        way: Way,
+        x: Tensor,
+        z: Tensor,
+        half: torch.dtype | None,
+        callback: StepCallback | None,
     ) -> Tensor:
-        with self.precision(x, solver):
-            times = self.network.time_modulations(edm.noise_embedding(sigmas.to(x.device)))
-            z_modulations = self.network.z_modulations(z)
-            # As numbers: the device is never asked for one during the solve.
-            c_skip, c_out, c_in = (c.tolist() for c in edm.preconditioning(sigmas))
-
-            def denoise(x: Tensor, i: int) -> Tensor:
-                prediction = self.predict(c_in[i] * x, [t[i : i + 1] for t in times], z_modulations)
-                return c_skip[i] * x + c_out[i] * prediction.float()
-
-            return edm.solve(
-                denoise, x, sigmas, order=1 if solver == "ddim" else 3, callback=callback
+        """Go a way with the network bound to z; both conditions are embedded once."""
+        levels = way.levels.to(x.device)
+        with _precision(x, half):
+            # One by one where the reference is followed: in one batch they round otherwise, which
+            # a badly conditioned network amplifies.
+            parts = [levels] if way.at_once else levels.split(1)
+            each = [self.network.time_modulations(part) for part in parts]
+            times = (
+                [[t[i : i + 1] for t in each[0]] for i in range(len(levels))]
+                if way.at_once
+                else each
             )
+            z_modulations = self.network.z_modulations(z)
 
-    def precision(self, x: Tensor, solver: Solver) -> AbstractContextManager[object]:
-        """Return the context that the network runs in under `solver`."""
-        if self.autocast_dtype is None or solver == "ddim":
-            return nullcontext()
-        return torch.autocast(x.device.type, dtype=self.autocast_dtype)
+        def predict(x: Tensor, i: int) -> Tensor:
+            with _precision(x, half):
+                return self.predict(x, times[i], z_modulations).float()
+
+        return way.follow(predict, x, callback)
+
+
+def _precision(x: Tensor, half: torch.dtype | None) -> AbstractContextManager[object]:
+    return nullcontext() if half is None else torch.autocast(x.device.type, dtype=half)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,25 +25,14 @@ def faster_precision(dae: Any, device: torch.device) -> torch.dtype | None:
     return None
 
 
-@contextmanager
-def lowered(dae: Any, dtype: torch.dtype | None) -> Iterator[None]:
-    """Run a `DiffusionAutoencoder` in `dtype` for a while; None is float32, as it was loaded.
+def arrange(dae: nn.Module, half: torch.dtype | None) -> None:
+    """Lay out the convolutions' weights for a run in `half`; None is float32, as they were loaded.
 
-    Half precision also arranges the weights channels-last, float32 as the reference has them: the
-    kernels differ, and so do last digits. Rearranging costs one copy, and nothing when unchanged.
+    Half precision wants them channels-last, float32 has them as the reference does: the kernels
+    differ, and so do last digits. Rearranging costs one copy, and nothing when unchanged. Graphs
+    made before hold the old weights and are dropped.
     """
-    before = getattr(dae, "autocast_dtype", None)
-    if isinstance(dae, nn.Module):
-        _arrange(dae, torch.contiguous_format if dtype is None else torch.channels_last)
-    dae.autocast_dtype = dtype
-    try:
-        yield
-    finally:
-        dae.autocast_dtype = before
-
-
-def _arrange(dae: nn.Module, layout: torch.memory_format) -> None:
-    """Arrange the convolutions' weights; graphs made before hold the old ones and are dropped."""
+    layout = torch.contiguous_format if half is None else torch.channels_last
     if all(p.is_contiguous(memory_format=layout) for p in dae.parameters() if p.ndim == 4):
         return
     dae.to(memory_format=layout)  # type: ignore[call-overload]

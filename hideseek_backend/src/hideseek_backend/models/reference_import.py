@@ -122,7 +122,6 @@ def fast_defaults() -> dict[str, Any]:
     Everything that defines the result stays as published. The projection is left out: under the
     same z it is the identity but for the solver's error. See docs/speed.md for what that changes.
     """
-    kept = ("protocol", "solver", "invert_steps", "render_steps", "projection", "max_batch")
+    left = ("protocol", "solver", "invert_steps", "render_steps", "projection", "max_batch")
     paper = Options.for_protocol("reference").to_dict()
-    fast = Options.for_protocol("fast").to_dict()
-    return {k: v for k, v in paper.items() if k not in kept and v != fast[k]}
+    return {k: v for k, v in paper.items() if k not in left}

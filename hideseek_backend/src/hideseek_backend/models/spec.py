@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
+from hideseek_backend.attribution.intensity import IntensityMap, intensity_map
 from hideseek_backend.dae.config import DaeConfig
 from hideseek_backend.errors import ModelError
-from hideseek_backend.models.intensity import check_intensity
 
 FORMAT = 1
 CROP_SIZE = 64
@@ -25,18 +25,19 @@ class ModelSpec:
 
     name: letters, digits, dot, dash, underscore.
     architecture: of the autoencoder; its `parametrization` says how it is solved.
-    intensity: the map from HU; see `models.intensity`.
+    intensity: the map from HU.
     weights_sha256: of weights.safetensors, lower-case hexadecimal.
     weights_dtype: "float32" or "float16", as stored; the network always computes from float32.
     spacing_mm, crop_size, orientation: of the slices it was trained on.
-    defaults: {protocol: {option: value}} overrides of `attribution.Options`.
+    defaults: {"fast": {option: value}}, the complete protocol, so that the hash of a model means
+        its results.
     training: how it came to be, for the reader. source: where it was imported from, if it was.
     licence: of the weights.
     """
 
     name: str
     architecture: DaeConfig
-    intensity: dict[str, Any]
+    intensity: IntensityMap
     weights_sha256: str
     weights_dtype: str = "float32"
     spacing_mm: float = SPACING_MM
@@ -49,7 +50,12 @@ class ModelSpec:
 
     def to_json(self) -> str:
         """Return spec.json's text, the same for the same model."""
-        values = {"format": FORMAT, **asdict(self), "architecture": self.architecture.to_dict()}
+        values = {
+            "format": FORMAT,
+            **{entry.name: getattr(self, entry.name) for entry in fields(self)},
+            "architecture": self.architecture.to_dict(),
+            "intensity": self.intensity.to_dict(),
+        }
         return json.dumps(values, indent=2, sort_keys=True) + "\n"
 
     def numerics(self) -> str:
@@ -57,7 +63,7 @@ class ModelSpec:
 
         Two models that differ in their defaults, name or record alone have the same.
         """
-        values = [self.architecture.to_dict(), self.intensity, self.weights_sha256]
+        values = [self.architecture.to_dict(), self.intensity.to_dict(), self.weights_sha256]
         return json.dumps(values, sort_keys=True)
 
     @classmethod
@@ -82,8 +88,8 @@ class ModelSpec:
             )
         _check_entries(values, where)
         architecture = DaeConfig.from_dict(values.pop("architecture"))
-        spec = cls(architecture=architecture, **values)
-        check_intensity(spec.intensity)
+        intensity = intensity_map(values.pop("intensity"))
+        spec = cls(architecture=architecture, intensity=intensity, **values)
         geometry = (spec.spacing_mm, spec.crop_size, spec.orientation)
         if geometry != (SPACING_MM, CROP_SIZE, ORIENTATION):
             raise ModelError(

@@ -14,16 +14,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from hideseek_backend.attribution.classifier import LatentClassifier
+from hideseek_backend.attribution.intensity import IntensityMap
+from hideseek_backend.attribution.intensity import intensity_map as read_map
+from hideseek_backend.attribution.options import complete_protocol
 from hideseek_backend.dae import DiffusionAutoencoder
 from hideseek_backend.dae.graphs import GraphedForward
 from hideseek_backend.errors import ModelError, OutputError
-from hideseek_backend.models import intensity
 from hideseek_backend.models.devices import choose_device
 from hideseek_backend.models.places import (
     CARD_FILE,
@@ -55,13 +56,10 @@ class Model:
     device: torch.device
     hash: str
 
-    def to_intensity(self, hu: Any, valid: Any = None) -> NDArray[np.float32]:
-        """Map HU (..., 64, 64) to model intensity; see `models.intensity.to_intensity`."""
-        return intensity.to_intensity(self.spec.intensity, hu, valid)
-
-    def to_hu(self, values: Any) -> NDArray[np.float32]:
-        """Map model intensity back to HU where the model's map allows; raises ModelError."""
-        return intensity.to_hu(self.spec.intensity, values)
+    @property
+    def intensity(self) -> IntensityMap:
+        """The model's map from HU."""
+        return self.spec.intensity
 
 
 @dataclass(frozen=True)
@@ -158,13 +156,14 @@ def save_model(
     """Write a model folder, whole or not at all; an older model there is replaced.
 
     half: store the autoencoder's weights as float16 (the classifier stays float64). card: text of
-    MODEL_CARD.md. The same model always gives the same bytes.
+    MODEL_CARD.md. defaults: {"fast": what differs from `Options`}; the whole protocol is stored.
+    The same model always gives the same bytes.
 
     Raises OutputError when the folder holds something else or cannot be written; ModelError for an
-    unknown intensity map or weights that float16 cannot hold.
+    unknown intensity map or weights that float16 cannot hold; OptionError for unknown defaults.
     """
     folder = Path(folder)
-    intensity.check_intensity(intensity_map)
+    mapping = read_map(intensity_map)
     dtype = torch.float16 if half else torch.float32
     tensors: dict[str, Tensor] = {}
     for key, value in dae.state_dict().items():
@@ -177,10 +176,10 @@ def save_model(
     spec = ModelSpec(
         name=name,
         architecture=dae.config,
-        intensity=dict(intensity_map),
+        intensity=mapping,
         weights_sha256="",
         weights_dtype="float16" if half else "float32",
-        defaults={k: dict(v) for k, v in (defaults or {}).items()},
+        defaults={"fast": complete_protocol(defaults)},
         training=dict(training or {}),
         source=dict(source or {}),
         licence=licence,

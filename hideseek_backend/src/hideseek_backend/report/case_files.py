@@ -26,8 +26,12 @@ def write_case(result: CaseResult, folder: Path) -> None:
     """
     write_nifti(result.lesions, folder / "lesions.nii.gz", dtype=np.uint8)
     write_segmentation(folder / "lesions.seg.nrrd", *lesion_segments(result))
-    candidates = [c for vertebra in result.vertebrae for c in vertebra.candidates]
-    _write_text(folder / "candidates.csv", csv_text(Candidate, candidates))
+    write_scores(result, folder)
+
+
+def write_scores(result: CaseResult, folder: Path) -> None:
+    """Write the tables, report.json and report.html of scored regions into an existing folder."""
+    _write_candidates(result, folder)
     write_screening(result, folder)
     (folder / "report.html").write_text(case_page(result), encoding="utf-8")
 
@@ -36,6 +40,11 @@ def write_screening(result: CaseResult, folder: Path) -> None:
     """Write vertebrae.csv and report.json of a screened case into an existing folder."""
     _write_text(folder / "vertebrae.csv", csv_text(Vertebra, result.vertebrae))
     write_json(folder / "report.json", case_record(result))
+
+
+def _write_candidates(result: CaseResult, folder: Path) -> None:
+    candidates = [c for vertebra in result.vertebrae for c in vertebra.candidates]
+    _write_text(folder / "candidates.csv", csv_text(Candidate, candidates))
 
 
 def _write_text(path: Path, text: str) -> None:

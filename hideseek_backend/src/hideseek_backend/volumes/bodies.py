@@ -20,6 +20,9 @@ from hideseek_backend.volumes.volume import FloatArray, apply_affine, inverse
 
 GRID_MM = 1.25
 _ROOM_MM = 5.0
+_DECIMALS = 3
+# A hair below one half: voxels halfway between two fall on the same side whatever the rounding.
+_HALF = 0.5 - 1e-4
 # Radius of the ball that the body holds and arch, pedicles and processes do not, as a part of the
 # largest ball that the vertebra holds.
 _CORE_PART = 0.62
@@ -75,8 +78,10 @@ def _isotropic(vertebra: BoolArray, affine: FloatArray) -> tuple[BoolArray, Floa
     small = np.pad(vertebra[window].astype(np.float32), 1)
     ends = np.array([low_ijk - 0.5, high_ijk - 0.5]).T
     corners = apply_affine(affine, np.array(np.meshgrid(*ends, indexing="ij")).reshape(3, -1).T)
-    low = corners.min(axis=0) - _ROOM_MM
-    shape = np.ceil((corners.max(axis=0) + _ROOM_MM - low) / GRID_MM).astype(int) + 1
+    # Rounded, so that the same vertebra gives the same body whatever box it was cut from.
+    low = np.round(corners.min(axis=0) - _ROOM_MM, _DECIMALS)
+    high = np.round(corners.max(axis=0) + _ROOM_MM, _DECIMALS)
+    shape = np.ceil((high - low) / GRID_MM).astype(int) + 1
     grid = np.diag([GRID_MM, GRID_MM, GRID_MM, 1.0])
     grid[:3, 3] = low
     to_mask = inverse(affine) @ grid
@@ -85,7 +90,7 @@ def _isotropic(vertebra: BoolArray, affine: FloatArray) -> tuple[BoolArray, Floa
         small, to_mask[:3, :3], to_mask[:3, 3], output_shape=tuple(shape.tolist()), order=1,
         mode="grid-constant", prefilter=False,
     )  # fmt: skip
-    mask = ndimage.binary_fill_holes(values >= 0.5)
+    mask = ndimage.binary_fill_holes(values >= _HALF)
     return np.asarray(mask), grid
 
 
@@ -170,5 +175,5 @@ def _sample_back(
         body.astype(np.float32), place.T, order=1, mode="grid-constant", prefilter=False
     )
     out = np.zeros(vertebra.shape, dtype=bool)
-    out[tuple(index.T)] = values >= 0.5
+    out[tuple(index.T)] = values >= _HALF
     return out

@@ -21,7 +21,7 @@ def model_message(model: Model) -> dict[str, Any]:
         "name": model.spec.name,
         "hash": model.hash,
         "device": str(model.device),
-        "intensity": model.spec.intensity,
+        "intensity": model.intensity.to_dict(),
         "defaults": model.spec.defaults,
     }
     plain: dict[str, Any] = to_plain(message)

@@ -203,14 +203,12 @@ def case_from_messages(params: Mapping[str, Any]) -> CaseResult:
 
 
 def _provenance(model: Model, options: Options) -> dict[str, Any]:
-    from hideseek_backend.attribution.intensity import invertible
 
     return {
         "versions": versions(),
         "model": {"name": model.spec.name, "hash": model.hash},
         "device": str(model.device),
-        "seed": options.seed,
-        "evidence_units": "HU" if invertible(model) else "model",
+        "evidence_units": model.intensity.unit,
     }
 
 

@@ -37,17 +37,12 @@ SWEEPS: dict[str, dict[str, dict[str, Any]]] = {
     "projection": {
         "none": {"projection": "none"},
         "same noise (paper)": {"projection": "same-noise"},
-        "original x_T": {"projection": "original-noise"},
-        "partial": {"projection": "partial"},
     },
-    "Δ": {
-        name: {"delta": name}
-        for name in ("probability", "logit", "floor", "logit-floor", "pair", "shapley")
-    },
+    "Δ": {name: {"delta": name} for name in ("probability", "logit-floor")},
     "residual against": {n: {"residual_against": n} for n in ("image", "reconstruction")},
     "binarisation": {
         # thresholds alone, without the later trimming to a share of the peak
-        **{n: {"binarize": n, "peak_fraction": 0.0} for n in ("mean", "median", "otsu")},
+        **{n: {"binarize": n, "peak_fraction": 0.0} for n in ("mean", "median")},
         "hysteresis": {"binarize": "hysteresis", "peak_fraction": 0.0},
         "hysteresis, share of peak": {"binarize": "hysteresis", "peak_fraction": 0.4},
     },
@@ -268,13 +263,10 @@ def projection_examples(
     hidden = torch.from_numpy(probe.labels[shown] > 0)[:, None]
     composite = torch.where(hidden, edit.healthy, edit.base(options))
     z = network.encode(composite)
-    depth = options.partial_depth
     pictures = {
         "slice": edit.images,
         "healthy edit": edit.healthy,
         "all candidates hidden": composite,
         "projected, same noise": network.render(network.invert(composite, z), z),
-        "projected, original x_T": network.render(edit.x_T, z),
-        "projected, partial": network.render(network.invert(composite, edit.z, depth), z, depth),
     }
     return {title: images[:, 0].numpy() for title, images in pictures.items()}

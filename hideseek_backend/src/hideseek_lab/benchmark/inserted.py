@@ -41,12 +41,15 @@ def inserted_set(cases: list[RealCase], per_level: int, seed: int = 0) -> SliceS
 
     The same seed gives the same set. Raises InputError when a file cannot be used.
     """
-    from hideseek_lab.training.real import insert_lesions, load_blocks
+    from hideseek_backend.volumes.crops import cut_block
+    from hideseek_backend.volumes.vertebrae import load_case
+    from hideseek_lab.training.real import insert_lesions
 
     parts = []
     for case in cases:
-        blocks = load_blocks(case.ct, case.vertebrae, bodies=case.bodies, levels=case.levels)
-        for block in blocks:
+        loaded = load_case(case.ct, case.vertebrae, bodies_path=case.bodies)
+        for level in case.levels:
+            block = cut_block(loaded.ct, loaded.vertebrae, level)
             name = f"{case.ct.name}:{block.level}"
             empty = np.zeros(block.ct.data.shape, dtype=np.uint8)
             parts.append(slices_of(block, empty, "healthy", name))

@@ -66,18 +66,15 @@ class RememberingNetwork(Network):
     def encode(self, images: Tensor) -> Tensor:
         return self._memory.rows("encode", super().encode, images)
 
-    def invert(self, images: Tensor, z: Tensor, depth: float = 1.0) -> Tensor:
+    def invert(self, images: Tensor, z: Tensor) -> Tensor:
         options = self._settings
-        name = f"invert {options.solver} {options.invert_steps} {depth}"
-        inherited = super().invert
-        return self._memory.rows(name, lambda i, c: inherited(i, c, depth), images, z)
+        name = f"invert {options.solver} {options.invert_steps}"
+        return self._memory.rows(name, super().invert, images, z)
 
-    def render(self, x_t: Tensor, z: Tensor, depth: float = 1.0) -> Tensor:
+    def render(self, x_t: Tensor, z: Tensor) -> Tensor:
         options = self._settings
-        steps = (options.invert_steps, options.render_steps)
-        name = f"render {options.solver} {steps} {depth}"
-        inherited = super().render
-        return self._memory.rows(name, lambda x, c: inherited(x, c, depth), x_t, z)
+        name = f"render {options.solver} {options.render_steps}"
+        return self._memory.rows(name, super().render, x_t, z)
 
 
 def _key(name: str, parts: list[Tensor]) -> bytes:

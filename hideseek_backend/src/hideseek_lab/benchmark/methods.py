@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from hideseek_backend.files import whole_file
 from hideseek_backend.progress import Progress, ProgressCallback
 from hideseek_backend.scoring.summary import PHENOTYPES
 from hideseek_lab.benchmark.baselines.anomaly import (
@@ -95,7 +96,9 @@ def anomaly_method(model: Any, validation: SliceSet, cache: Path) -> Method:
 
     def rebuilt(vertebrae: SliceSet, noise: Any) -> tuple[Any, Any]:
         hu = vertebrae.hu[:, MIDDLE].astype(np.float32)
-        intensity = model.to_intensity(hu, np.ascontiguousarray(vertebrae.valid[:, MIDDLE]))
+        intensity = model.intensity.to_intensity(
+            hu, np.ascontiguousarray(vertebrae.valid[:, MIDDLE])
+        )
         images = torch.as_tensor(intensity, dtype=torch.float32).cpu()[:, None]
         healthy = [
             pseudo_healthy(model.dae, part.to(model.device), noise).float().cpu()
@@ -169,10 +172,8 @@ def remembered(
                 parts.append(stored["labels"])
         else:
             parts.append(method.predict(part))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = path.with_name(f".part-{path.name}")
-            np.savez_compressed(unfinished, labels=parts[-1])
-            unfinished.replace(path)
+            with whole_file(path) as unfinished:
+                np.savez_compressed(unfinished, labels=parts[-1])
         if progress is not None:
             progress(Progress(method.title, None, start + len(part), len(vertebrae)))
     return np.concatenate(parts)

@@ -12,11 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hideseek_backend.attribution.candidates import find_candidates
-from hideseek_backend.attribution.edit import edit_steps, healthy_edit
+from hideseek_backend.attribution.attribute import Stack, attribute
 from hideseek_backend.attribution.network import Network
 from hideseek_backend.attribution.options import Options
-from hideseek_backend.attribution.scoring import score_candidates, score_steps
 from hideseek_backend.errors import InputError, ModelError
 from hideseek_backend.models.download import DownloadProgress
 from hideseek_backend.models.install import fetch_sample
@@ -130,12 +128,10 @@ def _run(
     meter: Meter,
 ) -> NotebookFigures:
     network = Network(model.dae, model.device, options, meter)
-    intensity = model.to_intensity(image[None])
-    meter.phase("edit", 30, edit_steps(1, options))
-    edit = healthy_edit(network, model.classifier, torch.from_numpy(intensity)[:, None], options)
-    found = find_candidates(edit.difference(options), body[:, :, None], options)
-    meter.phase("score", 70, score_steps(found.labels, options))
-    scores = score_candidates(network, model.classifier, edit, found, options)
+    intensity = torch.from_numpy(model.intensity.to_intensity(image[None]))[:, None]
+    stack = Stack(intensity, image[:, :, None], body[:, :, None])
+    analysed = attribute(network, model.classifier, model.intensity, stack, options)
+    edit, found, scores = analysed.edit, analysed.candidates, analysed.scores
     difference = edit.difference(options)[:, :, 0]
     suspected = found.suspected[:, :, 0]
     regions: dict[str, list[tuple[int, float]]] = {"lytic": [], "blastic": []}

@@ -1,9 +1,8 @@
 """HideSeek itself on the benchmark's slices: many vertebrae at a time, everything kept.
 
-The steps are those of `case.analyse_vertebra` with `slices="central"`: screen on the mean latent
-of `p_slices` central slices (the set holds no others, so `p_span` plays no part), healthy edit of
-the central one, candidates, scores, polarity. Here every vertebra is forced through, so that a
-figure can be given with and without the threshold.
+What runs is `attribute`, as in the product, on the central slice; p is read from the mean latent of
+`p_slices` central slices (the set holds no others, so `p_span` plays no part). Here every vertebra
+is forced through, so that a figure can be given with and without the threshold.
 """
 
 from __future__ import annotations
@@ -19,16 +18,17 @@ from typing import Any, Protocol, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 from torch import Tensor
 
-from hideseek_backend.attribution.candidates import Candidates, Polarity, find_candidates
-from hideseek_backend.attribution.edit import HealthyEdit, healthy_edit
-from hideseek_backend.attribution.intensity import least_residual
+from hideseek_backend.attribution.attribute import Attribution, Stack, attribute
+from hideseek_backend.attribution.candidates import Candidates, Polarity
 from hideseek_backend.attribution.network import Network
 from hideseek_backend.attribution.options import Options
 from hideseek_backend.attribution.phenotype import phenotype_of
-from hideseek_backend.attribution.scoring import Score, score_candidates
+from hideseek_backend.attribution.scoring import Score
 from hideseek_backend.attribution.vertebra import AnalysisModel
+from hideseek_backend.files import whole_file
 from hideseek_backend.models.spec import ModelSpec
 from hideseek_backend.progress import Meter, Progress, ProgressCallback
 from hideseek_backend.scoring.instances import BLASTIC, LYTIC, POLARITIES
@@ -100,18 +100,20 @@ def load(name: str, device: str) -> BenchmarkModel:
 def malignancy(
     model: BenchmarkModel, vertebrae: SliceSet, options: Options, memory: Memory | None = None
 ) -> NDArray[np.float64]:
-    """Probability of each vertebra from the mean latent of its `p_slices` central slices: (N,)."""
-    return model.classifier.probability(_central_latent(model, vertebrae, options, memory))
+    """Probability of each vertebra from its `p_slices` central slices: (N,)."""
+    latents = _central_latents(model, vertebrae, options, memory)
+    return np.array([expit(model.classifier.vertebra_logit(z)) for z in latents])
 
 
-def _central_latent(
+def _central_latents(
     model: BenchmarkModel, vertebrae: SliceSet, options: Options, memory: Memory | None
 ) -> torch.Tensor:
+    """z of each vertebra's central slices: (N, n, d)."""
     half = min(options.p_slices, 2 * MIDDLE + 1) // 2
     wanted = range(MIDDLE - half, MIDDLE + half + 1)
     network = make_network(model, options, memory)
     latents = [network.encode(images_of(model, vertebrae, k)) for k in wanted]
-    return torch.stack(latents).mean(dim=0)
+    return torch.stack(latents, dim=1)
 
 
 def analyse_set(
@@ -219,36 +221,21 @@ def _analyse_chunk(
 ) -> Findings:
     started = time.perf_counter()
     network = make_network(model, options, memory)
-    latent = _central_latent(model, chunk, options, memory)
-    p, presence = model.classifier.probability(latent), model.classifier.presence(latent)
-    edit = healthy_edit(network, model.classifier, images_of(model, chunk, MIDDLE), options)
-    candidates = _candidates(model, chunk, edit, options)
-    wanted = _of_phenotype(candidates, chunk.slice_phenotype) if told else None
-    scores = score_candidates(network, model.classifier, edit, candidates, options, wanted=wanted)
-    return _collect(edit, p, presence, candidates, scores, time.perf_counter() - started)
+    latents = _central_latents(model, chunk, options, memory)
+    p = np.array([expit(model.classifier.vertebra_logit(z)) for z in latents])
+    presence = np.stack([model.classifier.vertebra_presence(z) for z in latents])
+    wanted = (lambda found: _of_phenotype(found, chunk.slice_phenotype)) if told else None
+    stack = stack_of(model, chunk)
+    found = attribute(network, model.classifier, model.intensity, stack, options, wanted=wanted)
+    return _collect(found, p, presence, time.perf_counter() - started)
 
 
-def _candidates(
-    model: BenchmarkModel, chunk: SliceSet, edit: HealthyEdit, options: Options
-) -> Candidates:
-    """Candidates of each slice on its own, numbered through the chunk: (64, 64, N)."""
-    difference = edit.difference(options)
-    labels = np.zeros(difference.shape, dtype=np.uint16)
-    suspected = np.zeros(difference.shape, dtype=bool)
-    polarities: list[Polarity] = []
-    body = chunk.body[:, MIDDLE] & chunk.valid[:, MIDDLE]
-    hu = chunk.hu[:, MIDDLE].astype(np.float32)
-    images = edit.images[:, 0].numpy()
-    for k in range(len(chunk)):
-        plane = hu[k][:, :, None]
-        inside = body[k][:, :, None]
-        least = least_residual(model, plane, images[k : k + 1], inside, options.min_contrast)
-        found = find_candidates(difference[:, :, k : k + 1], inside, options, min_residual=least)
-        here = found.labels[:, :, 0]
-        labels[:, :, k] = np.where(here > 0, here + len(polarities), 0)
-        suspected[:, :, k] = found.suspected[:, :, 0]
-        polarities += found.polarities
-    return Candidates(labels, tuple(polarities), suspected)
+def stack_of(model: BenchmarkModel, vertebrae: SliceSet) -> Stack:
+    """The central slices of a set, each of a body of its own."""
+    hu = np.moveaxis(vertebrae.hu[:, MIDDLE], 0, 2).astype(np.float32)
+    body = np.moveaxis(vertebrae.body[:, MIDDLE] & vertebrae.valid[:, MIDDLE], 0, 2)
+    images = images_of(model, vertebrae, MIDDLE)
+    return Stack(images, hu, body, bodies=(1,) * len(vertebrae))
 
 
 def _of_phenotype(candidates: Candidates, phenotype: NDArray[np.str_]) -> list[int]:
@@ -263,13 +250,9 @@ def _of_phenotype(candidates: Candidates, phenotype: NDArray[np.str_]) -> list[i
 
 
 def _collect(
-    edit: HealthyEdit,
-    p: NDArray[np.float64],
-    presence: NDArray[np.float64],
-    candidates: Candidates,
-    scores: dict[int, Score],
-    seconds: float,
+    found: Attribution, p: NDArray[np.float64], presence: NDArray[np.float64], seconds: float
 ) -> Findings:
+    edit, candidates, scores = found.edit, found.candidates, found.scores
     planes = np.moveaxis(candidates.labels, 2, 0)
     polarities = [POLARITIES[name] for name in candidates.polarities]
     rows: list[tuple[Any, ...]] = []
@@ -317,7 +300,7 @@ def make_network(model: BenchmarkModel, options: Options, memory: Memory | None)
 def images_of(model: BenchmarkModel, vertebrae: SliceSet, k: int) -> Tensor:
     """Slices k of the set: (N, 1, 64, 64) in the model's intensity."""
     hu = vertebrae.hu[:, k].astype(np.float32)
-    images = model.to_intensity(hu, np.ascontiguousarray(vertebrae.valid[:, k]))
+    images = model.intensity.to_intensity(hu, np.ascontiguousarray(vertebrae.valid[:, k]))
     return torch.as_tensor(images, dtype=torch.float32).cpu()[:, None]
 
 
@@ -338,13 +321,11 @@ def _chunk_key(model: BenchmarkModel, chunk: SliceSet, options: Options, told: b
 
 
 def _write(path: Path, findings: Findings) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {f.name: getattr(findings, f.name) for f in fields(Findings) if f.name != "candidates"}
     table = findings.candidates
     arrays |= {f"candidates_{f.name}": getattr(table, f.name) for f in fields(CandidateTable)}
-    part = path.with_name(f".part-{path.name}")
-    np.savez_compressed(part, **arrays)
-    part.replace(path)
+    with whole_file(path) as part:
+        np.savez_compressed(part, **arrays)
 
 
 def _read(path: Path) -> Findings:

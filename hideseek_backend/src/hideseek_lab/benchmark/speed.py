@@ -25,8 +25,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from hideseek_backend.attribution.attribute import Stack
 from hideseek_backend.attribution.classifier import LatentClassifier
-from hideseek_backend.attribution.options import Options
+from hideseek_backend.attribution.intensity import intensity_map
+from hideseek_backend.attribution.options import Options, complete_protocol
 from hideseek_backend.attribution.vertebra import central_slices
 from hideseek_backend.dae import DaeConfig, DiffusionAutoencoder
 from hideseek_backend.models.devices import choose_device
@@ -35,7 +37,7 @@ from hideseek_backend.models.spec import ModelSpec
 from hideseek_backend.models.store import Model, load_model, prepared
 from hideseek_backend.phantom import make_block
 from hideseek_backend.volumes.crops import crop_block
-from hideseek_lab.benchmark.speed_run import Agreement, Slice, Timed, run_slice, score_same
+from hideseek_lab.benchmark.speed_run import Agreement, Timed, run_slice, score_same
 from hideseek_lab.benchmark.speed_spine import measure_spine
 
 FIRST_SEED = 2_000_000
@@ -183,7 +185,7 @@ def measure_network(
     return result
 
 
-def slices_of(model: Model, count: int) -> Iterator[Slice]:
+def slices_of(model: Model, count: int) -> Iterator[Stack]:
     """Central slices of malignant phantom vertebrae of the test seeds, phenotypes in turn.
 
     Vertebrae that the model calls healthy are passed over, as the method does, unless it calls
@@ -198,10 +200,10 @@ def slices_of(model: Model, count: int) -> Iterator[Slice]:
         crop = crop_block(block)
         held = crop.slices.index(central_slices(crop, 1)[0])
         hu, valid = crop.hu[:, :, held : held + 1], crop.valid[:, :, held : held + 1]
-        image = model.to_intensity(np.moveaxis(hu, 2, 0), np.moveaxis(valid, 2, 0))
+        image = model.intensity.to_intensity(np.moveaxis(hu, 2, 0), np.moveaxis(valid, 2, 0))
         body = (crop.body & crop.valid)[:, :, held : held + 1]
-        shown = Slice(torch.from_numpy(image)[:, None], hu, body)
-        z = model.dae.encode(shown.image.to(model.device))
+        shown = Stack(torch.from_numpy(image)[:, None], hu, body)
+        z = model.dae.encode(shown.images.to(model.device))
         if model.classifier.probability(z)[0] >= 0.5 or 4 * count - index <= count - given:
             given += 1
             yield shown
@@ -225,9 +227,9 @@ def reference_size_model(device: str = "auto") -> Model:
     spec = ModelSpec(
         name=REFERENCE_SIZE,
         architecture=dae.config,
-        intensity=dict(REFERENCE_INTENSITY),
+        intensity=intensity_map(REFERENCE_INTENSITY),
         weights_sha256="",
-        defaults={"fast": fast_defaults()},
+        defaults={"fast": complete_protocol({"fast": fast_defaults()})},
     )
     chosen = choose_device(device)
     return prepared(Model(dae, classifier, spec, chosen, hash=f"{REFERENCE_SIZE} seed 0"))
@@ -270,7 +272,7 @@ def _converged(fast: Options, steps: int) -> Options:
 
 
 def _reference_run(
-    model: Model, shown: Slice, options: Options, most: int | None, cache: Path | None, index: int
+    model: Model, shown: Stack, options: Options, most: int | None, cache: Path | None, index: int
 ) -> Timed:
     """Run the reference protocol on a slice, or read what an earlier run on this machine kept."""
     if cache is None:
@@ -278,7 +280,7 @@ def _reference_run(
     settings = json.dumps(
         [options.to_dict(), model.hash, machine(), str(model.device), most, index]
     )
-    digest = hashlib.sha256(settings.encode() + shown.image.numpy().tobytes())
+    digest = hashlib.sha256(settings.encode() + shown.images.numpy().tobytes())
     path = cache / f"reference-{digest.hexdigest()[:24]}.pt"
     if not path.is_file():
         run_slice(model, shown, options, most=most).save(path)

@@ -13,24 +13,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hideseek_backend.attribution.candidates import Candidates, find_candidates
-from hideseek_backend.attribution.edit import HealthyEdit, healthy_edit
-from hideseek_backend.attribution.intensity import least_residual
+from hideseek_backend.attribution.attribute import Stack, attribute
+from hideseek_backend.attribution.candidates import Candidates
+from hideseek_backend.attribution.edit import HealthyEdit
 from hideseek_backend.attribution.network import Network
 from hideseek_backend.attribution.options import Options
 from hideseek_backend.attribution.scoring import Score, score_candidates
+from hideseek_backend.files import whole_file
 from hideseek_backend.models.store import Model
 from hideseek_backend.progress import Meter
 from hideseek_lab.benchmark.memory import peak_memory
-
-
-@dataclass(frozen=True, eq=False)
-class Slice:
-    """One central sagittal slice: image (1, 1, 64, 64) in model intensity; hu, body (64, 64, 1)."""
-
-    image: Tensor
-    hu: NDArray[np.float32]
-    body: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,13 +65,11 @@ class Timed:
             "labels": torch.from_numpy(self.candidates.labels.astype(np.int32)),
             "suspected": torch.from_numpy(self.candidates.suspected),
             "polarities": list(self.candidates.polarities),
-            "scores": {n: (s.delta, s.p_hide) for n, s in self.scores.items()},
+            "scores": {n: (s.delta, s.p_hide, s.p_without) for n, s in self.scores.items()},
             "taken": [self.seconds, self.calls, self.evaluations, self.peak_mb],
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        torch.save(packed, part)
-        part.replace(path)
+        with whole_file(path) as part:
+            torch.save(packed, part)
 
     @classmethod
     def read(cls, path: Path) -> Timed:
@@ -147,9 +137,9 @@ FLIP_MARGIN = 0.05
 
 
 def run_slice(
-    model: Model, shown: Slice, options: Options, *, most: int | None = None, screened: int = 1
+    model: Model, shown: Stack, options: Options, *, most: int | None = None, screened: int = 1
 ) -> Timed:
-    """Edit one slice, find its candidates and score them, as `analyse_vertebra` does.
+    """Edit one slice, find its candidates and score them.
 
     most: score only so many of the largest candidates (the others are hidden all the same).
     screened: slices encoded first for the vertebra's p.
@@ -158,22 +148,19 @@ def run_slice(
     with _counted(model) as counts, peak_memory(model.device) as peak:
         _wait(model.device)
         started = time.perf_counter()
-        network.encode(shown.image.expand(screened, -1, -1, -1))
-        edit = healthy_edit(network, model.classifier, shown.image, options)
-        candidates = _find(model, shown, edit, options)
-        scores = score_candidates(
+        network.encode(shown.images.expand(screened, -1, -1, -1))
+        found = attribute(
             network,
             model.classifier,
-            edit,
-            candidates,
+            model.intensity,
+            shown,
             options,
-            wanted=largest(candidates, most),
+            wanted=lambda candidates: largest(candidates, most),
         )
         _wait(model.device)
         seconds = time.perf_counter() - started
-    return Timed(
-        edit.healthy, edit, candidates, scores, seconds, counts.calls, counts.slices, peak.mb
-    )
+    took = (seconds, counts.calls, counts.slices, peak.mb)
+    return Timed(found.edit.healthy, found.edit, found.candidates, found.scores, *took)
 
 
 def score_same(
@@ -192,12 +179,6 @@ def largest(candidates: Candidates, most: int | None) -> list[int]:
     areas = np.bincount(candidates.labels.ravel(), minlength=len(candidates) + 1)[1:]
     order = np.argsort(-areas, kind="stable")[:most] + 1
     return sorted(int(n) for n in order)
-
-
-def _find(model: Model, shown: Slice, edit: HealthyEdit, options: Options) -> Candidates:
-    images = shown.image[:, 0].numpy()
-    least = least_residual(model, shown.hu, images, shown.body, options.min_contrast)
-    return find_candidates(edit.difference(options), shown.body, options, min_residual=least)
 
 
 @dataclass

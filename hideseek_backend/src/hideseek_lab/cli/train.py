@@ -7,7 +7,7 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from hideseek_backend.dae import DaeConfig
 from hideseek_backend.errors import InputError, OptionError
+from hideseek_backend.models.places import SPEC_FILE
 from hideseek_backend.phantom.options import PHANTOM_VERSION
 from hideseek_lab.training import dataset, loop
 from hideseek_lab.training.card import model_card
@@ -27,16 +28,21 @@ from hideseek_lab.training.classifier import (
     classification_figures,
     encode_all,
     fitting_slices,
+    middle_slices,
     sideways_parts,
 )
-from hideseek_lab.training.fit import fit_classifier, with_drift
+from hideseek_lab.training.fit import fit_classifier, with_drift, with_label_head
 from hideseek_lab.training.presets import PRESETS, Preset
+from hideseek_lab.training.real_cases import RealCase, read_cases
+from hideseek_lab.training.validation import calibrated_on
 
 WIDE_SEED = 50_000
 VALIDATION_SEED = 1_000_000
-WIDE_SHARE = 0.3
-REAL_SHARE = 0.15
-"""Shares of a batch drawn from wide shards and from real vertebrae, where there are some."""
+WIDE_SHARE = 0.8
+REAL_SHARE = 0.5
+"""Shares of wide shards among the phantoms, and of real vertebrae, where there are some."""
+REAL_IN_PRIOR = 6000
+"""Real samples that scaler, prior and pattern are fitted on beside the phantoms, at most."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,10 +64,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--real",
         action="append",
+        type=Path,
         default=[],
-        metavar="FILE.json",
-        help="real vertebrae free of disease, as JSON with ct, vertebrae, bodies, labels, levels "
-        "(may be given more than once); half of their samples get an inserted phantom lesion",
+        metavar="PATH",
+        help="real CTs free of disease: a JSON file with ct, vertebrae, bodies, labels and levels, "
+        "or a folder of cases (may be given more than once); half of their samples get metastases",
+    )
+    parser.add_argument(
+        "--hold-out",
+        action="append",
+        default=[],
+        metavar="PATIENT",
+        help="a patient of --real that is never trained on, but validates and calibrates p "
+        "(may be given more than once)",
     )
 
 
@@ -74,13 +89,21 @@ def main(args: argparse.Namespace) -> int:
         preset = replace(preset, train=replace(preset.train, steps=args.steps))
     if args.threads:
         torch.set_num_threads(args.threads)
-    sources = [_real_source(Path(path)) for path in args.real]
+    cases = read_cases(args.real)
+    held_out = _held_out(cases, args.hold_out)
     if args.start_from is not None:
         _check_start(args.start_from, preset)
     device = _device(args.device)
-    write_data(preset, args.run / "data", sources)
-    sets = shard_sets(args.run / "data", preset, real=bool(sources))
-    make = dataset.batches(sets, preset.train.drawn, intensity(preset), seed=preset.train.seed)
+    seen = [case for case in cases if case not in held_out]
+    write_data(preset, args.run / "data", seen)
+    sets = shard_sets(args.run / "data", preset, seen)
+    make = dataset.batches(
+        sets,
+        preset.train.drawn,
+        intensity(preset),
+        seed=preset.train.seed,
+        bag=preset.train.bag,
+    )
     started = time.time()
     loop.train(
         preset.train,
@@ -90,23 +113,40 @@ def main(args: argparse.Namespace) -> int:
         start_from=args.start_from,
         report=_logger(args.run),
     )
-    model = finish(preset, args.run, args.out, [s["ct"] for s in sources], time.time() - started)
+    model = finish(preset, args.run, args.out, cases, held_out, time.time() - started)
     sys.stdout.write(json.dumps(model, indent=2) + "\n")
     return 0
 
 
-def shard_sets(folder: Path, preset: Preset, *, real: bool) -> list[tuple[dataset.ShardSet, float]]:
-    """The shards a preset's batches are drawn from, and the share of each kind."""
-    shares = {"wide-*.npz": WIDE_SHARE * bool(preset.wide_shards), "real-*.npz": REAL_SHARE * real}
-    shares = {"phantom-0*.npz": 1 - sum(shares.values()), **shares}
-    return [
+def shard_sets(
+    folder: Path, preset: Preset, seen: Sequence[RealCase]
+) -> list[tuple[dataset.ShardSet, float]]:
+    """The shards a preset's batches are drawn from, and the share of each kind.
+
+    seen: the real cases that are trained on; shards of others in the folder are left alone.
+    """
+    real = REAL_SHARE * bool(seen)
+    wide = WIDE_SHARE * bool(preset.wide_shards)
+    shares = {"phantom-0*.npz": (1 - real) * (1 - wide), "wide-*.npz": (1 - real) * wide}
+    sets = [
         (dataset.ShardSet(folder, pattern, healthy_only=preset.healthy_only), share)
         for pattern, share in shares.items()
         if share > 0
     ]
+    if seen:
+        sets.append((_real_shards(folder, preset, seen), real))
+    return sets
 
 
-def write_data(preset: Preset, folder: Path, sources: list[dict[str, Any]]) -> None:
+def _real_shards(folder: Path, preset: Preset, seen: Sequence[RealCase]) -> dataset.ShardSet:
+    names = {case.name for case in seen}
+    there = {path.stem.removeprefix("real-").rpartition("-")[0] for path in folder.glob("real-*")}
+    return dataset.ShardSet(
+        folder, "real-*.npz", healthy_only=preset.healthy_only, leave_out=there - names
+    )
+
+
+def write_data(preset: Preset, folder: Path, cases: Sequence[RealCase]) -> None:
     """Write the shards of a preset that are not there yet."""
     dataset.write_phantom_shards(folder, 0, preset.shards, per_shard=preset.per_shard, report=_say)
     dataset.write_phantom_shards(
@@ -124,21 +164,16 @@ def write_data(preset: Preset, folder: Path, sources: list[dict[str, Any]]) -> N
         wide=True,
         report=_say,
     )
-    for source in sources:
-        from hideseek_lab.training import real
-
-        path = folder / f"real-{Path(source['ct']).name.split('.')[0]}.npz"
+    for number, case in enumerate(cases):
+        path = folder / f"real-{case.name}-000.npz"
         if path.exists():
             continue
-        blocks = real.load_blocks(
-            Path(source["ct"]),
-            Path(source["vertebrae"]),
-            bodies=Path(source["bodies"]) if source.get("bodies") else None,
-            labels=source.get("labels"),
-            levels=source["levels"],
-        )
-        samples = (real.real_sample(blocks, seed, path.stem) for seed in range(preset.per_shard))
-        dataset.write_shard(path, samples)
+        from hideseek_lab.training import real
+
+        vertebrae = real.load_vertebrae(case)
+        first = number * 1_000_000
+        seeds = range(first, first + preset.real_per_vertebra * len(vertebrae))
+        dataset.write_shard(path, (real.real_sample(vertebrae, seed) for seed in seeds))
         _say(f"wrote {path}")
 
 
@@ -146,7 +181,8 @@ def finish(
     preset: Preset,
     run: Path,
     out: Path,
-    real: list[str],
+    cases: Sequence[RealCase],
+    held_out: Sequence[RealCase],
     seconds: float,
     history: str = "One run of `hideseek train` from first to last step.",
 ) -> dict[str, Any]:
@@ -154,7 +190,7 @@ def finish(
 
     history: how the run's steps came about, for the model card.
     """
-    from hideseek_backend.models.store import round_to_half, save_model
+    from hideseek_backend.models.store import load_model, round_to_half, save_model
 
     dae, step = loop.averaged(run)
     # What is fitted and measured from here on are the latents of the weights that ship.
@@ -164,18 +200,29 @@ def finish(
     wide = dataset.ShardSet(run / "data", "wide-*.npz") if preset.wide_shards else None
     seed, count = preset.train.seed, min(len(fit_set), preset.classifier_vertebrae)
     hu, labels, middle = fitting_slices(fit_set, wide, count, seed)
+    z = encode_all(dae, to_intensity(hu))
+    seen = [case for case in cases if case not in held_out]
+    weight, bias = loop.label_head(run)
+    if seen:
+        hu, real_labels = middle_slices(
+            _real_shards(run / "data", preset, seen), REAL_IN_PRIOR, seed
+        )
+        real_z = encode_all(dae, to_intensity(hu))
+        # A malignant vertebra's middle slice may miss its lesions: the prior leaves out those that
+        # look healthy to the head.
+        shows = (real_labels[:, 0] == 0) | (real_z @ weight[0] + bias[0] > 0)
+        z = np.concatenate([z, real_z])
+        labels, middle = np.concatenate([labels, real_labels]), np.concatenate([middle, shows])
     classifier = fit_classifier(
-        encode_all(dae, to_intensity(hu)),
-        labels[:, 0],
-        polarities=labels[:, 1:],
-        for_prior=middle,
-        seed=seed,
+        z, labels[:, 0], polarities=labels[:, 1:], for_prior=middle, seed=seed
     )
+    if preset.train.bag > 1:
+        classifier = with_label_head(classifier, z.astype(np.float64), weight, bias)
     if wide is not None and classifier.prior is not None:
         parts = classifier.scaled(sideways_parts(dae, wide, to_intensity))
         classifier = replace(classifier, prior=with_drift(classifier.prior, parts))
-    held_out = dataset.ShardSet(run / "data", f"phantom-{VALIDATION_SEED}*.npz")
-    hu, labels = central_slices(held_out, len(held_out), seed)
+    phantoms = dataset.ShardSet(run / "data", f"phantom-{VALIDATION_SEED}*.npz")
+    hu, labels = central_slices(phantoms, len(phantoms), seed)
     z = encode_all(dae, to_intensity(hu))
     figures = {"all": classification_figures(classifier, z, labels[:, 0])}
     for name, wanted in dataset.PHENOTYPE_LABELS.items():
@@ -189,25 +236,47 @@ def finish(
         "phantom_version": PHANTOM_VERSION,
         "phantom_vertebrae": len(fit_set) + len(wide or ()),
         "classifier_vertebrae": count + len(wide or ()),
-        "real": [Path(path).name for path in real],
+        "real": {
+            "trained_on": [_credit(case) for case in seen],
+            "held_out": [_credit(case) for case in held_out],
+        },
+        "pooling": list(classifier.pooling or ()),
         "validation": figures,
         "seconds": round(seconds),
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
-    save_model(
-        out,
-        dae,
-        classifier,
-        name=out.name,
-        intensity_map=preset.intensity,
-        half=True,
-        defaults=preset.defaults,
-        training=record,
-        licence="Apache-2.0",
-        card=model_card(out.name, record),
-    )
+
+    def save() -> None:
+        save_model(
+            out,
+            dae,
+            classifier,
+            name=out.name,
+            intensity_map=preset.intensity,
+            half=True,
+            defaults=preset.defaults,
+            training=record,
+            licence="Apache-2.0",
+            card=model_card(out.name, record),
+        )
+
+    save()
+    if held_out and preset.calibrate:
+        classifier = calibrated_on(load_model(out, "cpu"), held_out)
+        record["pooling"] = list(classifier.pooling or ())
+        save()
     return record
+
+
+def _credit(case: RealCase) -> dict[str, Any]:
+    return {
+        "case": case.name,
+        "patient": case.patient,
+        "levels": list(case.healthy_levels),
+        "licence": case.licence,
+        "attribution": case.attribution,
+    }
 
 
 def intensity(preset: Preset) -> Callable[[NDArray[np.float32]], Tensor]:
@@ -220,33 +289,33 @@ def intensity(preset: Preset) -> Callable[[NDArray[np.float32]], Tensor]:
     return to_intensity
 
 
-def _check_start(run: Path, preset: Preset) -> None:
-    """Raise InputError unless a training of the preset's network lies in `run`."""
-    if not (run / "state.pt").is_file():
-        raise InputError(f"--start-from {run} holds no state.pt.", "Give the --run of a training.")
-    config = json.loads((run / "config.json").read_text())
+def _check_start(start: Path, preset: Preset) -> None:
+    """Raise InputError unless a training, or a model, of the preset's network lies in `start`."""
+    if (start / "state.pt").is_file():
+        config = json.loads((start / "config.json").read_text())
+    elif (start / SPEC_FILE).is_file():
+        config = json.loads((start / SPEC_FILE).read_text())
+    else:
+        raise InputError(
+            f"--start-from {start} holds no state.pt and no {SPEC_FILE}.",
+            "Give the --run of a training, or a model's folder.",
+        )
     if DaeConfig.from_dict(config["architecture"]) != preset.train.architecture:
         raise InputError(
-            f"--start-from {run} holds a network of another architecture than the preset's.",
+            f"--start-from {start} holds a network of another architecture than the preset's.",
             "Start from a training of the same preset.",
         )
 
 
-def _real_source(path: Path) -> dict[str, Any]:
-    try:
-        source = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+def _held_out(cases: Sequence[RealCase], patients: Sequence[str]) -> list[RealCase]:
+    """The cases of the patients that are held out. Raises InputError for a patient without any."""
+    unknown = sorted(set(patients) - {case.patient for case in cases})
+    if unknown:
         raise InputError(
-            f"--real {path} is not readable JSON: {error}.",
-            'Give an object with "ct", "vertebrae" and "levels".',
-        ) from error
-    missing = [key for key in ("ct", "vertebrae", "levels") if key not in source]
-    if missing:
-        raise InputError(f"--real {path} lacks {', '.join(missing)}.", "Add them to the file.")
-    for key in ("ct", "vertebrae", "bodies"):
-        if source.get(key):
-            source[key] = str((path.parent / source[key]).resolve())
-    return dict(source)
+            f"--hold-out {', '.join(unknown)}: no case given by --real is of this patient.",
+            f"The patients are {', '.join(sorted({case.patient for case in cases})) or 'none'}.",
+        )
+    return [case for case in cases if case.patient in patients]
 
 
 def _device(name: str) -> torch.device:

@@ -53,6 +53,19 @@ def fitting_slices(
     )
 
 
+def middle_slices(
+    real: ShardSet, count: int, seed: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Draw one of the middle four slices of up to `count` real vertebrae, in no order.
+
+    Returns hu (N, 64, 64) and labels (N, 3).
+    """
+    rng = np.random.default_rng([seed, 5])
+    index = rng.permutation(len(real))[:count]
+    hu = [real.hu[i][rng.integers(SLICES // 4, 3 * SLICES // 4)] for i in index]
+    return np.stack(hu).astype(np.float32), np.stack([real.labels[i] for i in index])
+
+
 def sideways_parts(
     dae: DiffusionAutoencoder,
     wide: ShardSet,

@@ -14,7 +14,7 @@ probability that the vertebra is malignant, given this slice.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,11 +121,20 @@ def write_phantom_shards(
 class ShardSet:
     """The shards of a folder in memory, growing as new ones appear on disk.
 
-    healthy_only: leave malignant vertebrae out.
+    healthy_only: leave malignant vertebrae out. leave_out: cases of "real-CASE-NUMBER.npz" shards
+    that are not read, for they are on another side of a split.
     """
 
-    def __init__(self, folder: Path, pattern: str = "*.npz", *, healthy_only: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        pattern: str = "*.npz",
+        *,
+        healthy_only: bool = False,
+        leave_out: Collection[str] = (),
+    ) -> None:
         self.folder, self.pattern, self.healthy_only = folder, pattern, healthy_only
+        self.leave_out = frozenset(leave_out)
         self._read: set[Path] = set()
         self.hu: list[NDArray[np.int16]] = []
         self.labels: list[NDArray[np.float32]] = []
@@ -133,13 +142,15 @@ class ShardSet:
         if not self.hu:
             raise InputError(
                 f"No training shards ({pattern}) in {folder}.",
-                "Write them first: hideseek train data --out FOLDER.",
+                "hideseek train writes them into RUN/data before it trains: give its --run.",
             )
 
     def refresh(self) -> None:
         """Read the shards that are new since the last call."""
         for path in sorted(self.folder.glob(self.pattern)):
             if path in self._read or ".part" in path.name:
+                continue
+            if path.stem.removeprefix("real-").rpartition("-")[0] in self.leave_out:
                 continue
             with np.load(path, allow_pickle=False) as shard:
                 labels = shard["labels"]
@@ -151,9 +162,14 @@ class ShardSet:
     def __len__(self) -> int:
         return len(self.hu)
 
-    def draw(self, index: int, rng: np.random.Generator) -> tuple[NDArray[np.int16], Tensor]:
-        """Return one slice of vertebra `index` and the vertebra's labels."""
-        return self.hu[index][int(rng.integers(SLICES))], torch.from_numpy(self.labels[index])
+    def draw(
+        self, index: int, rng: np.random.Generator, bag: int = 1
+    ) -> tuple[NDArray[np.int16], Tensor]:
+        """Return `bag` slices (bag, 64, 64) of vertebra `index` and the vertebra's labels."""
+        chosen = (
+            rng.choice(SLICES, size=bag, replace=False) if bag > 1 else rng.integers(SLICES, size=1)
+        )
+        return self.hu[index][chosen], torch.from_numpy(self.labels[index])
 
 
 def batches(
@@ -162,9 +178,13 @@ def batches(
     to_intensity: Callable[[NDArray[np.float32]], Tensor],
     *,
     seed: int,
+    bag: int = 1,
     refresh_every: int = 200,
 ) -> Callable[[int], Iterator[Batch]]:
-    """Return the `batches` argument of `loop.train`: each slice's set is drawn by its weight."""
+    """Return the `batches` argument of `loop.train`: each vertebra's set is drawn by its weight.
+
+    batch: slices; bag: slices of one vertebra, next to each other.
+    """
     weights = np.array([w for _, w in sets], dtype=float)
     weights /= weights.sum()
 
@@ -174,9 +194,9 @@ def batches(
                 for shards, _ in sets:
                     shards.refresh()
             rng = np.random.default_rng([seed, step])
-            chosen = rng.choice(len(sets), size=batch, p=weights)
-            drawn = [sets[c][0].draw(int(rng.integers(len(sets[c][0]))), rng) for c in chosen]
-            hu = np.stack([d[0] for d in drawn]).astype(np.float32)
+            chosen = rng.choice(len(sets), size=batch // bag, p=weights)
+            drawn = [sets[c][0].draw(int(rng.integers(len(sets[c][0]))), rng, bag) for c in chosen]
+            hu = np.concatenate([d[0] for d in drawn]).astype(np.float32)
             yield Batch(to_intensity(hu)[:, None], torch.stack([d[1] for d in drawn]))
             step += 1
 

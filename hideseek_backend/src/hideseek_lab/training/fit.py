@@ -73,6 +73,40 @@ def fit_classifier(
     return LatentClassifier(mean, scale, weight, bias, pattern(scaled, weight), prior, head)
 
 
+def with_label_head(
+    classifier: LatentClassifier, z: FloatArray, weight: FloatArray, bias: FloatArray
+) -> LatentClassifier:
+    """Let the head that the encoder was trained with, on pooled slices, read the latents.
+
+    z: (N, d) latents, for the pattern of the new weight. weight: (3, d) and bias: (3,) on unscaled
+    latents: malignant, lytic, blastic. Scaler and prior stay.
+    """
+    scaled = weight * classifier.scale
+    shifted = bias + weight @ classifier.mean
+    return replace(
+        classifier,
+        weight=scaled[0],
+        bias=float(shifted[0]),
+        pattern=pattern(classifier.scaled(z), scaled[0]),
+        head=PolarityHead(scaled[1:], shifted[1:]),
+        pooling=(1.0, 1.0, 0.0),
+    )
+
+
+def calibrated(
+    classifier: LatentClassifier, pooled: ArrayLike, malignant: ArrayLike
+) -> LatentClassifier:
+    """Return the classifier with Platt's slope and offset, both classes weighted alike.
+
+    pooled: (N,) pooled logits of vertebrae that no part was fitted on; malignant: (N,).
+    """
+    logits = np.asarray(pooled, dtype=np.float64)[:, None]
+    platt = LogisticRegression(C=1e6, class_weight="balanced").fit(logits, np.asarray(malignant))
+    temperature = classifier.pooling[0] if classifier.pooling else 1.0
+    slope, offset = float(platt.coef_[0, 0]), float(platt.intercept_[0])
+    return replace(classifier, pooling=(temperature, slope, offset))
+
+
 def fit_prior(scaled: FloatArray, malignant: ArrayLike) -> HealthyPrior:
     """Fit both Gaussians on scaled latents: (N, d) and vertebra-level labels: (N,) in {0, 1}."""
     label = np.asarray(malignant).astype(bool)

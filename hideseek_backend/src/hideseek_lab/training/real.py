@@ -1,112 +1,161 @@
-"""Training samples from real vertebrae without disease: as they are, or with an inserted lesion.
+"""Training samples from real vertebrae without disease: as they are, or with something inserted.
 
-The inserted lesion is a phantom's; the background, its noise and its blur are the scanner's.
+Half of them get metastases. Of the others half get benign look-alikes, or an insertion of nothing,
+on the same way, so that neither the insertion itself nor its place is evidence.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from hideseek_backend.phantom.body import BodyShape
-from hideseek_backend.phantom.lesions import draw_lesions
-from hideseek_backend.phantom.spine import draw_patient
-from hideseek_backend.phantom.texture import Waves
-from hideseek_backend.volumes.crops import VertebraBlock, cut_block
+from hideseek_backend.attribution.vertebra import MIN_BODY_PX
+from hideseek_backend.volumes.crops import (
+    CROP_SIZE,
+    CROP_SPACING_MM,
+    CropFrame,
+    VertebraBlock,
+    crop_block,
+    cut_block,
+)
+from hideseek_backend.volumes.padding import SOFT_TISSUE_HU
 from hideseek_backend.volumes.vertebrae import load_case
-from hideseek_lab.training.dataset import PHENOTYPE_LABELS, Sample, sample_slices
+from hideseek_backend.volumes.volume import inverse
+from hideseek_lab.insertion.lookalikes import insert_lookalikes
+from hideseek_lab.insertion.metastases import insert_metastases
+from hideseek_lab.insertion.scans import another_pose, another_scan
+from hideseek_lab.insertion.site import Field, Site, make_site
+from hideseek_lab.insertion.statistics import PHENOTYPE_WEIGHTS, PHENOTYPES
+from hideseek_lab.training.dataset import PHENOTYPE_LABELS, SLICES, Sample
+from hideseek_lab.training.real_cases import RealCase
 
-_CORTEX_MM = 1.5
-"""The outer shell of the body that an inserted lesion replaces only in part, as real ones do."""
+P_MALIGNANT = 0.5
+P_LOOKALIKE = {True: 0.2, False: 0.5}
+"""How often a malignant and a healthy vertebra get a benign finding."""
+P_NEIGHBOUR = 0.15
+"""How often a neighbour in the picture gets metastases, whatever the vertebra itself is."""
+P_CUT = 0.06
+"""How often the scan ends above or below within the picture."""
+_LEAST_NEIGHBOUR_MM3 = 2000.0
 
 
-def load_blocks(
-    ct: Path,
-    vertebrae: Path,
-    *,
-    bodies: Path | None = None,
-    labels: str | None = None,
-    levels: Sequence[str],
-) -> list[VertebraBlock]:
-    """Cut the blocks of the named levels, which the user vouches to be free of disease."""
-    case = load_case(ct, vertebrae, bodies_path=bodies, labels=labels)
-    return [cut_block(case.ct, case.vertebrae, level) for level in levels]
+@dataclass(frozen=True, eq=False)
+class RealVertebra:
+    """A real vertebra ready for insertion; neighbours: bodies that its block shows in part."""
+
+    case: str
+    block: VertebraBlock
+    site: Site
+    neighbours: tuple[Site, ...]
+
+    @property
+    def hu(self) -> Field:
+        """(I, J, K) HU of the block."""
+        return self.block.ct.data.astype(np.float32)
+
+
+def load_vertebrae(case: RealCase) -> list[RealVertebra]:
+    """Read a case and prepare its healthy levels."""
+    loaded = load_case(case.ct, case.vertebrae, bodies_path=case.bodies, labels=case.labels)
+    made = []
+    for level in case.healthy_levels:
+        block = cut_block(loaded.ct, loaded.vertebrae, level)
+        low = np.array(block.origin_ijk)
+        box = tuple(slice(a, a + n) for a, n in zip(low, block.ct.shape, strict=True))
+        bodies = loaded.vertebrae.bodies[box]
+        least = _LEAST_NEIGHBOUR_MM3 / block.ct.voxel_volume_mm3
+        others = [
+            bodies == value
+            for name, value in loaded.vertebrae.levels.items()
+            if name != level and (bodies == value).sum() > least
+        ]
+        block._cache["padding"] = block.padding  # that of the untouched scan, for its copies
+        made.append(
+            RealVertebra(
+                case.name,
+                block,
+                make_site(block.ct, block.body),
+                tuple(make_site(block.ct, body) for body in others),
+            )
+        )
+    return made
+
+
+def with_hu(block: VertebraBlock, hu: Field) -> VertebraBlock:
+    """Return a block with other HU (I, J, K) and the padding found before."""
+    data = np.clip(np.rint(hu), -32768, 32767).astype(np.int16)
+    return replace(block, ct=block.ct.with_data(data), _cache=dict(block._cache))
 
 
 def insert_lesions(
     block: VertebraBlock, phenotype: str, rng: np.random.Generator
 ) -> tuple[VertebraBlock, NDArray[np.uint8]]:
-    """Return the block with lesions of a phenotype, and their truth (1 lytic, 2 blastic).
-
-    The lesion acts on the smoothed image and its change, blurred by half a voxel, is added to the
-    image itself, so that the scanner's noise and sharpness stay.
-    """
-    hu = block.ct.data.astype(np.float32)
-    spacing = block.ct.spacing
-    points = block.ct.ras(np.moveaxis(np.indices(hu.shape), 0, -1)) - block.centre_ras
-    x, y, z = (points[..., axis].astype(np.float32) for axis in range(3))
-    inside = np.stack([x[block.body], y[block.body], z[block.body]])
-    half = np.percentile(np.abs(inside), 97, axis=1)
-    shape = _box_shape(half, rng)
-    smooth = ndimage.gaussian_filter(hu, 1.0 / spacing)
-    marrow = float(np.median(hu[block.body]))
-    specs = draw_lesions(rng, draw_patient(rng), marrow, shape, phenotype, 0.9)
-    changed = smooth.copy()
-    lytic = np.zeros(hu.shape, np.float32)
-    blastic = np.zeros(hu.shape, np.float32)
-    for spec in specs:
-        changed, own_lytic, own_blastic = spec.apply(changed, x, y, z)
-        lytic = np.maximum(lytic * (1 - own_blastic), own_lytic)
-        blastic = np.maximum(blastic * (1 - own_lytic), own_blastic)
-    depth = ndimage.distance_transform_edt(block.body, sampling=spacing)
-    share = np.clip(depth / _CORTEX_MM, 0, 1).astype(np.float32)
-    change = ndimage.gaussian_filter((changed - smooth) * share, 0.5)
-    truth = np.zeros(hu.shape, np.uint8)
-    truth[(lytic > 0.5) & block.body] = 1
-    truth[(blastic > 0.5) & block.body] = 2
-    data = np.rint(hu + change).astype(np.int16)
-    return replace(block, ct=block.ct.with_data(data)), truth
+    """Return the block with metastases of a phenotype, and their truth (1 lytic, 2 blastic)."""
+    site = make_site(block.ct, block.body)
+    shown = insert_metastases(block.ct.data.astype(np.float32), site, phenotype, rng)
+    return with_hu(block, shown.hu), truth_of(block, site, shown.lytic, shown.blastic)
 
 
-def real_sample(blocks: Sequence[VertebraBlock], seed: int, name: str) -> Sample:
-    """Draw a vertebra, healthy or (half of the time) with inserted lesions, and its slices."""
+def truth_of(block: VertebraBlock, site: Site, lytic: Field, blastic: Field) -> NDArray[np.uint8]:
+    """Return the truth (I, J, K), 1 lytic and 2 blastic, of shares in a site's box."""
+    truth = np.zeros(block.ct.shape, np.uint8)
+    own = truth[site.where]
+    own[(lytic > 0.5) & site.body] = 1
+    own[(blastic > 0.5) & site.body] = 2
+    return truth
+
+
+def real_sample(vertebrae: Sequence[RealVertebra], seed: int) -> Sample:
+    """Draw a vertebra, what is inserted into it, a pose and a scan, and take its slices."""
     rng = np.random.default_rng([seed, 11])
-    block = blocks[int(rng.integers(len(blocks)))]
-    phenotype = "healthy"
-    if rng.random() < 0.5:
-        phenotype = str(rng.choice(["lytic", "blastic", "mixed"]))
-        block, _ = insert_lesions(block, phenotype, rng)
-    block = _noisier(block, rng)
-    return Sample(sample_slices(block, rng), PHENOTYPE_LABELS[phenotype], f"{name}:{block.level}")
+    vertebra = vertebrae[int(rng.integers(len(vertebrae)))]
+    malignant = bool(rng.random() < P_MALIGNANT)
+    phenotype = str(rng.choice(PHENOTYPES, p=PHENOTYPE_WEIGHTS)) if malignant else "healthy"
+    hu = vertebra.hu
+    for site in vertebra.neighbours:
+        if rng.random() < P_NEIGHBOUR:
+            hu = insert_metastases(hu, site, str(rng.choice(PHENOTYPES)), rng).hu
+    if rng.random() < P_LOOKALIKE[malignant]:
+        hu = insert_lookalikes(hu, vertebra.site, rng).hu
+    if malignant:
+        hu = insert_metastases(hu, vertebra.site, phenotype, rng).hu
+    if rng.random() < 0.75:
+        hu = another_scan(hu, vertebra.site.spacing, rng)
+    block = another_pose(with_hu(vertebra.block, hu), rng)
+    slices = whole_width(block, rng)
+    if rng.random() < P_CUT:
+        end = int(rng.integers(3, 14))
+        if rng.random() < 0.5:
+            slices[:, :, :end] = SOFT_TISSUE_HU
+        else:
+            slices[:, :, -end:] = SOFT_TISSUE_HU
+    return Sample(slices, PHENOTYPE_LABELS[phenotype], f"{vertebra.case}:{block.level}")
 
 
-def _noisier(block: VertebraBlock, rng: np.random.Generator) -> VertebraBlock:
-    """Add correlated noise of up to 30 HU, so that one real scan stands for several doses."""
-    white = rng.standard_normal(block.ct.data.shape)
-    noise = ndimage.gaussian_filter(white, rng.uniform(0.3, 0.8))
-    noise *= rng.uniform(0, 30) / noise.std()
-    return replace(block, ct=block.ct.with_data(np.rint(block.ct.data + noise).astype(np.int16)))
+def whole_width(block: VertebraBlock, rng: np.random.Generator) -> NDArray[np.int16]:
+    """Resample eight sagittal slices, one from each eighth of the body's width."""
+    crossing = crossing_planes(block)
+    position = (np.arange(SLICES) + rng.random(SLICES)) / SLICES
+    wanted = crossing[(position * len(crossing)).astype(int)]
+    hu = crop_block(block, wanted.tolist()).hu
+    return np.moveaxis(hu, 2, 0).round().astype(np.int16)
 
 
-def _box_shape(half: NDArray[np.float64], rng: np.random.Generator) -> BodyShape:
-    """A plain column of the body's size (right, anterior, superior), to place lesions in."""
-    return BodyShape(
-        half_width=float(half[0]),
-        half_depth=float(half[1]),
-        half_height=float(half[2]),
-        exponent=3.0,
-        waist=0.0,
-        dent=0.0,
-        cup_top=0.0,
-        cup_bottom=0.0,
-        cup_shift=0.0,
-        wedge=0.0,
-        rim=0.0,
-        warp=Waves.draw(rng, 2, 20.0, 40.0),
-        warp_mm=0.0,
-    )
+def crossing_planes(block: VertebraBlock) -> NDArray[np.int_]:
+    """The slices k that show more of the body than its cortex, from the mask's voxels alone."""
+    to_crop = inverse(CropFrame.centred(block.centre_ras).affine) @ block.ct.affine
+    index = np.argwhere(block.body)
+    # A voxel spreads over as many slices as it is wide.
+    width = float(np.abs(to_crop[2, :3]).max())
+    steps = max(1, int(np.ceil(2 * width)))
+    k = (index @ to_crop[2, :3] + to_crop[2, 3])[:, None] + (
+        (np.arange(steps) + 0.5) / steps - 0.5
+    ) * width
+    inside = np.rint(k[(k > -0.4) & (k < CROP_SIZE - 0.6)]).astype(int)
+    counts = np.bincount(inside, minlength=CROP_SIZE)
+    area = counts * block.ct.voxel_volume_mm3 / CROP_SPACING_MM**3 / steps
+    planes = np.flatnonzero(area >= MIN_BODY_PX)
+    return planes if len(planes) else np.array([CROP_SIZE // 2])

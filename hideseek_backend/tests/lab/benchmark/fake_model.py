@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from hideseek_backend.attribution.classifier import LatentClassifier
+from hideseek_backend.attribution.intensity import Window
 
 _LOW, _HIGH = 0.25, 0.42
 _BODY = (slice(None), slice(16, 48), slice(20, 44))
@@ -53,12 +54,8 @@ def fake_model() -> Any:
         device=torch.device("cpu"),
         hash="0" * 64,
         spec=SimpleNamespace(
-            intensity={"kind": "window", "low": -200.0, "high": 1000.0},
             defaults={},
             numerics=lambda: "fake",
         ),
-        to_intensity=lambda hu, _valid: torch.from_numpy(
-            ((np.asarray(hu, dtype=np.float32) + 200) / 1200).clip(0, 1)
-        ),
-        to_hu=lambda intensity: np.asarray(intensity) * 1200 - 200,
+        intensity=Window(-200.0, 1000.0),
     )

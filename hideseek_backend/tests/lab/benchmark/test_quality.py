@@ -181,7 +181,10 @@ def test_choices_are_made_by_mean_pq(vertebrae: SliceSet, tmp_path: Path) -> Non
 
 
 def test_ablations_keep_their_figures(vertebrae: SliceSet, tmp_path: Path) -> None:
-    sweeps = {"τ": {"0.3": {"tau": 0.3}, "1.5": {"tau": 1.5}}, "Δ": {"pair": {"delta": "pair"}}}
+    sweeps = {
+        "τ": {"0.3": {"tau": 0.3}, "1.5": {"tau": 1.5}},
+        "Δ": {"paper": {"delta": "probability"}},
+    }
     result = ablate(fake_model(), vertebrae, OPTIONS, tmp_path, sweeps=sweeps)
     by_label = {variant.label: variant for variant in result.variants}
     assert by_label["0.3"].mean_pq > 0.9

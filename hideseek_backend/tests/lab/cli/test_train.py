@@ -14,6 +14,7 @@ from hideseek_backend.models.store import load_model
 from hideseek_lab.cli import train as command
 from hideseek_lab.training import dataset
 from hideseek_lab.training.presets import PRESETS
+from hideseek_lab.training.real_cases import RealCase
 
 
 def _parse(*words: str) -> argparse.Namespace:
@@ -61,12 +62,24 @@ def test_a_start_from_another_network_is_told_before_any_work(tmp_path: Path) ->
     assert not (tmp_path / "run").exists()
 
 
+def _case(name: str, patient: str) -> RealCase:
+    return RealCase(name, patient, Path("ct"), Path("masks"), None, None, ("L1",))
+
+
 def test_batches_are_drawn_from_every_kind_of_shard(tmp_path: Path) -> None:
-    for name in ("phantom-0000000", "phantom-1000000", "wide-0050000", "real-a"):
+    for name in ("phantom-0000000", "phantom-1000000", "wide-0050000", "real-a-000", "real-b-000"):
         hu = np.zeros((8, 64, 64), np.int16)
         samples = [dataset.Sample(hu, (0.0, 0.0, 0.0), name)] * 2
         dataset.write_shard(tmp_path / f"{name}.npz", samples)
-    with_all = command.shard_sets(tmp_path, PRESETS["bundled"], real=True)
-    assert [share for _, share in with_all] == pytest.approx([0.55, 0.3, 0.15])
+    with_all = command.shard_sets(tmp_path, PRESETS["bundled"], [_case("a", "A")])
+    assert [share for _, share in with_all] == pytest.approx([0.1, 0.4, 0.5])
+    # What is held out lies in the folder, and is not read.
     assert [len(shards) for shards, _ in with_all] == [2, 2, 2]
-    assert [share for _, share in command.shard_sets(tmp_path, PRESETS["tiny"], real=False)] == [1]
+    assert [share for _, share in command.shard_sets(tmp_path, PRESETS["tiny"], [])] == [1]
+
+
+def test_both_scans_of_a_patient_are_held_out() -> None:
+    cases = [_case("a1", "A"), _case("a2", "A"), _case("b", "B")]
+    assert [case.name for case in command._held_out(cases, ["A"])] == ["a1", "a2"]
+    with pytest.raises(InputError, match="no case given by --real"):
+        command._held_out(cases, ["C"])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from skimage.filters import threshold_otsu
 from torch import Tensor
 
-from hideseek_backend.attribution.network import Autoencoder
+from hideseek_backend.dae import DiffusionAutoencoder
 from hideseek_backend.scoring.instances import BLASTIC, LYTIC
 
 NoiseSource = Literal["inverted", "partial", "drawn"]
@@ -28,7 +28,7 @@ _DRAWS = 4
 
 @torch.inference_mode()
 def pseudo_healthy(
-    dae: Autoencoder,
+    dae: DiffusionAutoencoder,
     images: Tensor,
     noise: NoiseSource,
     *,

@@ -1,0 +1,1 @@
+"""Lesions and their look-alikes inserted into real vertebrae, and the scans they are seen in."""
