@@ -53,9 +53,13 @@ class Page:
             self.reviewer.board.guarded(action)
             self.refresh()
 
-    def begin(self, reviewer: Reviewer) -> None:
-        """Build the page for a reviewer and listen to keys, clicks and the slider."""
+    def begin(self, reviewer: Reviewer, token: str) -> None:
+        """Build the page for a reviewer and listen to keys, clicks and the slider.
+
+        token: lets the page send and fetch files.
+        """
         self.reviewer = reviewer
+        self.state.token = token
         self.state.trame__title = "HideSeek review"
         self.state.update(
             {

@@ -65,7 +65,7 @@ def serve(options: Options, say: Any) -> None:
         reviewer.open(options.paths)
         if options.labels:
             reviewer.use_scheme(options.labels)
-    page.begin(reviewer)
+    page.begin(reviewer, options.token)
     port = options.port or _free_port(options.host)
     with tempfile.TemporaryDirectory(prefix="hideseek-review-") as folder:
         routes = _Routes(options, page, reviewer, Path(folder))

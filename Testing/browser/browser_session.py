@@ -145,6 +145,19 @@ class Browser:
         )
         return [np.asarray(page.crop([round(v) for v in place])) for place in places]
 
+    def settled(self, seconds: float = 15) -> list[np.ndarray]:
+        """Pictures of the views once they no longer change."""
+        end = time.monotonic() + seconds
+        time.sleep(0.8)
+        last = self.views()
+        while time.monotonic() < end:
+            time.sleep(0.6)
+            now = self.views()
+            if all(np.array_equal(a, b) for a, b in zip(last, now, strict=True)):
+                return now
+            last = now
+        return last
+
     def close(self) -> None:
         with contextlib.suppress(WebDriverException):
             self.driver.quit()

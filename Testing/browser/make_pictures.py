@@ -30,7 +30,7 @@ class Camera:
 
     def shot(self, name: str = "", milliseconds: int = 1500) -> None:
         """Add a frame; with a name write it as a picture too."""
-        time.sleep(1.2)
+        self.browser.settled()
         page = Image.open(io.BytesIO(self.browser.driver.get_screenshot_as_png())).convert("RGB")
         small = page.resize((_WIDTH, round(page.height * _WIDTH / page.width)), Image.LANCZOS)
         self.frames.append((small, milliseconds))

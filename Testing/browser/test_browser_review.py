@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 
 
-def colour_share(picture: np.ndarray, channel: int) -> float:
-    """Share of pixels in which one channel exceeds both others clearly."""
-    values = picture.astype(int)
+def tinted(after: np.ndarray, before: np.ndarray, channel: int) -> float:
+    """Share of pixels that changed and in which one channel now exceeds both others clearly."""
+    values = after.astype(int)
     others = [c for c in range(3) if c != channel]
-    return float(np.mean(values[..., channel] > values[..., others].max(-1) + 40))
+    dominant = values[..., channel] > values[..., others].max(-1) + 30
+    return float(np.mean(dominant & (np.abs(values - before.astype(int)).max(-1) > 25)))
 
 
 def first_kept(browser) -> str:
@@ -55,8 +56,7 @@ def test_main_path_screens_colours_and_analyses(analysed):
 def test_selected_candidate_is_shown_in_the_views(analysed):
     key = first_kept(analysed)
     select(analysed, key)
-    time.sleep(1.5)
-    sagittal, axial = analysed.views()[:2]
+    sagittal, axial = analysed.settled()[:2]
     # The yellow outline: red and green high, blue low.
     for picture in (sagittal, axial):
         values = picture.astype(int)
@@ -70,25 +70,26 @@ def test_selected_candidate_is_shown_in_the_views(analysed):
 def test_difference_and_healthy_edit_show_what_they_are(analysed):
     key = first_kept(analysed)
     select(analysed, key)
-    time.sleep(1)
-    before = analysed.views()[0]
+    plain = analysed.settled()[0]
     analysed.click(".hs-difference")
     analysed.until(lambda: analysed.state("difference"), 20, "difference")
-    time.sleep(1.5)
     channel = 0 if analysed.candidates()[key]["polarity"] == "lytic" else 2
-    assert colour_share(analysed.views()[0], channel) > colour_share(before, channel) + 0.001
+    analysed.until(
+        lambda: tinted(analysed.views()[0], plain, channel) > 0.0002, 20, "the difference's colour"
+    )
     analysed.click(".hs-difference")
     analysed.until(lambda: not analysed.state("difference"), 20, "no difference")
-    time.sleep(1)
-    plain = analysed.views()[0]
+    plain = analysed.settled()[0]
+
+    def changed() -> float:
+        now = analysed.views()[0].astype(int)
+        return float((np.abs(now - plain.astype(int)).max(-1) > 25).mean())
+
+    assert changed() < 0.002
     analysed.driver.execute_script("window.trame.state.set('fade', 1.0)")
-    time.sleep(2)
-    faded = analysed.views()[0]
-    changed = np.abs(faded.astype(int) - plain.astype(int)).max(-1) > 25
-    assert 0.001 < changed.mean() < 0.6
+    analysed.until(lambda: 0.0005 < changed() < 0.6, 20, "the healthy edit")
     analysed.driver.execute_script("window.trame.state.set('fade', 0.0)")
-    time.sleep(2)
-    assert (np.abs(analysed.views()[0].astype(int) - plain.astype(int)).max(-1) > 25).mean() < 0.002
+    analysed.until(lambda: changed() < 0.002, 20, "the CT again")
 
 
 def test_keys_decide_and_undo(analysed):
@@ -141,9 +142,8 @@ def test_reload_loses_nothing(analysed):
     shown = analysed.state("candidates")
     analysed.driver.refresh()
     analysed.until(lambda: analysed.all("tr.hs-candidate"), 60, "the page again")
-    time.sleep(2)
     assert analysed.state("candidates") == shown
-    assert all(picture.std() > 3 for picture in analysed.views()[:3])
+    assert all(picture.std() > 3 for picture in analysed.settled()[:3])
     analysed.undo()
     analysed.until(lambda: analysed.candidates()[key]["kept"], 20, "undone after the reload")
 

@@ -1,6 +1,15 @@
 // Keys and uploads of the review page; everything else is decided on the server.
 (() => {
-  const secret = () => new URLSearchParams(window.location.search).get("secret") || "";
+  // Told to a page that showed the token, which trame takes out of the address.
+  const secret = () => (window.trame && window.trame.state.get("token")) || "";
+
+  // Back into the address: a page that is loaded again must show it again.
+  const remember = () => {
+    if (!secret()) return void setTimeout(remember, 100);
+    window.history.replaceState(null, "", `?secret=${encodeURIComponent(secret())}`);
+  };
+  remember();
+
   const KEYS = ["a", "x", "u", "n", "p", "f", "d", "escape"];
 
   window.addEventListener("keydown", (event) => {
