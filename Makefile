@@ -82,6 +82,8 @@ demo: $(STAMP) check-rendering
 	@echo "Lesions  $(OUT)/demo/result/lesions.seg.nrrd (opens in 3D Slicer) and lesions.nii.gz"
 	@echo "Tables   $(OUT)/demo/result/candidates.csv, vertebrae.csv"
 	@echo "Score    $(OUT)/demo/score"
+	@echo
+	@echo "Next: make review   (this phantom in your browser)"
 
 # An environment of its own: trame-slicer pins another slicer-core than the tests of the Slicer side.
 review-environment: $(REVIEW_STAMP)
