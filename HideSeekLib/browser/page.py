@@ -47,6 +47,10 @@ class Page:
         """Take note that a part of the page is out of date."""
         self._stale.add(part)
 
+    def stale(self) -> bool:
+        """Tell whether something waits to be shown."""
+        return bool(self._stale)
+
     def act(self, action: Callable[[], Any]) -> None:
         """Carry out what the reader asked for and show what it changed."""
         with self.state:

@@ -84,8 +84,14 @@ class Reviewer:
         self.client.kill()
         self._renew()
 
-    async def run(self, step: Callable[[Callable[[], None]], None]) -> None:
-        """Drive the worker for ever. step: runs an action and shows what it changed."""
+    async def run(
+        self, step: Callable[[Callable[[], None]], None], stale: Callable[[], bool]
+    ) -> None:
+        """Drive the worker for ever.
+
+        step: runs an action and shows what it changed. stale: whether something waits to be shown,
+        such as the end of a worker, which is told between two steps.
+        """
         last_flick = 0.0
         loop = asyncio.get_running_loop()
         while True:
@@ -93,6 +99,8 @@ class Reviewer:
             active = active or self.board.analysis.busy() or self.client.busy()
             if active:
                 step(lambda: self.board.guarded(self.board.analysis.tick))
+            elif stale():
+                step(lambda: None)
             if self.flickering and loop.time() - last_flick >= FLICKER_S:
                 last_flick = loop.time()
                 self.board.guarded(self._flick)

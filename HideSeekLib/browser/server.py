@@ -73,7 +73,7 @@ def serve(options: Options, say: Any) -> None:
 
         async def ready(**_state: Any) -> None:
             _announce(options, port, say)
-            await reviewer.run(page.act)
+            await reviewer.run(page.act, page.stale)
 
         def start_work(**_state: Any) -> None:
             asyncio.get_running_loop().create_task(ready())

@@ -17,36 +17,18 @@ def save_mrb(scene: Any, path: str | os.PathLike[str]) -> Path:
     Raises SceneError when it cannot be written.
     """
     target = Path(path).resolve()
-    draft = target.with_name(f".{os.getpid()}.{target.name}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        # The data are written beside the target: temporary folders may be small.
+        # Beside the target: temporary folders may be small. Slicer writes every node's data itself
+        # and names a folder within the file after it, so the draft has its final name.
         with tempfile.TemporaryDirectory(prefix=".hideseek-", dir=target.parent) as folder:
-            _write_data(scene, folder)
+            draft = Path(folder) / target.name
             scene.SetRootDirectory(folder)
             if not scene.WriteToMRB(str(draft)):
                 raise SceneError(_("{path} cannot be written.").format(path=target))
-        os.replace(draft, target)
+            os.replace(draft, target)
     except OSError as error:
         raise SceneError(
             _("{path} cannot be written: {error}.").format(path=target, error=error.strerror)
         ) from error
-    finally:
-        draft.unlink(missing_ok=True)
     return target
-
-
-def _write_data(scene: Any, folder: str) -> None:
-    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLStorableNode")):
-        node = scene.GetNthNodeByClass(index, "vtkMRMLStorableNode")
-        if not node.GetSaveWithScene() or node.GetHideFromEditors() and not node.GetStorageNode():
-            continue
-        if not node.GetStorageNode():
-            node.AddDefaultStorageNode()
-        storage = node.GetStorageNode()
-        if storage is None:
-            continue
-        extension = storage.GetDefaultWriteFileExtension()
-        storage.SetFileName(os.path.join(folder, f"node{index}.{extension}"))
-        if not storage.WriteData(node):
-            raise SceneError(_("'{name}' cannot be written.").format(name=node.GetName()))

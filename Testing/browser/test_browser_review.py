@@ -216,7 +216,7 @@ def test_export_and_scene_equal_the_decisions(analysed, server):
     written = {
         f"{line[where['vertebra']]}:{line[where['candidate']]}"
         for line in lines[1:]
-        if line[where["kept"]] == "yes"
+        if line[where["kept"]] == "true"
     }
     assert written == kept
     address, secret = server.url.split("/index.html?")
