@@ -40,7 +40,8 @@ def load_volume(scene: Any, path: Path, name: str, label_map: bool = False) -> A
     storage.SetFileName(str(path))
     if not storage.ReadData(node):
         raise SystemExit(f"error: {path} cannot be read as an image")
-    node.CreateDefaultDisplayNodes()
+    if not label_map:  # a label map is only read, and wants a colour table that is Slicer's
+        node.CreateDefaultDisplayNodes()
     return node
 
 

@@ -13,9 +13,11 @@ import pytest
 import slicer
 import slicer.util
 from harness import UI, PanelBench, add_spine, parameter_node, spin, wait
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QShortcut
 from standins import packaging, slicer_modules
 
+from HideSeekLib.panel import tables
 from HideSeekLib.panel.panel import HideSeekPanel
 from HideSeekLib.panel.settings_section import TYPING_MS
 from HideSeekLib.setup import environment, sample_data
@@ -272,3 +274,13 @@ def test_the_sample_data_button_shows_what_went_wrong(
     monkeypatch.setattr(sample_data, "load", fails)
     assert sample_data.download() == []
     assert slicer_modules.shown == ["no backend"]
+
+
+def test_a_nodes_name_is_no_markup(bench: PanelBench) -> None:
+    bench.ct.SetName("<img src='x'><b>CT</b>")
+    slicer.util.updateVolumeFromArray(bench.ct, 0 * slicer.util.arrayFromVolume(bench.ct))
+    bench.board.match_inputs()
+    assert "<b>CT</b>" in bench.ui.inputsMessageLabel.text
+    for name in ("statusLabel", "inputsMessageLabel", "exportMessageLabel"):
+        assert getattr(bench.ui, name)._cpp.textFormat() == Qt.TextFormat.PlainText, name
+    assert tables.cell("x", tip="<b>").toolTip() == "<qt>&lt;b&gt;</qt>"

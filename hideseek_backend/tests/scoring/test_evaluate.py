@@ -74,7 +74,7 @@ def test_verb_writes_tables_and_a_page(study: Path, capsys: pytest.CaptureFixtur
     assert "http" not in page.replace("http-equiv", "")
     with (out / "lesions.csv").open() as stream:
         rows = list(csv.DictReader(stream))
-    assert [row["matched"] for row in rows] == ["True", "True", "False", "True"]
+    assert [row["matched"] for row in rows] == ["true", "true", "false", "true"]
     assert {path.suffix for path in out.iterdir() if path.name[0] != "."} == {
         ".csv",
         ".json",

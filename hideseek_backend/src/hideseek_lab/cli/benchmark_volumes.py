@@ -19,7 +19,8 @@ from hideseek_backend.scoring.evaluation_report import (
     evaluation_files,
     summary_lines,
 )
-from hideseek_backend.scoring.output import json_text, write_into
+from hideseek_backend.scoring.output import write_into
+from hideseek_backend.wire.codec import json_text
 from hideseek_lab.benchmark.memory import peak_memory
 
 DESCRIPTION = (
