@@ -17,7 +17,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QShortcut
 from standins import packaging, slicer_modules
 
-from HideSeekLib.panel import tables
+from HideSeekLib.panel import candidates, tables
 from HideSeekLib.panel.panel import HideSeekPanel
 from HideSeekLib.panel.settings_section import TYPING_MS
 from HideSeekLib.setup import environment, sample_data
@@ -284,3 +284,30 @@ def test_a_nodes_name_is_no_markup(bench: PanelBench) -> None:
     for name in ("statusLabel", "inputsMessageLabel", "exportMessageLabel"):
         assert getattr(bench.ui, name)._cpp.textFormat() == Qt.TextFormat.PlainText, name
     assert tables.cell("x", tip="<b>").toolTip() == "<qt>&lt;b&gt;</qt>"
+
+
+def test_a_case_shows_its_ct_only_once_the_module_is_shown(core: Any) -> None:
+    """A scene that is opened in front of another module keeps that module's views."""
+    bench = PanelBench()
+    bench.panel.leave()
+    composite = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceCompositeNode", "Red")
+    bench.board.start_job("segment", ("L1",))
+    bench.finish()
+    assert bench.board.live_case() is not None
+    assert composite.GetBackgroundVolumeID() is None
+    bench.panel.enter()
+    assert composite.GetBackgroundVolumeID() == bench.ct.GetID()
+    bench.close()
+
+
+def test_a_full_table_is_not_translated_again_for_every_cell(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = make("crowd")
+    bench.analyse_all()
+    bench.finish()
+    asked: list[str] = []
+    monkeypatch.setattr(candidates, "_", lambda text: asked.append(text) or text)
+    bench.panel.review.table.show()
+    assert bench.ui.candidatesTable.rowCount > 100
+    assert len(asked) < 5
