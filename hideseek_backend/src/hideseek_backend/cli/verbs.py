@@ -155,6 +155,11 @@ VERBS: dict[str, Verb] = {
             ),
         ),
     ),
+    "cohort": Verb(
+        "segment many cases, on this machine or a cluster, resumable",
+        "hideseek_lab.cli.cohort",
+        "hideseek cohort cases.csv --run runs/cohort --workers 4 --slices all",
+    ),
     "data": Verb(
         "download public data sets to train on",
         "",
