@@ -55,6 +55,11 @@ VERBS: dict[str, Verb] = {
         "hideseek_backend.cli.screen",
         "hideseek screen ct.nii.gz vertebrae.nii.gz --out results",
     ),
+    "review": Verb(
+        "review a case in the browser: screen, analyse, accept, reject, export",
+        "hideseek_backend.cli.review",
+        "hideseek review ct.nii.gz vertebrae.nii.gz --labels verse",
+    ),
     "score": Verb(
         "say how much of a vertebra's suspicion each region of a mask explains",
         "hideseek_backend.cli.score",
@@ -149,6 +154,11 @@ VERBS: dict[str, Verb] = {
                 ),
             ),
         ),
+    ),
+    "cohort": Verb(
+        "segment many cases, on this machine or a cluster, resumable",
+        "hideseek_lab.cli.cohort",
+        "hideseek cohort cases.csv --run runs/cohort --workers 4 --slices all",
     ),
     "data": Verb(
         "download public data sets to train on",
