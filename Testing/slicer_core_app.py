@@ -86,22 +86,3 @@ class CoreApp:
                 logic.SetMRMLScene(None)
         self.logics.clear()
         slicer.mrmlScene = None
-
-
-def save_mrb(scene: Any, path: str, folder: str) -> None:
-    """Write every storable node into folder and the scene with its data into path (.mrb)."""
-    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLStorableNode")):
-        node = scene.GetNthNodeByClass(index, "vtkMRMLStorableNode")
-        if not node.GetSaveWithScene() or node.GetHideFromEditors() and not node.GetStorageNode():
-            continue
-        if not node.GetStorageNode():
-            node.AddDefaultStorageNode()
-        storage = node.GetStorageNode()
-        if storage is None:
-            continue
-        extension = storage.GetDefaultWriteFileExtension()
-        storage.SetFileName(os.path.join(folder, f"node{index}.{extension}"))
-        if not storage.WriteData(node):
-            raise RuntimeError(f"could not write {node.GetName()}")
-    if not scene.WriteToMRB(path):
-        raise RuntimeError(f"could not write {path}")

@@ -21,11 +21,11 @@ from scene_helpers import (
     mask_of,
     save_and_reopen,
 )
-from slicer_core_app import save_mrb
 
 from HideSeekLib.anatomy.labelmaps import labelmap_name
 from HideSeekLib.case import case as case_scene
 from HideSeekLib.case import files, lesions_view
+from HideSeekLib.case.scene_file import save_mrb
 from HideSeekLib.case.segments import segment_id
 
 LEVELS = ("T10", "T11")
@@ -47,11 +47,7 @@ def case(scene):
 
 
 def save_scene(case, folder):
-    data = folder / "data"
-    data.mkdir(exist_ok=True)
-    scene = case.node.GetScene()
-    scene.SetRootDirectory(str(folder))
-    save_mrb(scene, str(folder / "case.mrb"), str(data))
+    save_mrb(case.node.GetScene(), folder / "case.mrb")
 
 
 def save_node(case, folder):

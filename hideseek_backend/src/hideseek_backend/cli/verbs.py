@@ -55,6 +55,11 @@ VERBS: dict[str, Verb] = {
         "hideseek_backend.cli.screen",
         "hideseek screen ct.nii.gz vertebrae.nii.gz --out results",
     ),
+    "review": Verb(
+        "review a case in the browser: screen, analyse, accept, reject, export",
+        "hideseek_backend.cli.review",
+        "hideseek review ct.nii.gz vertebrae.nii.gz --labels verse",
+    ),
     "score": Verb(
         "say how much of a vertebra's suspicion each region of a mask explains",
         "hideseek_backend.cli.score",
