@@ -90,7 +90,7 @@ def _case(model: Any, seed: int, folder: Path) -> dict[str, float]:
 
     cost_file = folder / "cost" / f"{seed}.json"
     if cost_file.is_file():
-        return dict(json.loads(cost_file.read_text()))
+        return dict(json.loads(cost_file.read_text(encoding="utf-8")))
     phantom = make_phantom(seed)
     case = load_case(phantom.ct, phantom.vertebrae, bodies_path=phantom.bodies, labels="verse")
     options = Options.for_protocol("fast", model.spec.defaults, slices="all")

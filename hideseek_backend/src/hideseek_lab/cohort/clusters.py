@@ -76,7 +76,8 @@ def queue_client(
             *([f"--gres=gpu:{gpus}"] if gpus and kind == "slurm" else []),
         ],
         "worker_extra_args": ["--resources", f"GPU={gpus}"] if gpus else [],
-        "scheduler_options": {"dashboard_address": None},
+        # Its HTTP server cannot be left out: on the loopback address, without pages.
+        "scheduler_options": {"dashboard": False, "dashboard_address": "127.0.0.1:0"},
     }
     if kind != "htcondor":
         options |= {"walltime": walltime, **({"queue": queue} if queue else {})}

@@ -27,7 +27,7 @@ MAX_FAILED = 200
 
 @dataclass(frozen=True)
 class State:
-    """A run as it stands. seconds: since it started; running: names of jobs that are not back."""
+    """A run as it stands. seconds: since it started."""
 
     total: int
     done: int
@@ -40,6 +40,11 @@ class State:
     @property
     def left(self) -> int:
         return self.total - self.done - self.kept - len(self.failed)
+
+    @property
+    def running(self) -> int:
+        """Cases that the workers have now."""
+        return 0 if self.finished else min(self.left, self.workers)
 
     @property
     def rate(self) -> float:
@@ -85,6 +90,7 @@ def write_page(run: Path, state: State, results: Sequence[Result] = ()) -> None:
         cards=cards(results),
         outliers=outliers(results),
         cases=len(results),
+        central=any(r.report["options"]["slices"] == "central" for r in results),
     )
     write_whole(run / "cohort.html", lambda to: to.write_text(text, encoding="utf-8"))
 

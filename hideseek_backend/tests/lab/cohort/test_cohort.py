@@ -72,7 +72,7 @@ def test_a_broken_scan_fails_by_name_and_a_second_start_does_what_is_missing(
         lesions = list(csv.DictReader(file))
     parquet = pytest.importorskip("pyarrow.parquet")
     assert parquet.read_table(run / "lesions.parquet").num_rows == len(lesions)
-    page = (run / "cohort.html").read_text()
+    page = (run / "cohort.html").read_text(encoding="utf-8")
     assert "corrupt or cut short" in page and "refresh" not in page
     assert "Research use only" in page
 
@@ -96,9 +96,9 @@ def test_parts_do_everything_once_and_are_collected(
         main(_words(source, run, model, "--part", part))
     assert _states(run) == {"alpha": ["done"], "beta": ["done"], "gamma": ["failed"]}
     assert main(_words(source, run, model, "--collect")) == 0
-    page = (run / "cohort.html").read_text()
+    page = (run / "cohort.html").read_text(encoding="utf-8")
     assert "Cohort of 3 cases" in page and "gamma" in page
-    assert len((run / "cohort.csv").read_text().splitlines()) == 2
+    assert len((run / "cohort.csv").read_text(encoding="utf-8").splitlines()) == 2
 
 
 def test_a_folder_of_cases_is_a_cohort(cases: Path) -> None:
@@ -144,10 +144,10 @@ def test_an_open_port_on_a_cluster_is_refused(
 def test_the_page_shows_what_was_found(cases: Path, model: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     main(_words(_manifest(cases, tmp_path), run, model, "--tau", "-10", "--force"))
-    page = (run / "cohort.html").read_text()
+    page = (run / "cohort.html").read_text(encoding="utf-8")
     assert "Look at these first" in page and "results/alpha/thumbnail.svg" in page
-    assert "<svg" in (run / "results" / "alpha" / "thumbnail.svg").read_text()
+    assert "<svg" in (run / "results" / "alpha" / "thumbnail.svg").read_text(encoding="utf-8")
     assert "Flagged vertebrae by level" in page
-    record = json.loads((run / "results" / "alpha" / "cohort.json").read_text())
+    record = json.loads((run / "results" / "alpha" / "cohort.json").read_text(encoding="utf-8"))
     assert record["patient"] == "P1" and record["seconds"] > 0
     assert np.isfinite(record["seconds"])
