@@ -11,13 +11,14 @@ METHODS = (
     "segment",
     "score",
     "report",
+    "dicom_export",
     "cancel",
     "shutdown",
 )
 AT_ONCE = ("ping", "info", "cancel", "shutdown")
 """Answered by the thread that reads, whatever the others are doing."""
 
-BESIDE = ("body", "report")
+BESIDE = ("body", "report", "dicom_export")
 """Need no model, so they are served beside a running analysis."""
 
 CODES = ("input", "model", "device", "cancelled", "protocol", "internal")

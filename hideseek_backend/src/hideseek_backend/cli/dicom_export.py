@@ -54,5 +54,5 @@ def main(args: argparse.Namespace) -> int:
     counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
     print(f"{args.out}: {len(done.lesions)} lesions ({counts}): seg.dcm, sr.dcm, key images")
     print("Research use only. Nothing was sent; to send it to a PACS of yours:")
-    print(f"  storescu +sd HOST PORT {args.out}  (of DCMTK)")
+    print(f"  hideseek dicom send {args.out} --to dicom://TITLE@host:port")
     return 0

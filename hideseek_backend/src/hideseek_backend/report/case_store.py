@@ -100,7 +100,8 @@ def stored_from_message(message: object, where: str) -> StoredCase:
             (i, j, k), affine, vertebrae, dict(message["options"]), dict(message["provenance"])
         )
     except (WireError, KeyError, TypeError, ValueError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise InputError(
-            f"Expected a case of this version in {where}, but: {error}.",
+            f"Expected a case of this version in {where}, but: {reason}.",
             "Run `hideseek segment` again.",
         ) from error

@@ -56,6 +56,8 @@ class Jobs:
             return self.segment(params, outlet)
         if method == "score":
             return self.score(params, outlet)
+        if method == "dicom_export":
+            return dicom_export(params)
         return self.report(params)
 
     def load_model(self, params: Mapping[str, Any], outlet: Outlet) -> dict[str, Any]:
@@ -171,6 +173,43 @@ class Jobs:
 
     def _options(self, params: Mapping[str, Any], model: Model) -> Options:
         return read_options(params.get("options"), model.spec.defaults)
+
+
+def dicom_export(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Write a reviewed case as DICOM into the folder `out`, for the study at `study`.
+
+    vertebrae, options, provenance: as streamed; grid: {"shape", "affine"} of the CT. decisions:
+    {"T12:3": "accept"}. Both paths are on this machine; nothing is sent anywhere.
+    Raises InputError, LabelError, OutputError.
+    """
+    from pathlib import Path
+
+    from hideseek_backend.dicom.export import ExportOptions, export_case
+    from hideseek_backend.dicom.objects import Signature
+    from hideseek_backend.report.case_store import FORMAT, stored_from_message
+    from hideseek_backend.report.output import OutputFolder
+
+    given = {name: params.get(name) or {} for name in ("grid", "options", "provenance")}
+    record = {"format": FORMAT, "vertebrae": params.get("vertebrae") or [], **given}
+    case = stored_from_message(record, "the request")
+    options = ExportOptions(
+        series=params.get("series"),
+        decisions={str(k): str(v) for k, v in (params.get("decisions") or {}).items()},
+        rejected=bool(params.get("rejected")),
+        signature=Signature(_text(params, "reader", "")),
+        pseudonym=params.get("pseudonym"),
+        levels_checked=bool(params.get("levels_checked")),
+    )
+    study, out = _text(params, "study", ""), _text(params, "out", "")
+    if not study or not out:
+        raise ProtocolError("study, out: expected two paths.", "Send both.")
+    with OutputFolder(Path(out), overwrite=bool(params.get("overwrite"))) as folder:
+        done = export_case(case, Path(study), folder.staging, options)
+    return {
+        "files": [str(path) for path in done.files],
+        "lesions": len(done.lesions),
+        "warnings": list(done.warnings),
+    }
 
 
 def read_options(values: object, defaults: Mapping[str, Any] | None) -> Options:
