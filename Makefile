@@ -77,11 +77,16 @@ demo: $(STAMP) check-rendering
 	@if [ -f Testing/make_demo_scene.py ]; then \
 	  $(PY) Testing/make_demo_scene.py --case $(OUT)/demo/result --ct $(OUT)/demo/phantom/ct.nii.gz \
 	    --vertebrae $(OUT)/demo/phantom/vertebrae.nii.gz --out $(OUT)/demo/slicer; fi
+	$(HIDESEEK) dicom make $(OUT)/demo/phantom/ct.nii.gz --out $(OUT)/demo/study --overwrite
+	$(HIDESEEK) dicom export $(OUT)/demo/result --study $(OUT)/demo/study --out $(OUT)/demo/dicom --overwrite
 	@echo
 	@echo "Report   $(OUT)/demo/result/report.html"
 	@echo "Lesions  $(OUT)/demo/result/lesions.seg.nrrd (opens in 3D Slicer) and lesions.nii.gz"
 	@echo "Tables   $(OUT)/demo/result/candidates.csv, vertebrae.csv"
 	@echo "Score    $(OUT)/demo/score"
+	@echo "DICOM    $(OUT)/demo/study (CT), $(OUT)/demo/dicom (seg.dcm, sr.dcm, key images); to a PACS of yours:"
+	@echo "         $(HIDESEEK) dicom send $(OUT)/demo/study --to dicom://TITLE@host:port"
+	@echo "         $(HIDESEEK) dicom send $(OUT)/demo/dicom --to dicom://TITLE@host:port"
 	@echo
 	@echo "Next: make review   (this phantom in your browser)"
 

@@ -6,6 +6,7 @@ machine it listens on the loopback address alone; on a cluster use TLS.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,11 @@ QUEUES = {
     "htcondor": "HTCondorCluster",
 }
 
+LOST_AFTER = "60s"
+"""A worker that is away for so long is given up; a busy machine starts one in half a minute."""
+REVIVE_SECONDS = 10.0
+"""How often workers that were given up, or whose job in the queue ended, are started anew."""
+
 
 @contextmanager
 def local_client(workers: int) -> Iterator[Any]:
@@ -37,6 +43,7 @@ def local_client(workers: int) -> Iterator[Any]:
             dashboard_address=None,
         ) as cluster,
         distributed.Client(cluster) as client,
+        _revived(cluster, workers),
     ):
         yield client
 
@@ -93,8 +100,26 @@ def queue_client(
         )  # fmt: skip
     with getattr(jobqueue, QUEUES[kind])(**options) as cluster:
         cluster.scale(workers)
-        with distributed.Client(cluster) as client:
+        with distributed.Client(cluster) as client, _revived(cluster, workers):
             yield client
+
+
+@contextmanager
+def _revived(cluster: Any, workers: int) -> Iterator[None]:
+    """Keep the number of workers: a cluster does not start again what it has given up."""
+    ended = threading.Event()
+
+    def keep() -> None:
+        while not ended.wait(REVIVE_SECONDS):
+            cluster.scale(workers)
+
+    thread = threading.Thread(target=keep, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _distributed() -> Any:
@@ -107,6 +132,7 @@ def _distributed() -> Any:
             "distributed.scheduler.worker-saturation": 1.0,
             # A worker that reads a large CT is at work, not lost.
             "distributed.comm.timeouts.tcp": "120s",
+            "distributed.deploy.lost-worker-timeout": LOST_AFTER,
         }
     )
     return distributed

@@ -19,7 +19,7 @@ import pytest
 
 pytest.importorskip("distributed", reason="needs the extra cohort")
 
-from hideseek_lab.cohort import simulate
+from hideseek_lab.cohort import clusters, simulate
 from hideseek_lab.cohort.simulate import Sleep
 
 
@@ -68,6 +68,17 @@ def test_no_fault_ends_a_run(tmp_path: Path) -> None:
     assert "No room left" in reasons["c3"]
     again = simulate.simulate(tmp_path, jobs, 2)
     assert (again["done"], again["failed"], again["lost"], again["twice"]) == (22, 2, 0, 0)
+
+
+def test_a_worker_that_was_given_up_is_started_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cluster gives a dead worker up before its restart: as on a machine that is too busy."""
+    monkeypatch.setattr(clusters, "LOST_AFTER", "10ms")
+    monkeypatch.setattr(clusters, "REVIVE_SECONDS", 0.5)
+    jobs = [Sleep("a", 0.02, "dies-once"), *(Sleep(f"b{n}", 0.02) for n in range(4))]
+    report = simulate.simulate(tmp_path, jobs, 1)
+    assert (report["done"], report["failed"]) == (5, 0)
 
 
 @pytest.mark.slow
