@@ -75,7 +75,10 @@ def test_difference_and_healthy_edit_show_what_they_are(analysed):
     analysed.until(lambda: analysed.state("difference"), 20, "difference")
     channel = 0 if analysed.candidates()[key]["polarity"] == "lytic" else 2
     analysed.until(
-        lambda: tinted(analysed.views()[0], plain, channel) > 0.0002, 20, "the difference's colour"
+        # The whole spine is in view: a lesion is some dozens of its pixels.
+        lambda: tinted(analysed.views()[0], plain, channel) > 0.00005,
+        30,
+        "the difference's colour",
     )
     analysed.click(".hs-difference")
     analysed.until(lambda: not analysed.state("difference"), 20, "no difference")
@@ -85,11 +88,11 @@ def test_difference_and_healthy_edit_show_what_they_are(analysed):
         now = analysed.views()[0].astype(int)
         return float((np.abs(now - plain.astype(int)).max(-1) > 25).mean())
 
-    assert changed() < 0.002
+    assert changed() < 0.0001
     analysed.driver.execute_script("window.trame.state.set('fade', 1.0)")
-    analysed.until(lambda: 0.0005 < changed() < 0.6, 20, "the healthy edit")
+    analysed.until(lambda: 0.0001 < changed() < 0.6, 30, "the healthy edit")
     analysed.driver.execute_script("window.trame.state.set('fade', 0.0)")
-    analysed.until(lambda: changed() < 0.002, 20, "the CT again")
+    analysed.until(lambda: changed() < 0.0001, 30, "the CT again")
 
 
 def test_keys_decide_and_undo(analysed):
