@@ -7,10 +7,11 @@ import pytest
 from toy_spine import grid_affine
 
 from hideseek_backend.errors import OutputError
+from hideseek_backend.files import whole_file
 from hideseek_backend.volumes import writing
 from hideseek_backend.volumes.reading import read_label_map
 from hideseek_backend.volumes.volume import Volume
-from hideseek_backend.volumes.writing import check_writable, write_nifti, write_whole
+from hideseek_backend.volumes.writing import check_writable, write_nifti
 
 
 def volume() -> Volume:
@@ -46,13 +47,10 @@ def test_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path, failure) -
     path = tmp_path / "result.txt"
     path.write_text("old")
 
-    def write(temporary: Path) -> None:
-        temporary.write_text("half")
-        raise failure
-
     expected = OutputError if isinstance(failure, OSError) else KeyboardInterrupt
-    with pytest.raises(expected):
-        write_whole(path, write)
+    with pytest.raises(expected), whole_file(path) as part:
+        part.write_text("half")
+        raise failure
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["result.txt"]
 
@@ -95,8 +93,3 @@ def test_read_only_folder(tmp_path: Path) -> None:
 def test_check_writable_makes_the_folder_and_leaves_it_empty(tmp_path: Path) -> None:
     folder = check_writable(tmp_path / "a" / "b")
     assert os.listdir(folder) == []
-
-
-def test_too_little_room(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="MB are needed"):
-        check_writable(tmp_path, needed_bytes=10**18)

@@ -6,12 +6,13 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from hideseek_backend.files import whole_file
 
 
 def write_into(folder: Path, files: Mapping[str, str | bytes]) -> list[Path]:
@@ -21,12 +22,8 @@ def write_into(folder: Path, files: Mapping[str, str | bytes]) -> list[Path]:
     for name, content in files.items():
         data = content.encode("utf-8") if isinstance(content, str) else content
         path = folder / name
-        part = path.with_name(f".{os.getpid()}-{name}")
-        try:
+        with whole_file(path) as part:
             part.write_bytes(data)
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
         written.append(path)
     return written
 
