@@ -236,7 +236,7 @@ class CandidateTable:
         brush = self._faint if not row.kept else self._plain
         texts = (
             mark,
-            f"{row.vertebra} · {row.number}",
+            f"{row.vertebra} · {row.number}" + (" ✎" if row.source == "reader" else ""),
             self._words.get(row.polarity, row.polarity),
             f"{row.delta:.2f}",
             self._words["yes" if row.kept else "no"],

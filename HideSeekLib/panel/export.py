@@ -120,7 +120,7 @@ class ExportSection:
             self._problems.append(_("Report: {reason}").format(reason=failure))
             self._finish()
 
-        self.board.analysis.ask("report", report_message.report_params(case), answered, failed)
+        self.board.ask("report", report_message.report_params(case), answered, failed)
         return []
 
     def _finish(self) -> None:

@@ -19,6 +19,7 @@ from HideSeekLib.panel.export import ExportSection
 from HideSeekLib.panel.inputs import InputsSection
 from HideSeekLib.panel.parameters import HideSeekParameterNode, repair
 from HideSeekLib.panel.pick import PickSection
+from HideSeekLib.panel.region import RegionSection
 from HideSeekLib.panel.review import ReviewSection
 from HideSeekLib.panel.run import RunSection
 from HideSeekLib.panel.screening import ScreeningSection
@@ -61,6 +62,7 @@ class HideSeekPanel:
         self.screening = ScreeningSection(ui, board)
         self.export = ExportSection(ui, board)
         self.review = ReviewSection(ui, board)
+        self.region = RegionSection(ui, board)
         self.pick = PickSection(ui, board)
         self._shortcuts = [
             qt_tools.shortcut(keys, self.widget, action)
@@ -91,6 +93,7 @@ class HideSeekPanel:
         """The user comes to the module: follow the worker closely again."""
         self.work.follow()
         self.board.guarded(self.inputs.choose_defaults)
+        self.board.guarded(self.region.refresh)  # perhaps something was painted meanwhile
         self.review.enter()
 
     def leave(self) -> None:
@@ -108,6 +111,7 @@ class HideSeekPanel:
         self.inputs.close()
         self.screening.close()
         self.pick.close()
+        self.region.forget()
         self.review.leave()
         for observed, tag in self._observed + self._node_tags:
             observed.RemoveObserver(tag)
@@ -148,6 +152,7 @@ class HideSeekPanel:
         self.board.closing = True
         self.pick.close()
         self.pick.stop()
+        self.region.forget()
         self.review.fading.stop()
         self.board.analysis.fail(_("The scene was closed."))
         self.board.case = None

@@ -188,7 +188,7 @@ class PickSection:
                 self.board.say("⚠ " + str(failure))
                 self.refresh()
 
-        self.board.analysis.ask("body", params, found, failed)
+        self.board.ask("body", params, found, failed)
         self.refresh()
 
     def _show(self, ct: Any, level: str, affine: Any, reply: Any) -> None:

@@ -15,6 +15,7 @@ from HideSeekLib.errors import SceneError
 from HideSeekLib.i18n import _
 from HideSeekLib.run.analysis import Analysis
 from HideSeekLib.run.jobs import Inputs, Job, PickedBody
+from HideSeekLib.worker.request import Failure
 from HideSeekLib.worker.settings import BackendSettings
 
 log = logging.getLogger(__name__)
@@ -135,6 +136,17 @@ class Board:
         self.say(_("Starting …"))
         self.analysis.start(job)
         return job
+
+    def ask(
+        self,
+        method: str,
+        params: dict[str, Any],
+        on_result: Callable[[dict[str, Any]], None],
+        on_failure: Callable[[Failure], None],
+    ) -> None:
+        """Ask the backend something that is no job, with the model of the settings."""
+        self.analysis.wanted_model = (self.settings.model, self.settings.device)
+        self.analysis.ask(method, params, on_result, on_failure)
 
     # --- the user ----------------------------------------------------------------------------
 

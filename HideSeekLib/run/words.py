@@ -138,6 +138,20 @@ def about_vertebra(row: Vertebra) -> str:
     return " · ".join(parts)
 
 
+def about_region(candidate: Candidate) -> str:
+    """Say what was found about a region that the reader drew."""
+    return _(
+        "{level}, region {number}: Δ {delta:.2f} · p alone {p:.2f} · {volume:.2f} cm³ · {hu:.0f} HU"
+    ).format(
+        level=candidate.vertebra,
+        number=candidate.number,
+        delta=candidate.delta,
+        p=candidate.p_hide,
+        volume=candidate.volume_mm3 / 1000,
+        hu=candidate.mean_hu,
+    )
+
+
 def counts(rows: Sequence[Candidate], shown: int) -> str:
     """Say how many candidates there are and what was decided. shown: those that pass the filter."""
     return _(

@@ -157,7 +157,7 @@ def _python(facts: Mapping[str, Any]) -> tuple[CheckState, str]:
         known = False
     if known:
         return CheckState.OK, text
-    return CheckState.MISSING, text + " · " + _("needs 3.10 to 3.13")
+    return CheckState.MISSING, text + " · " + _("needs 3.10 to 3.13; Slicer has that from 5.10 on")
 
 
 def _torch(title: str, facts: Mapping[str, Any], install: str) -> Check:

@@ -16,6 +16,7 @@ from typing import Any
 
 from HideSeekLib.wire.lines import LineBuffer, decode_line, encode_line, encode_line_steps
 from HideSeekLib.wire.version import PROTOCOL
+from HideSeekLib.wire.words import BESIDE
 from HideSeekLib.worker.request import ClientState, Failure, Limits, Message, Request, Transport
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class WorkerClient:
         self._inbox: deque[bytes] = deque()
         self._queue: deque[Request] = deque()
         self._active: Request | None = None
+        self._beside: Request | None = None  # served by the worker beside the active one
         self._next_id = 1
         self._since = 0.0  # when the present state began
         self._heard = 0.0  # when the worker last said anything
@@ -74,6 +76,9 @@ class WorkerClient:
                 self._queue.remove(request)
                 self._fail(request, Failure("cancelled", "Cancelled before it started."))
                 return True
+        if self._beside is not None and self._beside.id == request_id:
+            self._send("cancel", {"target": request_id})
+            return True
         active = self._active
         if active is None or active.id != request_id:
             return False
@@ -97,7 +102,7 @@ class WorkerClient:
 
     def busy(self) -> bool:
         """Return whether a request runs or waits."""
-        return self._active is not None or bool(self._queue)
+        return self._active is not None or self._beside is not None or bool(self._queue)
 
     def restart(self) -> None:
         """End the worker; the running request fails, the waiting ones run on a fresh one."""
@@ -111,6 +116,7 @@ class WorkerClient:
             self._fail(request, Failure("cancelled", "The backend was shut down."))
         self._queue.clear()
         self._active = None
+        self._drop_beside(Failure("cancelled", "The backend was shut down."))
         self._send("shutdown", {})
         self._set_state(ClientState.STOPPING)
 
@@ -172,6 +178,8 @@ class WorkerClient:
             self._handle_next()
         while self.state == ClientState.ENCODING and self._clock() < stop_at:
             self._encode_step()
+        if self.state == ClientState.BUSY or self._beside is not None:
+            self._send_beside(stop_at)
         if self.state == ClientState.READY and self._queue:
             self._begin(self._queue.popleft())
         self._watch_clock()
@@ -219,6 +227,7 @@ class WorkerClient:
         failure = Failure(code, message, remedy)
         if active is not None:
             self._fail(active, failure)
+        self._drop_beside(failure)
         if self._queue and (starting or not again or self._restarts >= self.limits.restarts):
             # It never came up, or keeps dying: the waiting requests would meet the same end.
             waiting, self._queue = self._queue, deque()
@@ -270,6 +279,34 @@ class WorkerClient:
             self._set_state(ClientState.READY)
             self._fail(request, Failure("input", f"The request cannot be sent: {error}"))
 
+    def _send_beside(self, stop_at: float) -> None:
+        """While a request runs, send one of those that the worker serves beside it."""
+        if self._beside is None:
+            waiting = (request for request in self._queue if request.method in BESIDE)
+            self._beside = next(waiting, None)
+            if self._beside is None:
+                return
+            request = self._beside
+            self._queue.remove(request)
+            request.encoder = encode_line_steps(
+                {"id": request.id, "method": request.method, "params": request.params}
+            )
+        request = self._beside
+        while request.encoder is not None and self._clock() < stop_at:
+            try:
+                next(request.encoder)
+            except StopIteration as stop:
+                request.encoder, request.params = None, {}
+                self._transport.write(stop.value)
+            except (TypeError, ValueError) as error:
+                self._drop_beside(Failure("input", f"The request cannot be sent: {error}"))
+                return
+
+    def _drop_beside(self, failure: Failure) -> None:
+        beside, self._beside = self._beside, None
+        if beside is not None:
+            self._fail(beside, failure)
+
     def _drain(self) -> None:
         while self._inbox:
             self._handle_next()
@@ -305,7 +342,12 @@ class WorkerClient:
         self._set_state(ClientState.READY)
 
     def _answered(self, kind: str, message: Message) -> None:
-        active = self._active
+        beside, active = self._beside, self._active
+        if beside is not None and message.get("id") == beside.id:
+            if kind in ("result", "error"):
+                self._beside = None
+                self._finished(beside, kind, message)
+            return
         if active is None or self.state != ClientState.BUSY or message.get("id") != active.id:
             return  # an answer to a ping, or to something cancelled long ago
         if kind == "progress":
@@ -316,17 +358,18 @@ class WorkerClient:
             self._active = None
             self._restarts = 0
             self._set_state(ClientState.READY)
-            if kind == "result":
-                self._call(active.on_result, message.get("result") or {})
-            else:
-                self._fail(
-                    active,
-                    Failure(
-                        str(message.get("code", "internal")),
-                        str(message.get("message", "The backend reported an error.")),
-                        str(message.get("remedy") or ""),
-                    ),
-                )
+            self._finished(active, kind, message)
+
+    def _finished(self, request: Request, kind: str, message: Message) -> None:
+        if kind == "result":
+            self._call(request.on_result, message.get("result") or {})
+            return
+        failure = Failure(
+            str(message.get("code", "internal")),
+            str(message.get("message", "The backend reported an error.")),
+            str(message.get("remedy") or ""),
+        )
+        self._fail(request, failure)
 
     def _watch_clock(self) -> None:
         now = self._clock()
@@ -341,8 +384,8 @@ class WorkerClient:
             self._transport.kill()
             self._forget_process()
             self._set_state(ClientState.STOPPED)
-        elif self.state == ClientState.BUSY and self._active is not None:
-            since = self._active.cancelling_since
+        elif self._beside is not None or self.state == ClientState.BUSY:
+            since = self._active.cancelling_since if self._active is not None else None
             if since is not None and now - since > self.limits.cancel:
                 self._end("cancelled", "Cancelled by the user.", again=True)
             elif now - self._heard > self.limits.silence:

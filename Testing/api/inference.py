@@ -38,11 +38,13 @@ class Classes:
         for source in sources:
             self._collect(source)
         self._known: dict[tuple[str, ...], set[str]] = {}
+        self._answers: dict[ast.AST, str] = {}
         for _round in range(ROUNDS):
             learned: dict[tuple[str, ...], set[str]] = defaultdict(set)
             for source in sources:
                 self._learn(source, learned)
             self._known = dict(learned)
+            self._answers = {}
 
     def _collect(self, source: Source) -> None:
         for node in source.nodes:
@@ -74,7 +76,10 @@ class Classes:
 
     def _learn(self, source: Source, learned: dict[tuple[str, ...], set[str]]) -> None:
         for node in source.nodes:
-            if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
+            if isinstance(node, ast.AnnAssign) and isinstance(source.parent(node), ast.ClassDef):
+                # A field of ours: its annotation says more than whoever fills another of its name.
+                learned["attribute", dotted(node.target)].add("")
+            elif isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
                 if isinstance(node.value, ast.Constant) and node.value.value is None:
                     continue
                 kind = self.of(source, node.value)
@@ -153,6 +158,11 @@ class Classes:
 
     def of(self, source: Source, node: ast.AST) -> str:
         """Return the class of an expression, or ""."""
+        if node not in self._answers:
+            self._answers[node] = self._ask(source, node)
+        return self._answers[node]
+
+    def _ask(self, source: Source, node: ast.AST) -> str:
         name = source.resolve(node)
         if name in ROOTS:
             return ROOTS[name]

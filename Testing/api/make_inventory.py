@@ -37,7 +37,8 @@ ALWAYS_MODULES = (
 ALWAYS_CLASSES = (
     *("QApplication", "QUiLoader", "QToolButton", "QSplitter", "QScrollArea"),
     *("qSlicerLayoutManager", "qMRMLSliceWidget", "qMRMLSliceView", "qSlicerModuleManager"),
-    *("QMainWindow", "QFontMetrics", "QAction", "QMenu"),
+    *("QMainWindow", "QFontMetrics", "QAction", "QMenu", "QToolBar"),
+    *("QFile", "QMessageBox", "QProgressDialog", "QEventLoop", "qMRMLSortFilterProxyModel"),
     "slicer.parameterNodeWrapper.serializers.ObservedList",
 )
 """Classes that stand-ins and tests meet only while they run."""

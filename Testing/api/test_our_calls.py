@@ -10,18 +10,19 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from api.checker import Checker
-from api.inventory import HOW_TO_ADD, NOT_IN_INVENTORY, VERSIONS, Inventory
+from api.inventory import HOW_TO_ADD, NOT_IN_INVENTORY, VERSIONS, inventories
 from api.make_inventory import our_sources
 from api.sources import Source
 
 SOURCES, WIDGETS = our_sources()
+BY_VERSION = {inventory.version: inventory for inventory in inventories()}
 LEAST_BOUND = 30  # fewer would mean that the checker no longer understands our calls
 LEAST_LOOKED_UP = {"5.10": 600, "5.12": 600, "main": 20}  # main has no data on Qt and MRML
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_slicer_has_what_we_use(version: str) -> None:
-    checker = Checker(Inventory.load(version), SOURCES, WIDGETS).check()
+    checker = Checker(BY_VERSION[version], SOURCES, WIDGETS).check()
     help_text = HOW_TO_ADD if any(NOT_IN_INVENTORY in f for f in checker.findings) else ""
     assert not checker.findings, "\n".join([*sorted(checker.findings), help_text])
     assert checker.bound >= LEAST_BOUND and checker.looked_up >= LEAST_LOOKED_UP[version]
@@ -86,7 +87,7 @@ def test_wrong_code_is_found(version: str, code: str, name: str) -> None:
     import textwrap
 
     source = Source(Path("wrong.py"), textwrap.dedent(code))
-    findings = Checker(Inventory.load(version), [source]).check().findings
+    findings = Checker(BY_VERSION[version], [source]).check().findings
     assert any(name in finding for finding in findings), findings
 
 
@@ -98,4 +99,4 @@ try:
 except AttributeError:
     pass
 """
-    assert not Checker(Inventory.load("5.12"), [Source(Path("x.py"), code)]).check().findings
+    assert not Checker(BY_VERSION["5.12"], [Source(Path("x.py"), code)]).check().findings

@@ -194,18 +194,113 @@ def test_no_file_is_listed_twice():
         assert len(names) == len(set(names))
 
 
-def test_the_index_entry_is_what_the_extensions_index_checks():
-    """The rules of its scripts/check_description_files.py and of its template."""
-    entry = json.loads((ROOT / "HideSeek.json").read_text(encoding="utf-8"))
-    required = {"$schema", "category", "scm_revision", "scm_url", "build_dependencies", "tier"}
-    assert required <= set(entry) and entry["tier"] in (1, 3, 5)
-    repository = entry["scm_url"].rpartition("/")[2].removesuffix(".git")
-    assert repository.startswith("Slicer") and entry["scm_url"].startswith("https://")
+# The Extensions Index: what its scripts/check_description_files.py demands, without the network.
+ENTRY = ROOT / "HideSeek.json"
+SCHEMA = "https://raw.githubusercontent.com/Slicer/Slicer/main/Schemas/slicer-extension-catalog-entry-schema-v1.0.1.json"
+KEYS = {
+    "$schema", "build_dependencies", "build_subdirectory", "category", "scm_revision", "scm_url",
+    "tier",
+}  # fmt: skip
+
+
+def test_the_index_entry_has_the_keys_and_the_repositorys_name():
+    entry = json.loads(ENTRY.read_text(encoding="utf-8"))
+    assert set(entry) == KEYS and all(value not in (None, "", []) for value in entry.values())
+    assert entry["$schema"].partition("#")[0] == SCHEMA and entry["tier"] in (1, 3, 5)
+    scheme, _, path = entry["scm_url"].partition("://")
+    repository = path.rpartition("/")[2].removesuffix(".git")
+    assert scheme == "https" and repository == f"Slicer{ENTRY.stem}"
+
+
+def test_the_index_entry_agrees_with_cmake():
+    entry = json.loads(ENTRY.read_text(encoding="utf-8"))
     cmake = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    # The index reads these two by regular expressions: a name, then one pair of quotes.
+    assert re.findall(r"project\s*\(\s*([^\s\)]+)", cmake) == [ENTRY.stem]
+    urls = [
+        url
+        for name in ("EXTENSION_ICONURL", "EXTENSION_SCREENSHOTURLS")
+        for found in re.findall(rf'set\s*\({name}\s*"([^"]+)"\)', cmake)
+        for url in found.split()
+    ]
+    assert len(urls) >= 2
+    repository = entry["scm_url"].removesuffix(".git").rpartition("github.com/")[2]
+    start = f"https://raw.githubusercontent.com/{repository}/{entry['scm_revision']}/"
+    for url in urls:
+        assert url.startswith(start) and (ROOT / url.removeprefix(start)).is_file(), url
     assert f'EXTENSION_CATEGORY "{entry["category"]}"' in cmake
     assert f'EXTENSION_DEPENDS "{" ".join(entry["build_dependencies"])}"' in cmake
-    assert repository in cmake and "WO 2024/098147" in cmake and "2512.06849" in cmake
-    assert (ROOT / "LICENSE.txt").is_file() and "EXTENSION_LICENSE_FILE" in cmake
+
+
+def test_the_description_names_the_paper_and_the_patent_application():
+    cmake = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    description = re.search(r'EXTENSION_DESCRIPTION "([^"]+)"', cmake)
+    assert description is not None
+    for words in ("https://arxiv.org/abs/2512.06849", "WO 2024/098147", "not cleared", "5.10"):
+        assert words in description.group(1)
+
+
+def test_the_package_carries_its_own_licence():
+    cmake = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    assert (ROOT / "LICENSE.txt").read_text(encoding="utf-8").count("Apache License") > 0
+    assert cmake.index("EXTENSION_LICENSE_FILE") < cmake.index("include(${Slicer_USE_FILE})")
+
+
+@needs_cmake
+def test_a_slicer_older_than_the_oldest_is_refused_by_cmake(tmp_path):
+    for version, wanted in (("5.8.1", 1), ("5.10.0", 0)):
+        done = subprocess.run(
+            ["cmake", "-S", str(ROOT), "-B", str(tmp_path / version),
+             f"-DSlicer_DIR={STANDIN}", f"-DSlicer_VERSION={version}"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == wanted, done.stderr
+        assert ("HideSeek needs Slicer 5.10 or newer" in done.stderr) == bool(wanted)
+
+
+def test_the_backend_builds_with_the_setuptools_of_the_oldest_slicer():
+    project = (ROOT / "hideseek_backend" / "pyproject.toml").read_text(encoding="utf-8")
+    # A licence as text needs setuptools 77; Slicer 5.10 has 80.9.
+    assert 'requires = ["setuptools>=77"]' in project
+
+
+WINDOWS_LIMIT = 260
+INSTALLED = (  # an extension of a user with a long name, in the folder of scripted modules
+    "C:\\Users\\" + 20 * "n" + "\\AppData\\Local\\slicer.org\\3D Slicer 5.12.0\\slicer.org"
+    "\\Extensions-34045\\HideSeek\\lib\\Slicer-5.12\\qt-scripted-modules\\"
+)
+BUILT = (  # pip builds a wheel from a copy in the temporary folder
+    "C:\\Users\\" + 20 * "n" + "\\AppData\\Local\\Temp\\hideseek-backend-12345678\\"
+    "hideseek_backend\\build\\bdist.win-amd64\\wheel\\.\\"
+)
+
+
+@needs_cmake
+def test_paths_fit_windows(installed):
+    _said, _built, prefix = installed
+    names = [str(p.relative_to(prefix)) for p in prefix.rglob("*") if p.is_file()]
+    longest = max(names, key=len)
+    assert len(INSTALLED) + len(longest) < WINDOWS_LIMIT - 30, longest
+    package = [n.partition("src/")[2] for n in names if n.startswith("hideseek_backend/src/")]
+    assert len(BUILT) + max(map(len, package)) < WINDOWS_LIMIT - 30
+    compiled = max((n for n in names if n.endswith(".py")), key=len)
+    assert len(INSTALLED) + len(compiled) + len("__pycache__/.cpython-312") < WINDOWS_LIMIT - 10
+
+
+def test_names_of_parameters_are_not_offered_to_translators():
+    form = (ROOT / "HideSeek/Resources/UI/HideSeek.ui").read_text(encoding="utf-8")
+    names = re.findall(r'name="SlicerParameterName"[^>]*>\s*<string([^>]*)>', form)
+    assert names and all('notr="true"' in attributes for attributes in names)
+
+
+def test_the_module_names_what_it_depends_on():
+    source = (ROOT / "HideSeek" / "HideSeek.py").read_text(encoding="utf-8")
+    listed = re.search(r"parent\.dependencies = (\[.*\])", source)
+    assert listed is not None
+    wanted = {"Segmentations", "SegmentEditor", "Terminologies", "SampleData"}
+    assert wanted <= set(ast.literal_eval(listed.group(1)))
+    # An extension has no page in Slicer's own documentation.
+    assert "getDefaultModuleDocumentationLink" not in source and "#readme" in source
 
 
 def test_a_release_has_one_version_in_the_citation_too():

@@ -134,6 +134,23 @@ def work(message: dict[str, Any]) -> None:
         say(type="result", id=request, result={"vertebrae": found})
     elif name == "segment":
         segment(request, message["params"]["blocks"])
+    elif name == "score":
+        params = message["params"]
+        candidate = {
+            "vertebra": params["blocks"][0]["level"],
+            "candidate": params["number"],
+            "polarity": "blastic",
+            "delta": 0.61,
+            "kept": True,
+            "p_hide": 0.45,
+            "slices": [30, 31],
+            "area_px": 12,
+            "volume_mm3": 480.0,
+            "mean_hu": 250.0,
+            "centroid_ras": [0.0, 0.0, 0.0],
+            "source": "reader",
+        }
+        say(type="result", id=request, result={"candidate": candidate, "warnings": ["odd"]})
     elif name == "report":
         title = message["params"]["title"]
         say(type="result", id=request, result={"html": f"<html>{title}</html>"})

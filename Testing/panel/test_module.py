@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import slicer
 from harness import ROOT, add_spine, spin
-from PySide6.QtWidgets import QVBoxLayout, QWidget
-from standins import pythonqt
+from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
+from standins import pythonqt, slicer_modules
 
 MODULE = ROOT / "HideSeek" / "HideSeek.py"
 
@@ -63,7 +63,11 @@ def test_setup_reload_and_cleanup(module: Any) -> None:
     first = widget.panel
     widget.exit()
     widget.onReload()
-    assert widget.reloads == 1 and widget.panel is None and first.work.client.state == "stopped"
+    assert (
+        "reload HideSeek" in slicer_modules.shown
+        and widget.panel is None
+        and first.work.client.state == "stopped"
+    )
     assert not any(name.startswith("HideSeekLib") for name in sys.modules)
     again = module.HideSeekWidget(holder())
     again.setup()
@@ -84,3 +88,15 @@ def test_the_modules_own_tests_name_what_exists(module: Any) -> None:
     tests = module.HideSeekTest()
     assert all(callable(getattr(tests, n)) for n in dir(tests) if n.startswith("test_"))
     tests.test_parameters()
+
+
+def test_an_older_slicer_is_told_so(module: Any) -> None:
+    slicer.app.minorVersion = 8
+    parent = holder()
+    widget = module.HideSeekWidget(parent)
+    widget.setup()
+    label = parent._cpp.findChild(QLabel)
+    assert "needs Slicer 5.10 or newer; this is 5.8" in label.text() and widget.panel is None
+    widget.exit()
+    widget.enter()
+    widget.cleanup()

@@ -215,7 +215,7 @@ def test_two_analyses_queue_up(bench: PanelBench) -> None:
 def test_pick_by_a_click_in_a_slice_view(bench: PanelBench) -> None:
     view = slicer.app.layoutManager().sliceWidget("Yellow")
     centre = bench.vertebrae.GetSegmentCenterRAS(bench.board.matches[1].segment_id)
-    view.node.JumpSliceByCentering(*centre)
+    view.mrmlSliceNode().JumpSliceByCentering(*centre)
     bench.click("pickButton")
     assert bench.panel.pick.active()
     view.click(128, 128)
@@ -236,7 +236,7 @@ def test_selecting_a_row_jumps_the_views(bench: PanelBench) -> None:
     spin()
     row = bench.panel.review.rows()[2]
     for view in slicer.app.layoutManager().views.values():
-        offset = view.node.GetSliceToRAS()
+        offset = view.mrmlSliceNode().GetSliceToRAS()
         place = [offset.GetElement(n, 3) for n in range(3)]
         normal = [offset.GetElement(n, 2) for n in range(3)]
         away = sum(n * (p - c) for n, p, c in zip(normal, place, row.centroid_ras, strict=True))

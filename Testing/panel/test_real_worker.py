@@ -129,7 +129,7 @@ def test_pick_without_a_segmentation(bench: PanelBench) -> None:
     slicer.mrmlScene.RemoveNode(bench.vertebrae)
     spin()
     view = slicer.app.layoutManager().sliceWidget("Yellow")
-    view.node.JumpSliceByCentering(0.0, -2.0, 2.0 * 53)
+    view.mrmlSliceNode().JumpSliceByCentering(0.0, -2.0, 2.0 * 53)
     bench.click("pickButton")
     view.click(128, 128)
     spin()
@@ -162,7 +162,7 @@ def test_a_pick_in_soft_tissue_is_told(bench: PanelBench) -> None:
     bench.ct.GetRASBounds(bounds)
     view = slicer.app.layoutManager().sliceWidget("Yellow")
     # The front of the phantom is belly.
-    view.node.JumpSliceByCentering(bounds[0] + 2, bounds[3] - 2, bounds[4] + 20)
+    view.mrmlSliceNode().JumpSliceByCentering(bounds[0] + 2, bounds[3] - 2, bounds[4] + 20)
     view.click(128, 128)
     wait(lambda: "Expected bone" in bench.status(), 90)
     assert bench.panel.pick.body is None

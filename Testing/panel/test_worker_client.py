@@ -90,6 +90,24 @@ def test_requests_run_one_at_a_time_in_order() -> None:
     assert bench.ends == [("input", "bad good")]
 
 
+def test_a_click_does_not_wait_for_the_analysis() -> None:
+    bench = Bench()
+    first, second, click = bench.ask(), bench.ask(), bench.ask("body", ct=np.zeros(4, np.int16))
+    bench.hello()
+    bench.ticks()
+    assert [m["id"] for m in bench.wire.sent] == [first, click]
+    bench.say(type="result", id=click, result={"low": [0, 0, 0]})
+    assert bench.ends == [("result", {"low": [0, 0, 0]})] and bench.client.state == "busy"
+    other = bench.ask("report")
+    bench.ticks()
+    assert bench.wire.sent[-1]["id"] == other
+    bench.say(type="result", id=first, result={})
+    bench.ticks()
+    assert bench.wire.sent[-1]["id"] == second and bench.client.busy()
+    bench.client.exited("crash")
+    assert [end[0] for end in bench.ends[2:]] == ["crashed", "crashed"]
+
+
 def test_cancel_of_a_running_request_kills_after_the_limit() -> None:
     bench = Bench(cancel=1.5)
     request = bench.ask()

@@ -13,7 +13,7 @@ import pytest
 from oracle import BLASTIC, LYTIC, MARROW_HU, oracle_block, oracle_model
 
 from hideseek_backend.attribution.options import Options
-from hideseek_backend.case import screen_ct, segment_ct
+from hideseek_backend.case import score_ct, screen_ct, segment_ct
 from hideseek_backend.errors import Cancelled, InputError, LabelError
 from hideseek_backend.progress import Progress
 from hideseek_backend.volumes.vertebrae import Vertebrae
@@ -207,3 +207,31 @@ def test_version_is_the_packages() -> None:
 
     project = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
     assert f'version = "{hideseek_backend.__version__}"' in project
+
+
+def test_drawn_regions_are_scored_beside_the_models_own() -> None:
+    ct, vertebrae = spine()
+    own = segment(options=OPTIONS.with_changes(slices="all"))
+    lesions = np.where(own.lesions.data == 2, own.lesions.data, 0)  # what a reader drew: blastic
+    lesions[0, 0, 0] = 1  # and a slip of the pen
+    result = score_ct(
+        ct,
+        vertebrae,
+        ct.with_data(lesions),
+        model=oracle_model(),
+        options=OPTIONS.with_changes(slices="all"),
+    )
+    (t12,) = result.vertebrae
+    mine = [c for c in t12.candidates if c.source == "reader"]
+    theirs = [c for c in t12.candidates if c.source == "model"]
+    assert theirs == list(own.vertebrae[0].candidates)
+    assert [(c.vertebra, c.number, c.polarity) for c in mine] == [("T12", 3, "blastic")]
+    (same,) = [c for c in theirs if c.polarity == "blastic"]
+    assert mine[0].delta == pytest.approx(same.delta, abs=1e-3)
+    assert mine[0].p_hide == pytest.approx(same.p_hide, abs=1e-3)
+    assert mine[0].volume_mm3 == pytest.approx(same.volume_mm3)
+    assert any((e.labels == 3).any() for e in t12.evidence)
+    assert t12.blastic_volume_mm3 == own.vertebrae[0].blastic_volume_mm3
+    assert any("in no vertebra" in text for text in result.provenance["warnings"])
+    assert result.provenance["inputs"]["candidates"] == "in memory"
+    assert not result.lesions.data.any()

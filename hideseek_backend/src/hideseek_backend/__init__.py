@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from hideseek_backend.wire.version import VERSION as __version__
 
-__all__ = ["__version__", "analyse_vertebra", "load_model", "screen_ct", "segment_ct"]
+__all__ = ["__version__", "analyse_vertebra", "load_model", "score_ct", "screen_ct", "segment_ct"]
 
 _WHERE = {
     "analyse_vertebra": "hideseek_backend.case",
     "load_model": "hideseek_backend.models.store",
+    "score_ct": "hideseek_backend.case",
     "screen_ct": "hideseek_backend.case",
     "segment_ct": "hideseek_backend.case",
 }
 
 if TYPE_CHECKING:
-    from hideseek_backend.case import analyse_vertebra, screen_ct, segment_ct
+    from hideseek_backend.case import analyse_vertebra, score_ct, screen_ct, segment_ct
     from hideseek_backend.models.store import load_model
 
 

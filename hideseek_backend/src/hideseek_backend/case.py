@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import hideseek_backend
 from hideseek_backend.attribution.lesions import paint_lesions
 from hideseek_backend.attribution.options import Options
+from hideseek_backend.attribution.region import labels_in_crop, score_region
 from hideseek_backend.attribution.results import (
     Candidate,
     CaseResult,
@@ -29,6 +31,7 @@ from hideseek_backend.progress import (
     within_case,
 )
 from hideseek_backend.volumes.crops import VertebraBlock, cut_block
+from hideseek_backend.volumes.regions import read_regions
 from hideseek_backend.volumes.vertebrae import LoadedCase, Vertebrae, load_case
 from hideseek_backend.volumes.volume import Volume
 from hideseek_backend.wire.levels import LEVELS
@@ -43,6 +46,7 @@ __all__ = [
     "SliceEvidence",
     "VertebraResult",
     "analyse_vertebra",
+    "score_ct",
     "screen_ct",
     "screen_vertebrae",
     "segment_ct",
@@ -142,6 +146,98 @@ def screen_ct(
     return CaseResult(tuple(results), empty, options, provenance)
 
 
+def score_ct(
+    ct: ScanInput,
+    vertebrae: MaskInput,
+    candidates: ScanInput,
+    *,
+    whole_labels: bool = False,
+    bodies: ScanInput | None = None,
+    labels: str | Path | Mapping[str, int] | None = None,
+    levels: Sequence[str] | None = None,
+    model: str | Path | Model = "bundled",
+    device: str = "auto",
+    options: Options | None = None,
+    progress: ProgressCallback | None = None,
+    cancelled: CancelledCallback | None = None,
+) -> CaseResult:
+    """Score regions that a reader drew, or another tool found, as candidates of source "reader".
+
+    candidates: a mask on disk or as a Volume; each connected part of it is a region, or each value
+    with `whole_labels`. A region belongs to the vertebra that holds most of it and is scored
+    against the candidates that the method finds there, whatever the vertebra's p. Other arguments
+    and errors are those of `segment_ct`; vertebrae without a region are left out, `lesions` is
+    empty, and volumes of a vertebra are those of the method's own candidates.
+    """
+    started = time.perf_counter()
+    case = _loaded(ct, vertebrae, bodies, labels, levels)
+    chosen = _chosen_levels(levels, case.vertebrae)
+    regions, warnings = read_regions(candidates, case.ct, case.vertebrae, whole_labels=whole_labels)
+    ready = _ready(model, device)
+    options = _options(options, ready).with_changes(force=True)
+    wanted = [level for level in chosen if any(region.level == level for region in regions)]
+    results: list[VertebraResult] = []
+    for index, level in enumerate(wanted):
+        report = within_case(progress, index, len(wanted))
+        block, reason = _block(case, level)
+        if block is None:
+            results.append(VertebraResult(level, float("nan"), reason=reason))
+            continue
+        own = [region for region in regions if region.level == level]
+        # The vertebra itself is one part of the work, each region another.
+        steps = [within_case(report, n, len(own) + 1) for n in range(len(own) + 1)]
+        result = analyse_vertebra(ready, block, options, progress=steps[0], cancelled=cancelled)
+        for region, step in zip(own, steps[1:], strict=True):
+            mask = region.in_box(block.origin_ijk, block.ct.shape)
+            result = _with_region(ready, block, result, mask, options, step, cancelled)
+        results.append(result)
+    names = {**_names(ct, vertebrae, bodies), "candidates": _name(candidates)}
+    told = replace(case, warnings=case.warnings + warnings)
+    provenance = _provenance(ready, options, told, names, results, started)
+    empty = case.ct.with_data(np.zeros(case.ct.shape, dtype=np.uint8))
+    return CaseResult(tuple(results), empty, options, provenance)
+
+
+def _with_region(
+    model: Model,
+    block: VertebraBlock,
+    result: VertebraResult,
+    mask: NDArray[np.bool_],
+    options: Options,
+    progress: ProgressCallback,
+    cancelled: CancelledCallback | None,
+) -> VertebraResult:
+    """The result with one region (block's grid) as a further candidate, or a warning."""
+    if result.block_labels is None or result.frame is None:
+        return result
+    try:
+        scored = score_region(
+            model,
+            block,
+            mask,
+            result.block_labels,
+            options,
+            number=len(result.candidates) + 1,
+            progress=progress,
+            cancelled=cancelled,
+        )
+    except InputError as error:
+        text = f"A region of {int(mask.sum())} voxels was not scored. {error.message}"
+        return replace(result, warnings=(*result.warnings, text))
+    candidate = scored.candidate
+    drawn = labels_in_crop(mask.astype(np.uint16), block, result.frame) > 0
+    evidence = tuple(
+        replace(e, labels=np.where(drawn[:, :, e.k], candidate.number, e.labels).astype(np.uint16))
+        for e in result.evidence
+    )
+    return replace(
+        result,
+        candidates=(*result.candidates, candidate),
+        evidence=evidence,
+        warnings=(*result.warnings, *scored.warnings),
+    )
+
+
 def _loaded(
     ct: ScanInput,
     vertebrae: MaskInput,
@@ -209,11 +305,11 @@ def _options(options: Options | None, model: Model) -> Options:
 def _names(ct: ScanInput, vertebrae: MaskInput, bodies: ScanInput | None) -> dict[str, str]:
     """Names of the inputs, without their folders."""
     given = {"ct": ct, "vertebrae": vertebrae, "bodies": bodies}
-    return {
-        role: Path(value).name if isinstance(value, (str, Path)) else "in memory"
-        for role, value in given.items()
-        if value is not None
-    }
+    return {role: _name(value) for role, value in given.items() if value is not None}
+
+
+def _name(value: ScanInput | MaskInput) -> str:
+    return Path(value).name if isinstance(value, (str, Path)) else "in memory"
 
 
 def _provenance(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -84,3 +85,31 @@ def within_case(progress: ProgressCallback | None, index: int, count: int) -> Pr
             progress(Progress(part.stage, part.vertebra, done, count * PERCENT))
 
     return report
+
+
+SETTLE_SECONDS = 0.5
+
+
+class Eta:
+    """Time left, from how fast the work has gone since it, or another count, began."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._total = -1
+        self._last = 0
+        self._first = (clock(), 0)
+
+    def seconds_left(self, done: int, total: int) -> float | None:
+        """Take note of how far the work is; return the seconds left, None while nothing is known.
+
+        A new total, or less done than before, is a new count.
+        """
+        now = self._clock()
+        if (self._total not in (-1, total)) or done < self._last:
+            self._first = (now, done)
+        self._total, self._last = total, done
+        since, done_then = self._first
+        moved = done - done_then
+        if moved <= 0 or now - since < SETTLE_SECONDS:
+            return None
+        return (now - since) / moved * max(0, total - done)

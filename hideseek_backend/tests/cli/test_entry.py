@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import ast
+import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+import hideseek_backend
 from hideseek_backend.cli import entry
-from hideseek_backend.cli.verbs import VERBS
+from hideseek_backend.cli.verbs import VERBS, Verb
 from hideseek_backend.errors import Cancelled, InputError
 
 CASE = ["ct.nii.gz", "vertebrae.nii.gz", "--out", "out"]
@@ -52,6 +58,35 @@ def test_every_verb_has_help_with_an_example(capsys: pytest.CaptureFixture[str])
         assert f"hideseek {words}" in said.split("example:")[1]
 
 
+def every_verb() -> Iterator[Verb]:
+    for verb in VERBS.values():
+        yield verb
+        yield from (part for _name, part in verb.parts)
+
+
+@pytest.mark.parametrize("example", sorted({verb.example for verb in every_verb()}))
+def test_every_example_is_understood_by_its_own_parser(example: str) -> None:
+    words = shlex.split(example)
+    words = words[words.index("hideseek") + 1 :]
+    assert hasattr(entry.build_parser(words).parse_args(words), "command")
+
+
+def test_commands_named_in_messages_exist() -> None:
+    root = Path(hideseek_backend.__file__).parent.parent
+    parts = {name: {part for part, _ in verb.parts} for name, verb in VERBS.items()}
+    named = 0
+    for path in sorted(root.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            text = node.value if isinstance(node, ast.Constant) else ""
+            if not isinstance(text, str):
+                continue
+            for verb, rest in re.findall(r"(?<![\w./-])hideseek ([a-z]\w+) ?([a-z][\w-]*)?", text):
+                named += 1
+                assert verb in parts, f"{path}: hideseek {verb}"
+                assert not parts[verb] or rest in parts[verb], f"{path}: hideseek {verb} {rest}"
+    assert named > 20
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         entry.main(["--version"])
@@ -71,8 +106,8 @@ def test_without_a_verb_help_is_shown(capsys: pytest.CaptureFixture[str], words:
         (["segment", "ct.nii.gz", "--out", "x"], "VERTEBRAE"),
         (["segment", "ct.nii.gz", "v.nii.gz"], "--out"),
         (["segment", *CASE, "--tau", "high"], "a number from -10 to 10, got 'high'"),
-        (["segment", *CASE, "--p-target", "0"], "above 0 to below 1, got '0'"),
-        (["segment", *CASE, "--p-target", "1"], "above 0 to below 1, got '1'"),
+        (["segment", *CASE, "--p-target", "0"], "a number from 1e-12 to 0.999999, got '0'"),
+        (["segment", *CASE, "--p-target", "1"], "a number from 1e-12 to 0.999999, got '1'"),
         (["segment", *CASE, "--p-target", "nan"], "got 'nan'"),
         (["segment", *CASE, "--erode", "-1"], "a whole number from 0 to 10"),
         (["segment", *CASE, "--erode", "1.5"], "a whole number from 0 to 10"),

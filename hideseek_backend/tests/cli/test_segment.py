@@ -49,7 +49,7 @@ def test_the_same_seed_gives_the_same_files(case: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
         assert main(words(case, tmp_path / name, "--levels", "L2", "--tau", "0.25")) == 0
     files = {p.name for p in (tmp_path / "a").iterdir()} - {"report.json", ".hideseek-files.json"}
-    assert len(files) == 5
+    assert len(files) == 6
     for name in files:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
 
@@ -73,3 +73,26 @@ def test_the_case_does_not_depend_on_the_working_folder(
     monkeypatch.chdir(tmp_path)
     assert main(words(case, Path("out"), "--levels", "L3")) == 0
     assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_score_of_a_drawn_mask(
+    case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vertebrae = nib.load(case / "vertebrae.nii.gz")
+    labels = np.asarray(vertebrae.dataobj)
+    level = int(np.unique(labels[labels > 0])[0])
+    place = np.argwhere(labels == level).mean(axis=0).round().astype(int)
+    drawn = np.zeros(labels.shape, np.uint8)
+    drawn[tuple(slice(n - 3, n + 4) for n in place)] = 1
+    drawn[labels != level] = 0
+    nib.save(nib.Nifti1Image(drawn, vertebrae.affine), tmp_path / "drawn.nii.gz")
+    out = tmp_path / "out"
+    settings = ["--candidates", str(tmp_path / "drawn.nii.gz"), "--slices", "all"]
+    assert main(words(case, out, *settings, verb="score")) == 0
+    assert "reader" in capsys.readouterr().out
+    mine = [row for row in rows(out / "candidates.csv") if row["source"] == "reader"]
+    assert len(mine) >= 1 and all(row["delta"] and row["p_hide"] for row in mine)
+    assert {p.name for p in out.iterdir()} == {
+        "candidates.csv", "vertebrae.csv", "report.json", "report.html", ".hideseek-files.json",
+    }  # fmt: skip
+    assert "drawn" in (out / "report.html").read_text(encoding="utf-8")

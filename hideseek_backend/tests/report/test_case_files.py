@@ -23,6 +23,7 @@ FILES = {
     "lesions.seg.nrrd",
     "candidates.csv",
     "vertebrae.csv",
+    "case.json.gz",
     "report.json",
     "report.html",
 }

@@ -93,3 +93,8 @@ def test_read_only_folder(tmp_path: Path) -> None:
 def test_check_writable_makes_the_folder_and_leaves_it_empty(tmp_path: Path) -> None:
     folder = check_writable(tmp_path / "a" / "b")
     assert os.listdir(folder) == []
+
+
+def test_too_little_room(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="MB are needed"):
+        check_writable(tmp_path, needed_bytes=10**18)

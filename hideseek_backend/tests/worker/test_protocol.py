@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hideseek_backend import errors
+from hideseek_backend.progress import Eta
 from hideseek_backend.wire.lines import encode_line
 from hideseek_backend.wire.words import CODES
 from hideseek_backend.worker.channel import Channel
-from hideseek_backend.worker.eta import Eta
 from hideseek_backend.worker.protocol import ProtocolError, error_reply, parse_request
 
 
@@ -140,6 +140,7 @@ def test_time_left() -> None:
     assert eta.seconds_left(0, 100) is None
     now[0] = 10.0
     assert eta.seconds_left(25, 100) == 30.0
-    assert eta.due(finished=False)
-    now[0] = 10.05
-    assert not eta.due(finished=False) and eta.due(finished=True)
+    now[0] = 20.0
+    assert eta.seconds_left(0, 8) is None, "another count has begun"
+    now[0] = 24.0
+    assert eta.seconds_left(2, 8) == 12.0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,53 +77,19 @@ def add_method(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "method", "What is not given follows the protocol, and for fast the model's own defaults."
     )
-    add = group.add_argument
-    add(
+    from hideseek_backend.attribution.options import Options
+
+    fields = {field.name: field.metadata for field in dataclasses.fields(Options)}
+    protocols = fields["protocol"]["choices"]
+    group.add_argument(
         "--protocol",
-        choices=("fast", "reference"),
-        default="fast",
+        choices=protocols,
+        default=protocols[0],
         help="fast (default), or the paper's settings",
     )
-    add(
-        "--polarity",
-        choices=("auto", "lytic", "blastic", "both"),
-        help="which lesions are looked for",
-    )
-    add(
-        "--slices",
-        choices=("central", "all"),
-        help="the central sagittal slice as in the paper, or all that cross the body, for volumes",
-    )
-    add(
-        "--force",
-        action="store_const",
-        const=True,
-        help="analyse vertebrae below p = 0.5 or cut by the field of view as well",
-    )
-    add("--tau", type=values.number(-10, 10), metavar="T", help="least Δ of a kept candidate")
-    add(
-        "--p-target",
-        type=values.number(0, 1, open_low=True, open_high=True),
-        metavar="P",
-        help="probability that the healthy edit aims at",
-    )
-    add(
-        "--direction",
-        choices=("normal", "pattern", "posterior"),
-        help="of the healthy edit, in the latent",
-    )
-    add(
-        "--binarize",
-        choices=("mean", "median", "hysteresis"),
-        help="threshold of the residual",
-    )
-    add("--residual-against", choices=("image", "reconstruction"), help="what is subtracted")
-    add("--projection", choices=("none", "same-noise"))
-    add("--erode", type=values.whole(0, 10), metavar="N", help="voxels taken off the body's edge")
-    add("--min-area", type=values.whole(1, 4096), metavar="PX", help="least area of a candidate")
-    add("--invert-steps", type=values.whole(1, 1000), metavar="N")
-    add("--render-steps", type=values.whole(1, 1000), metavar="N")
-    add(
+    for name, text in METHOD_FLAGS.items():
+        group.add_argument(f"--{name.replace('_', '-')}", help=text, **_as_argument(fields[name]))
+    group.add_argument(
         "--set",
         type=values.setting,
         action="append",
@@ -132,26 +100,37 @@ def add_method(parser: argparse.ArgumentParser) -> None:
     )
 
 
-METHOD_FIELDS = (
-    "polarity",
-    "slices",
-    "force",
-    "tau",
-    "p_target",
-    "direction",
-    "binarize",
-    "residual_against",
-    "projection",
-    "erode",
-    "min_area",
-    "invert_steps",
-    "render_steps",
-)
+METHOD_FLAGS = {
+    "polarity": "which lesions are looked for",
+    "slices": "the central sagittal slice as in the paper, or all that cross the body, for volumes",
+    "force": "analyse vertebrae below p = 0.5 or cut by the field of view as well",
+    "tau": "least Δ of a kept candidate",
+    "p_target": "probability that the healthy edit aims at",
+    "direction": "of the healthy edit, in the latent",
+    "binarize": "threshold of the residual",
+    "residual_against": "what is subtracted from the healthy image",
+    "projection": "what happens to a composite before it is scored",
+    "erode": "voxels taken off the body's edge",
+    "min_area": "least area of a candidate, in pixels of 0.64 mm²",
+    "invert_steps": "steps of the inversion",
+    "render_steps": "steps of the rendering",
+}
+"""Options that have a flag of their own; their ranges and choices are the options' own."""
+
+
+def _as_argument(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What argparse is told of an option: its choices, its range, or that it is a switch."""
+    if "choices" in metadata:
+        return {"choices": metadata["choices"]}
+    if metadata["kind"] is bool:
+        return {"action": "store_const", "const": True}
+    of_kind = values.whole if metadata["kind"] is int else values.number
+    return {"type": of_kind(*metadata["range"]), "metavar": "N"}
 
 
 def method_overrides(args: argparse.Namespace) -> dict[str, Any]:
     """Return the settings that the command line gave, by name."""
-    given = {name: getattr(args, name) for name in METHOD_FIELDS}
+    given = {name: getattr(args, name) for name in METHOD_FLAGS}
     return {k: v for k, v in given.items() if v is not None} | dict(args.settings)
 
 

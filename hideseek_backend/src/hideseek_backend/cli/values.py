@@ -15,20 +15,16 @@ from hideseek_backend.wire.levels import LEVELS, parse_level
 _VARIANTS = ("T13", "L6")
 
 
-def number(
-    low: float, high: float, *, open_low: bool = False, open_high: bool = False
-) -> Callable[[str], float]:
-    """Return a type for a number from `low` to `high`, ends excluded where open."""
-    what = f"a number {'above' if open_low else 'from'} {low:g} {'to below' if open_high else 'to'}"
+def number(low: float, high: float) -> Callable[[str], float]:
+    """Return a type for a number from `low` to `high`."""
 
     def parse(text: str) -> float:
         try:
             value = float(text)
         except ValueError:
-            value = float("nan")
-        inside = low <= value <= high
-        if not inside or (open_low and value == low) or (open_high and value == high):
-            raise ArgumentTypeError(f"expected {what} {high:g}, got '{text}'")
+            value = math.nan
+        if not low <= value <= high:
+            raise ArgumentTypeError(f"expected a number from {low:g} to {high:g}, got '{text}'")
         return value
 
     return parse

@@ -23,7 +23,7 @@ class Command(Protocol):
 class Verb:
     """One verb, loaded only when it is called.
 
-    module: the Command, or "" for a verb with sub-verbs.
+    module: the Command, "package.module" or "package.module:Class"; "" for a verb with sub-verbs.
     """
 
     help: str
@@ -39,7 +39,9 @@ class Verb:
 
     def load(self) -> Command:
         """Import the verb's module."""
-        return cast(Command, importlib.import_module(self.module))
+        name, _, member = self.module.partition(":")
+        module = importlib.import_module(name)
+        return cast(Command, getattr(module, member) if member else module)
 
 
 VERBS: dict[str, Verb] = {
@@ -53,13 +55,18 @@ VERBS: dict[str, Verb] = {
         "hideseek_backend.cli.screen",
         "hideseek screen ct.nii.gz vertebrae.nii.gz --out results",
     ),
+    "score": Verb(
+        "say how much of a vertebra's suspicion each region of a mask explains",
+        "hideseek_backend.cli.score",
+        "hideseek score ct.nii.gz vertebrae.nii.gz --candidates drawn.nii.gz --out results",
+    ),
     "bodies": Verb(
         "fit approximate vertebral bodies at given points, where there is no segmentation",
         "hideseek_backend.cli.bodies",
         "hideseek bodies ct.nii.gz --at T12=-3.5,40,-812 --out bodies.nii.gz",
     ),
     "dicom": Verb(
-        "look into a DICOM study",
+        "read DICOM studies, write results as DICOM",
         "",
         "hideseek dicom list STUDY",
         (
@@ -69,6 +76,22 @@ VERBS: dict[str, Verb] = {
                     "show the series of a study and which can be analysed",
                     "hideseek_backend.cli.dicom_list",
                     "hideseek dicom list STUDY",
+                ),
+            ),
+            (
+                "export",
+                Verb(
+                    "write a result as DICOM: segmentation, structured report, key images",
+                    "hideseek_backend.cli.dicom_export",
+                    "hideseek dicom export results --study STUDY --out objects",
+                ),
+            ),
+            (
+                "make",
+                Verb(
+                    "write a phantom's CT as a DICOM series",
+                    "hideseek_backend.cli.dicom_make",
+                    "hideseek dicom make phantom/ct.nii.gz --out study",
                 ),
             ),
         ),
@@ -86,7 +109,45 @@ VERBS: dict[str, Verb] = {
     "train": Verb(
         "train a model",
         "hideseek_lab.cli.train",
-        "hideseek train --out runs/mine",
+        "hideseek train --preset healthy --run runs/healthy --out runs/healthy/model",
+    ),
+    "manifest": Verb(
+        "write the table of patients, scans and labels that training and cohorts read",
+        "",
+        "hideseek manifest from verse DIR --out manifest.csv",
+        (
+            (
+                "from",
+                Verb(
+                    "import Spine-Mets-CT-SEG, VerSe, nnU-Net, the authors' list or reviews",
+                    "hideseek_lab.cli.manifest_from",
+                    "hideseek manifest from spine-mets DIR --clinical table.csv --out manifest.csv",
+                ),
+            ),
+            (
+                "to-nnunet",
+                Verb(
+                    "write nnU-Net's folders and splits",
+                    "hideseek_lab.cli.manifest_to_nnunet",
+                    "hideseek manifest to-nnunet manifest.csv --out nnunet",
+                ),
+            ),
+        ),
+    ),
+    "data": Verb(
+        "download public data sets to train on",
+        "",
+        "hideseek data spine-mets --out data/spine-mets",
+        (
+            (
+                "spine-mets",
+                Verb(
+                    "Spine-Mets-CT-SEG: 55 patients, CT and vertebrae, 20 GB, CC BY 4.0",
+                    "hideseek_lab.cli.data_spine_mets",
+                    "hideseek data spine-mets --out data/spine-mets --yes",
+                ),
+            ),
+        ),
     ),
     "benchmark": Verb(
         "measure speed or accuracy",
@@ -136,7 +197,7 @@ VERBS: dict[str, Verb] = {
                 "list",
                 Verb(
                     "show the models at hand",
-                    "hideseek_backend.cli.models_list",
+                    "hideseek_backend.cli.models:List",
                     "hideseek models list",
                 ),
             ),
@@ -144,7 +205,7 @@ VERBS: dict[str, Verb] = {
                 "verify",
                 Verb(
                     "check a model folder against its hashes",
-                    "hideseek_backend.cli.models_verify",
+                    "hideseek_backend.cli.models:Verify",
                     "hideseek models verify bundled",
                 ),
             ),
@@ -152,7 +213,7 @@ VERBS: dict[str, Verb] = {
                 "install",
                 Verb(
                     "download a published model from its authors' public places",
-                    "hideseek_backend.cli.models_install",
+                    "hideseek_backend.cli.models:Install",
                     "hideseek models install dae-verts",
                 ),
             ),
@@ -160,7 +221,7 @@ VERBS: dict[str, Verb] = {
                 "add",
                 Verb(
                     "install a model from a local folder or file, verified by its hash",
-                    "hideseek_backend.cli.models_add",
+                    "hideseek_backend.cli.models:Add",
                     "hideseek models add model.zip",
                 ),
             ),
@@ -168,7 +229,7 @@ VERBS: dict[str, Verb] = {
                 "import-reference",
                 Verb(
                     "turn the authors' checkpoint, classifier and scaler into a model folder",
-                    "hideseek_backend.cli.models_import",
+                    "hideseek_backend.cli.models:ImportReference",
                     "hideseek models import-reference --dae last.ckpt "
                     "--classifier classifier_lr.pkl --scaler scaler.pkl --out dae-verts",
                 ),

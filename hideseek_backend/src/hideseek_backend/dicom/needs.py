@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -40,9 +41,9 @@ def need(module: str) -> Any:
 
 @contextmanager
 def lenient() -> Iterator[None]:
-    """Read what scanners wrote, odd values included, and keep pydicom from printing them.
+    """Read what scanners wrote, odd values included, and keep the libraries from printing them.
 
-    Its warnings and log lines quote values, a patient's name among them.
+    Warnings and log lines of pydicom and highdicom quote values, a patient's name among them.
     """
     pydicom = need("pydicom")
     settings = pydicom.config.settings
@@ -52,7 +53,9 @@ def lenient() -> Iterator[None]:
     settings.reading_validation_mode = pydicom.config.IGNORE
     logger.setLevel(logging.CRITICAL)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         settings.reading_validation_mode = before
         logger.setLevel(level)

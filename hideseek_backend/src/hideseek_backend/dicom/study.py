@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from hideseek_backend.dicom import geometry, media
 from hideseek_backend.dicom.headers import SEGMENTATIONS, Header, read_header
+from hideseek_backend.dicom.needs import lenient, need
 from hideseek_backend.errors import HideSeekError, InputError
-from hideseek_backend.volumes.volume import Volume
+from hideseek_backend.volumes.volume import FloatArray, Volume
 
 _BONE_KERNEL = re.compile(
     # Siemens B60/Br59/Hr60 and up, GE, Canon FC30 to FC35 and FC81, Philips YB to YE
@@ -97,6 +98,78 @@ def read_study(path: Path, series: str | None = None) -> Study:
         found = _series_of(files)
         chosen, why = _choose(found, series, path.name)
         return _read(chosen, why, len(files) - sum(len(one.headers) for one in found))
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """The slices that new objects refer to: the study, and their datasets as they were stored.
+
+    datasets: one a slice in the order of the stack, or the one of an enhanced CT. planes: one a
+    frame, in the order that an object with a frame for each of them takes.
+    """
+
+    study: Study
+    datasets: tuple[Any, ...]
+    planes: tuple[geometry.Plane, ...]
+
+
+def read_source(
+    path: Path,
+    series: str | None = None,
+    *,
+    shape: tuple[int, int, int],
+    affine: FloatArray,
+    pixels: bool = False,
+) -> Source:
+    """Read the series that a result on the grid (shape, affine) was made of.
+
+    series: uid or number; else the CT series whose slices lie on that grid, else as in
+    `read_study`. pixels: keep them in the datasets. Errors are those of `read_study`.
+    """
+    pydicom = need("pydicom")
+    with media.opened(path) as files:
+        found = _series_of(files)
+        wanted = series if series is not None else _on_grid(found, shape, affine)
+        chosen, why = _choose(found, wanted, path.name)
+        study = _read(chosen, why, 0)
+        with lenient():
+            stored = [
+                pydicom.dcmread(header.path, force=True, stop_before_pixels=not pixels)
+                for header in chosen.headers
+            ]
+    planes = [plane for header in chosen.headers for plane in header.planes if plane is not None]
+    if chosen.headers[0].enhanced:
+        if len(stored) > 1:
+            raise InputError(
+                f"Expected one enhanced CT in series {chosen.number}, got {len(stored)} files.",
+                "Export to classic slices first; segmentations over several files are not written.",
+            )
+        return Source(study, tuple(stored), tuple(planes))
+    return Source(
+        study,
+        tuple(stored[n] for n in study.order),
+        tuple(planes[n] for n in study.order),
+    )
+
+
+def _on_grid(
+    found: Sequence[Series], shape: tuple[int, int, int], affine: FloatArray
+) -> str | None:
+    """The uid of the only CT series with voxels where the grid has them, in whatever order."""
+    fitting = []
+    for one in found:
+        if one.wrong:
+            continue
+        planes = [plane for header in one.headers for plane in header.planes]
+        stacked = geometry.stack(planes, "it").affine
+        step = np.linalg.inv(stacked) @ affine
+        whole = np.rint(step)
+        size = np.abs(whole[:3, :3]) @ np.array(shape)
+        own = planes[0].size if planes[0] is not None else (0, 0)
+        same = np.abs(step[:3, :3] - whole[:3, :3]).max() * max(shape) < 0.1
+        if same and np.array_equal(size, (*own, len(planes))):
+            fitting.append(one.uid)
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def _series_of(files: Sequence[Path]) -> tuple[Series, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -33,16 +35,20 @@ def write_nifti(volume: Volume, path: str | Path, dtype: Any = None) -> Path:
     return path
 
 
-def check_writable(folder: str | Path) -> Path:
+def check_writable(folder: str | Path, needed_bytes: int = 0) -> Path:
     """Make `folder` and check, before long work, that files can be written there.
 
-    Raises OutputError when it cannot be made or written.
+    Raises OutputError when it cannot be made or written, or has less than `needed_bytes` free.
     """
     folder = Path(folder)
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".hideseek."):
             pass
+        free = shutil.disk_usage(folder).free
+        if free < needed_bytes:
+            need, have = needed_bytes / 1e6, free / 1e6
+            raise OSError(errno.ENOSPC, f"{need:.0f} MB are needed, {have:.0f} MB are free")
     return folder
 
 

@@ -12,7 +12,6 @@ from hideseek_backend.wire.codec import to_plain
 from hideseek_backend.wire.records import Vertebra
 from hideseek_backend.wire.words import CUT, EMPTY
 from hideseek_backend.worker.about import model_message, versions
-from hideseek_backend.worker.eta import Eta
 from hideseek_backend.worker.protocol import ProtocolError
 
 if TYPE_CHECKING:
@@ -21,6 +20,10 @@ if TYPE_CHECKING:
     from hideseek_backend.models.store import Model
     from hideseek_backend.progress import Progress
     from hideseek_backend.volumes.crops import VertebraBlock
+
+
+SPEAK_SECONDS = 0.1
+"""Between two reports of progress, at least; the last one is always sent."""
 
 
 @dataclass(frozen=True)
@@ -236,12 +239,17 @@ def _screened(block: VertebraBlock, p_of: Mapping[str, float]) -> Vertebra:
 
 
 def _reporter(outlet: Outlet) -> Callable[[Progress], None]:
-    eta = Eta()
+    from hideseek_backend.progress import Eta
+
+    eta, spoken = Eta(), float("-inf")
 
     def report(progress: Progress) -> None:
+        nonlocal spoken
         left = eta.seconds_left(progress.done, progress.total)
-        if not eta.due(finished=progress.done >= progress.total):
+        now = time.monotonic()
+        if progress.done < progress.total and now - spoken < SPEAK_SECONDS:
             return
+        spoken = now
         outlet.send(
             {
                 "type": "progress",
@@ -249,7 +257,7 @@ def _reporter(outlet: Outlet) -> Callable[[Progress], None]:
                 "vertebra": progress.vertebra,
                 "done": progress.done,
                 "total": progress.total,
-                "seconds_left": left,
+                "seconds_left": None if left is None else round(left, 1),
             }
         )
 

@@ -21,6 +21,7 @@ from hideseek_backend.dae import DaeConfig
 from hideseek_backend.errors import InputError, OptionError
 from hideseek_backend.models.places import SPEC_FILE
 from hideseek_backend.phantom.options import PHANTOM_VERSION
+from hideseek_lab.cli import train_manifest
 from hideseek_lab.training import dataset, loop
 from hideseek_lab.training.card import model_card
 from hideseek_lab.training.classifier import (
@@ -32,9 +33,13 @@ from hideseek_lab.training.classifier import (
     sideways_parts,
 )
 from hideseek_lab.training.fit import fit_classifier, with_drift, with_label_head
-from hideseek_lab.training.presets import PRESETS, Preset
+from hideseek_lab.training.presets import PRESETS as OWN_PRESETS
+from hideseek_lab.training.presets import Preset
+from hideseek_lab.training.published import PUBLISHED
 from hideseek_lab.training.real_cases import RealCase, read_cases
 from hideseek_lab.training.validation import calibrated_on
+
+PRESETS = {**OWN_PRESETS, "published": PUBLISHED}
 
 WIDE_SEED = 50_000
 VALIDATION_SEED = 1_000_000
@@ -48,10 +53,19 @@ REAL_IN_PRIOR = 6000
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("--preset", choices=sorted(PRESETS), default="bundled")
+    parser.add_argument("--run", type=Path, help="folder of the training: data, state and log")
+    parser.add_argument("--out", type=Path, help="model folder to write")
     parser.add_argument(
-        "--run", type=Path, required=True, help="folder of the training: data, state and log"
+        "--manifest",
+        type=Path,
+        metavar="FILE",
+        help="train on the patients of this table (CSV, XLSX or JSON) instead of phantoms",
     )
-    parser.add_argument("--out", type=Path, required=True, help="model folder to write")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="only say what the manifest was understood to hold, and what is left out",
+    )
     parser.add_argument("--steps", type=int, help="training steps (default: the preset's)")
     parser.add_argument(
         "--start-from",
@@ -89,6 +103,13 @@ def main(args: argparse.Namespace) -> int:
         preset = replace(preset, train=replace(preset.train, steps=args.steps))
     if args.threads:
         torch.set_num_threads(args.threads)
+    if args.manifest is not None:
+        if args.start_from is not None:
+            _check_start(args.start_from, preset)
+        device = _device(args.device)
+        return train_manifest.run(args, preset, device, intensity(preset), _logger)
+    if args.check or args.run is None or args.out is None:
+        raise OptionError("Expected --run and --out.", "--check needs --manifest.")
     cases = read_cases(args.real)
     held_out = _held_out(cases, args.hold_out)
     if args.start_from is not None:

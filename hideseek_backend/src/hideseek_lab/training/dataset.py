@@ -142,7 +142,7 @@ class ShardSet:
         if not self.hu:
             raise InputError(
                 f"No training shards ({pattern}) in {folder}.",
-                "Write them first: hideseek train data --out FOLDER.",
+                "hideseek train writes them into RUN/data before it trains: give its --run.",
             )
 
     def refresh(self) -> None:

@@ -1,0 +1,58 @@
+"""`hideseek dicom export`: a result as segmentation, structured report and key images."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from hideseek_backend.report.output import OutputFolder, writing
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `dicom export`."""
+    add = parser.add_argument
+    add("result", metavar="RESULT", type=Path, help="results folder of `hideseek segment`")
+    add("--study", type=Path, required=True, help="the study: folder, zip or DICOMDIR")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder to make")
+    add("--series", metavar="UID|N", help="the analysed series (default: the one on its grid)")
+    add("--decisions", type=Path, metavar="FILE", help="a reader's: candidates.csv or JSON")
+    add("--rejected", action="store_true", help="export rejected candidates too, marked so")
+    add("--reader", default="", metavar="FAMILY^GIVEN", help="who reviewed it")
+    add("--organization", default="", help="of the reader, for a signed report")
+    add("--sign", action="store_true", help="the reader verifies the report")
+    add("--pseudonym", metavar="NAME", help="in place of the patient; writes the CT along")
+    add("--levels-checked", action="store_true", help="odd levels (T13, gaps) were counted")
+    add("--overwrite", action="store_true", help="write into a folder that holds other files")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Write the objects and say how to send them.
+
+    Raises HideSeekError for a result, study or signature that cannot be used.
+    """
+    from hideseek_backend.dicom.export import ExportOptions, export_case
+    from hideseek_backend.dicom.lesions import read_decisions
+    from hideseek_backend.dicom.objects import Signature
+    from hideseek_backend.report.case_store import read_stored
+
+    with OutputFolder(args.out, overwrite=args.overwrite) as folder:
+        options = ExportOptions(
+            series=args.series,
+            decisions=read_decisions(args.decisions) if args.decisions else {},
+            rejected=args.rejected,
+            signature=Signature(args.reader, args.organization, args.sign),
+            pseudonym=args.pseudonym,
+            levels_checked=args.levels_checked,
+        )
+        case = read_stored(args.result)
+        with writing(folder.target):
+            done = export_case(case, args.study, folder.staging, options)
+    for warning in done.warnings:
+        sys.stderr.write(f"warning: {warning}\n")
+    states = [one.state for one in done.lesions]
+    counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
+    print(f"{args.out}: {len(done.lesions)} lesions ({counts}): seg.dcm, sr.dcm, key images")
+    print("Research use only. Nothing was sent; to send it to a PACS of yours:")
+    print(f"  storescu +sd HOST PORT {args.out}  (of DCMTK)")
+    return 0

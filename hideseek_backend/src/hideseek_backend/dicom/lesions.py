@@ -1,0 +1,176 @@
+"""What is exported of a case: lesions with their review state, and whether levels can be right."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hideseek_backend.errors import InputError, LabelError
+from hideseek_backend.report.case_store import StoredCase
+from hideseek_backend.volumes.volume import FloatArray, Volume
+from hideseek_backend.wire.levels import LEVELS
+from hideseek_backend.wire.records import Candidate, VertebraMessage
+
+State = Literal["accepted", "not reviewed", "rejected"]
+Decisions = Mapping[str, str]
+"""A reader's verdicts: "T12:3" -> "accept" or "reject"."""
+
+_TRACKING = uuid.UUID("5b0f6f2e-6a0c-4c1e-9f0a-8d9f3c1b7a51")
+_VARIANTS = ("T13", "L6")
+# Few spines lack one of these or have one more; the usual run has none left out.
+_USUAL = tuple(level for level in LEVELS if level not in _VARIANTS)
+
+
+@dataclass(frozen=True, eq=False)
+class Lesion:
+    """A candidate that leaves the house: segment `number` (from 1) of the export."""
+
+    number: int
+    candidate: Candidate
+    vertebra: VertebraMessage
+    state: State
+    tracking_uid: str
+
+    @property
+    def label(self) -> str:
+        """As shown in a viewer: "T12 blastic 1", with its state where no reader accepted it."""
+        c = self.candidate
+        words = f"{c.vertebra} {c.polarity} {c.number}"
+        return words if self.state == "accepted" else f"{words} ({self.state})"
+
+
+def exported_lesions(
+    case: StoredCase, decisions: Decisions, series_uid: str, *, rejected: bool = False
+) -> tuple[Lesion, ...]:
+    """Return the lesions to export: accepted ones, and those kept by Δ that nobody judged.
+
+    rejected: rejected ones too, marked as such. A lesion's tracking uid follows from the series,
+    the model and its number, so that a second export speaks of the same lesion.
+    Raises InputError for decisions on candidates that are not in the case, or without voxels.
+    """
+    known = {c.key for v in case.vertebrae for c in v.candidates}
+    strangers = sorted(set(decisions) - known)
+    if strangers:
+        raise InputError(
+            f"Expected decisions on candidates of this case, got {', '.join(strangers[:5])}.",
+            "Give the decisions that were made on this very result.",
+        )
+    model = str(case.provenance.get("model", {}).get("hash", ""))
+    found: list[Lesion] = []
+    for vertebra in case.vertebrae:
+        for candidate in vertebra.candidates:
+            state = _state(candidate, decisions)
+            if state is None or (state == "rejected" and not rejected):
+                continue
+            if (
+                vertebra.block_labels is None
+                or not (vertebra.block_labels == candidate.number).any()
+            ):
+                continue  # nothing on the CT's grid: lost between two thick slices
+            name = f"{series_uid} {model} {candidate.key}"
+            uid = f"2.25.{uuid.uuid5(_TRACKING, name).int}"
+            found.append(Lesion(len(found) + 1, candidate, vertebra, state, uid))
+    return tuple(found)
+
+
+def _state(candidate: Candidate, decisions: Decisions) -> State | None:
+    verdict = decisions.get(candidate.key, candidate.decision)
+    if verdict == "accept":
+        return "accepted"
+    if verdict == "reject":
+        return "rejected"
+    return "not reviewed" if candidate.kept else None
+
+
+def label_map(case: StoredCase, lesions: Sequence[Lesion]) -> Volume:
+    """Segment numbers on the grid of the analysed CT (I, J, K) uint16."""
+    labels: NDArray[np.uint16] = np.zeros(case.shape, dtype=np.uint16)
+    for lesion in lesions:
+        block = lesion.vertebra.block_labels
+        assert block is not None  # as `exported_lesions` chose them
+        origin = lesion.vertebra.block_origin_ijk
+        box = tuple(slice(o, o + n) for o, n in zip(origin, block.shape, strict=True))
+        labels[box][block == lesion.candidate.number] = lesion.number
+    return Volume(labels, case.affine)
+
+
+def check_levels(case: StoredCase) -> tuple[str, ...]:
+    """Say what is odd about the levels of a case; a wrong level is a wrong report.
+
+    Levels between two others that are missing, T13 or L6 (a transitional vertebra, or a count that
+    is off by one), and an order that contradicts anatomy.
+    """
+    present = [v for v in case.vertebrae if v.block_labels is not None or v.p_malignant >= 0]
+    names = [v.level for v in present]
+    odd = []
+    variants = [level for level in names if level in _VARIANTS]
+    if variants:
+        odd.append(f"{' and '.join(variants)} is present: a transitional vertebra, or a miscount.")
+    usual = [level for level in names if level in _USUAL]
+    if usual:
+        first, last = _USUAL.index(usual[0]), _USUAL.index(usual[-1])
+        gap = [level for level in _USUAL[first : last + 1] if level not in usual]
+        if gap:
+            odd.append(f"{', '.join(gap)} is missing between {usual[0]} and {usual[-1]}.")
+    heights = [(v.level, _height(v, case.affine)) for v in present if v.evidence is not None]
+    for (upper, above), (lower, below) in zip(heights, heights[1:], strict=False):
+        if above <= below:
+            odd.append(f"{upper} lies below {lower}.")
+    return tuple(odd)
+
+
+def require_levels(case: StoredCase, *, checked: bool) -> None:
+    """Refuse a case whose levels look wrong unless somebody has checked them.
+
+    Raises LabelError.
+    """
+    odd = check_levels(case)
+    if odd and not checked:
+        raise LabelError(
+            f"The vertebral levels look odd: {' '.join(odd)}",
+            "Count them in the images, correct the vertebra mask, or say --levels-checked.",
+        )
+
+
+def _height(vertebra: VertebraMessage, affine: FloatArray) -> float:
+    assert vertebra.evidence is not None
+    centre = np.array([*(np.array(vertebra.evidence.image.shape[:1] * 3) / 2), 1.0])
+    return float((vertebra.evidence.affine @ centre)[2])
+
+
+def read_decisions(path: Path) -> dict[str, str]:
+    """Read verdicts from JSON ({"T12:3": "accept"}) or from an exported candidates.csv.
+
+    Raises InputError for another file or verdict.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix.lower() == ".csv":
+            rows = csv.DictReader(io.StringIO(text))
+            given = {f"{row['vertebra']}:{row['candidate']}": row["decision"] for row in rows}
+        else:
+            given = json.loads(text)
+            given = given.get("decisions", given)
+            given = {k: v["verdict"] if isinstance(v, dict) else v for k, v in given.items()}
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise InputError(
+            f"Expected decisions in {path.name}, as candidates.csv has them or as JSON "
+            '{"T12:3": "accept"}.',
+            "Export the tables of the review again.",
+        ) from error
+    wrong = {str(v) for v in given.values()} - {"accept", "reject", ""}
+    if wrong:
+        raise InputError(
+            f"Expected the verdicts accept and reject in {path.name}, got {', '.join(wrong)}.",
+            "Correct the file.",
+        )
+    return {key: verdict for key, verdict in given.items() if verdict}
