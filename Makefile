@@ -9,12 +9,16 @@ VENV        ?= .venv
 TORCH_SPEC  ?= torch==2.13.0
 TORCH_INDEX ?=
 OUT         ?= out
-DEMO_SEED   ?= 2000007
+DEMO_SEED   ?= 2000008
+REVIEW_VENV ?= .venv-review
+CASE        ?= $(OUT)/demo/phantom
 THREADS     ?= $(shell nproc 2>/dev/null || echo 2)
 PYTEST_ARGS ?= -q -m "not slow"
 
 PY       := $(VENV)/bin/python
 HIDESEEK := $(VENV)/bin/hideseek
+REVIEW_PY    := $(REVIEW_VENV)/bin/python
+REVIEW_STAMP := $(REVIEW_VENV)/.hideseek-environment
 STAMP    := $(VENV)/.hideseek-environment
 PACKAGE  := hideseek_backend
 SOURCES  := $(PACKAGE)/src $(PACKAGE)/tests
@@ -26,10 +30,11 @@ export QT_QPA_PLATFORM ?= offscreen
 export VTK_DEFAULT_OPENGL_WINDOW ?= vtkEGLRenderWindow
 
 .DEFAULT_GOAL := help
-.PHONY: help wire environment demo test lint types test-backend test-slicer test-slow test-newest-slicer-core bench bench-quality bench-real train-bundled check-rendering clean
+.PHONY: help wire environment demo review review-environment test test-browser lint types test-backend test-slicer test-slow test-newest-slicer-core bench bench-quality bench-real train-bundled check-rendering clean
 
 help:
 	@echo "make demo           phantom CT -> lesions, tables and report; scores itself; Slicer scene"
+	@echo "make review         the demo's phantom in the browser (CASE=folder for another)"
 	@echo "make test           lint, types and every test"
 	@echo "make wire           copies the backend's wire to the Slicer side"
 	@echo "make lint           ruff and mypy"
@@ -72,11 +77,34 @@ demo: $(STAMP) check-rendering
 	@if [ -f Testing/make_demo_scene.py ]; then \
 	  $(PY) Testing/make_demo_scene.py --case $(OUT)/demo/result --ct $(OUT)/demo/phantom/ct.nii.gz \
 	    --vertebrae $(OUT)/demo/phantom/vertebrae.nii.gz --out $(OUT)/demo/slicer; fi
+	$(HIDESEEK) dicom make $(OUT)/demo/phantom/ct.nii.gz --out $(OUT)/demo/study --overwrite
+	$(HIDESEEK) dicom export $(OUT)/demo/result --study $(OUT)/demo/study --out $(OUT)/demo/dicom --overwrite
 	@echo
 	@echo "Report   $(OUT)/demo/result/report.html"
 	@echo "Lesions  $(OUT)/demo/result/lesions.seg.nrrd (opens in 3D Slicer) and lesions.nii.gz"
 	@echo "Tables   $(OUT)/demo/result/candidates.csv, vertebrae.csv"
 	@echo "Score    $(OUT)/demo/score"
+	@echo "DICOM    $(OUT)/demo/study (CT), $(OUT)/demo/dicom (seg.dcm, sr.dcm, key images); to a PACS of yours:"
+	@echo "         $(HIDESEEK) dicom send $(OUT)/demo/study --to dicom://TITLE@host:port"
+	@echo "         $(HIDESEEK) dicom send $(OUT)/demo/dicom --to dicom://TITLE@host:port"
+	@echo
+	@echo "Next: make review   (this phantom in your browser)"
+
+# An environment of its own: trame-slicer pins another slicer-core than the tests of the Slicer side.
+review-environment: $(REVIEW_STAMP)
+
+$(REVIEW_STAMP): Testing/browser/requirements.txt
+	test -x $(REVIEW_PY) || $(PYTHON) -m venv $(REVIEW_VENV)
+	$(REVIEW_PY) -m pip install --quiet -r Testing/browser/requirements.txt
+	@touch $(REVIEW_STAMP)
+
+review: $(STAMP) $(REVIEW_STAMP)
+	@test -e $(CASE)/ct.nii.gz || [ "$(CASE)" != "$(OUT)/demo/phantom" ] || \
+	  $(HIDESEEK) phantom --out $(CASE) --seed $(DEMO_SEED) --overwrite
+	$(HIDESEEK) review $(CASE) --labels verse --out $(OUT)/review --python $(REVIEW_PY)
+
+test-browser: $(STAMP) $(REVIEW_STAMP)
+	HIDESEEK_WORKER_PYTHON=$(abspath $(PY)) $(REVIEW_PY) -m pytest -q -m slow Testing/browser
 
 test: lint test-backend test-slicer
 

@@ -21,12 +21,13 @@ for folder in (ROOT, ROOT / "Testing"):
 import numpy as np
 import slicer
 from drawing import draw_case
-from slicer_core_app import CoreApp, save_mrb
+from slicer_core_app import CoreApp
 from worker_run import Worker, WorkerFailed, analyse
 
 from HideSeekLib.anatomy import geometry
 from HideSeekLib.anatomy.labelmaps import add_segment, new_image
 from HideSeekLib.case import files as export
+from HideSeekLib.case.scene_file import save_mrb
 from HideSeekLib.errors import SceneError
 from HideSeekLib.wire.codes import vertebra_entry
 from HideSeekLib.wire.levels import LABEL_SCHEMES
@@ -40,7 +41,8 @@ def load_volume(scene: Any, path: Path, name: str, label_map: bool = False) -> A
     storage.SetFileName(str(path))
     if not storage.ReadData(node):
         raise SystemExit(f"error: {path} cannot be read as an image")
-    node.CreateDefaultDisplayNodes()
+    if not label_map:  # a label map is only read, and wants a colour table that is Slicer's
+        node.CreateDefaultDisplayNodes()
     return node
 
 
@@ -151,11 +153,8 @@ def main() -> int:
     if arguments.case is not None:
         print(compare_volumes(case, arguments.case / "vertebrae.csv"))
     pictures = draw_case(app, case, arguments.out)
-    data = arguments.out / "scene"
-    data.mkdir(exist_ok=True)
     mrb = arguments.out / "hideseek-demo.mrb"
-    app.scene.SetRootDirectory(str(arguments.out))
-    save_mrb(app.scene, str(mrb), str(data))
+    save_mrb(app.scene, mrb)
     print(f"Scene    {mrb} (opens in 3D Slicer; the review goes on there)")
     for path in pictures:
         print(f"Picture  {path}")

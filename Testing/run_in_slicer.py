@@ -11,6 +11,7 @@ code is 0 when no step failed. Slicer's test driver runs the same class as a uni
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import platform
@@ -58,6 +59,7 @@ def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> float:
     return longest
 
 
+@functools.cache
 def backend_is_there() -> bool:
     """Whether the Python that the panel would use has the backend."""
     from HideSeekLib.setup import sample_data

@@ -53,13 +53,12 @@ def mask_of(node: Any, segment_id: str, ct: Any) -> np.ndarray:
 
 def save_and_reopen(app: Any, folder: Path) -> Any:
     """Write the scene to an .mrb, close it, and open it in a new scene; returns the new app."""
-    from slicer_core_app import CoreApp, save_mrb
+    from slicer_core_app import CoreApp
 
-    data = folder / "data"
-    data.mkdir()
+    from HideSeekLib.case.scene_file import save_mrb
+
     path = folder / "case.mrb"
-    app.scene.SetRootDirectory(str(folder))
-    save_mrb(app.scene, str(path), str(data))
+    save_mrb(app.scene, path)
     app.close()
     fresh = CoreApp()
     if not fresh.scene.ReadFromMRB(str(path)):

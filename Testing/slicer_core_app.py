@@ -9,18 +9,40 @@ itself; only the small `slicer.modules.<name>.logic()` look-up is imitated.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
 
 import slicer
+import vtk
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep VTK's log off the console.
+
+    For what `slicer-core` complains of by itself: it has neither Slicer's colour tables nor its
+    terminologies, and says so whenever a scene is made or closed. What our code does is not quiet.
+    """
+    before = vtk.vtkLogger.GetCurrentVerbosityCutoff()
+    vtk.vtkLogger.SetStderrVerbosity(vtk.vtkLogger.VERBOSITY_OFF)
+    try:
+        yield
+    finally:
+        vtk.vtkLogger.SetStderrVerbosity(before)
 
 
 class CoreApp:
     """One scene with its logics; `close()` lets go of all of it."""
 
     def __init__(self) -> None:
+        with quiet():
+            self._build()
+
+    def _build(self) -> None:
         self.scene = slicer.vtkMRMLScene()
         self.cache = slicer.vtkCacheManager()
         self.scene.SetCacheManager(self.cache)
@@ -58,27 +80,9 @@ class CoreApp:
 
     def close(self) -> None:
         """Empty the scene and forget the logics, so that a later app starts clean."""
-        self.scene.Clear(True)
-        for logic in self.logics.values():
-            logic.SetMRMLScene(None)
+        with quiet():
+            self.scene.Clear(True)
+            for logic in self.logics.values():
+                logic.SetMRMLScene(None)
         self.logics.clear()
         slicer.mrmlScene = None
-
-
-def save_mrb(scene: Any, path: str, folder: str) -> None:
-    """Write every storable node into folder and the scene with its data into path (.mrb)."""
-    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLStorableNode")):
-        node = scene.GetNthNodeByClass(index, "vtkMRMLStorableNode")
-        if not node.GetSaveWithScene() or node.GetHideFromEditors() and not node.GetStorageNode():
-            continue
-        if not node.GetStorageNode():
-            node.AddDefaultStorageNode()
-        storage = node.GetStorageNode()
-        if storage is None:
-            continue
-        extension = storage.GetDefaultWriteFileExtension()
-        storage.SetFileName(os.path.join(folder, f"node{index}.{extension}"))
-        if not storage.WriteData(node):
-            raise RuntimeError(f"could not write {node.GetName()}")
-    if not scene.WriteToMRB(path):
-        raise RuntimeError(f"could not write {path}")

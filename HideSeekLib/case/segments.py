@@ -235,8 +235,7 @@ class LesionSegments:
         image.GetImageToWorldMatrix(matrix)
         return bool(np.allclose(to_numpy(matrix), self._grid.affine, atol=1e-6))
 
-    @staticmethod
-    def _new_box(voxels: Mapping[str, np.ndarray | None]) -> _Box | None:
+    def _new_box(self, voxels: Mapping[str, np.ndarray | None]) -> _Box | None:
         """Box about all voxels, or None without any candidate. One voxel stands for none at all."""
         if not voxels:
             return None
@@ -245,6 +244,10 @@ class LesionSegments:
         everything = np.concatenate([*given.values()])
         low = everything.min(0) if len(everything) else np.zeros(3, int)
         high = everything.max(0) + 1 if len(everything) else np.ones(3, int)
+        # No flat boxes: Slicer makes no surface of a labelmap that is one voxel thick and empty.
+        flat = high - low < 2
+        high = np.minimum(high + flat, self._grid.shape)
+        low = np.where(high - low < 2, np.maximum(low - 1, 0), low)
         shape = high - low
         places = {}
         for key, index in given.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,7 +23,8 @@ def cell(text: str, *, key: str = "", right: bool = False, tip: str = "") -> Any
     if key:
         item.setData(KEY_ROLE, key)
     if tip:
-        item.setToolTip(tip)
+        # A tool tip has no format of its own: what could be markup is told to be none.
+        item.setToolTip(f"<qt>{html.escape(tip)}</qt>" if "<" in tip else tip)
     return item
 
 

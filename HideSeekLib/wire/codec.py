@@ -6,6 +6,7 @@ stands for it in a field of type float, and for None where the type allows None.
 
 from __future__ import annotations
 
+import json
 import math
 import types
 from collections.abc import Mapping
@@ -37,13 +38,16 @@ def shared(value: Any, record: type) -> dict[str, Any]:
     return {f.name: getattr(value, f.name) for f, _name, _kind in wire_fields(record)}
 
 
-def to_plain(value: Any) -> Any:
+def to_plain(value: Any, *, listed: bool = False) -> Any:
     """Turn records, tuples, paths and numpy numbers into what JSON holds.
 
-    Numbers that are not finite become null. Arrays stay arrays, for `lines.encode_line` to pack.
+    Numbers that are not finite become null. Arrays stay arrays, for `lines.encode_line` to pack,
+    or become lists where `listed`.
     """
-    if value is None or isinstance(value, (bool, int, str, np.ndarray)):
+    if value is None or isinstance(value, (bool, int, str)):
         return value
+    if isinstance(value, np.ndarray):
+        return to_plain(value.tolist(), listed=True) if listed else value
     if isinstance(value, (float, np.floating)):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, np.generic):
@@ -51,13 +55,19 @@ def to_plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         travelling = wire_fields(type(value))
         if not travelling:
-            return to_plain(asdict(value))
-        return {name: to_plain(getattr(value, f.name)) for f, name, _kind in travelling}
+            return to_plain(asdict(value), listed=listed)
+        return {n: to_plain(getattr(value, f.name), listed=listed) for f, n, _kind in travelling}
     if isinstance(value, Mapping):
-        return {str(key): to_plain(inner) for key, inner in value.items()}
+        return {str(key): to_plain(inner, listed=listed) for key, inner in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [to_plain(inner) for inner in value]
+        return [to_plain(inner, listed=listed) for inner in value]
     return str(value)
+
+
+def json_text(value: Any) -> str:
+    """Readable JSON of anything that `to_plain` takes, arrays as lists, with a final newline."""
+    plain = to_plain(value, listed=True)
+    return json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def from_plain(record: type[Record], message: Any, where: str = "") -> Record:

@@ -82,7 +82,7 @@ def test_simpleitk_without_metadata_counts_as_there() -> None:
 
 
 def test_constraints_hold_slicers_packages_where_they_are(tmp_path: Path) -> None:
-    lines = environment.write_constraints(tmp_path).read_text().split()
+    lines = environment.write_constraints(tmp_path).read_text(encoding="utf-8").split()
     assert f"numpy=={importlib.metadata.version('numpy')}" in lines
     assert any(line.startswith("vtk==9.") for line in lines)
     assert {line.split("==")[0] for line in lines} <= set(environment.PINNED)

@@ -24,7 +24,7 @@ def press(bench: PanelBench, key: Any, modifier: Any = Qt.KeyboardModifier.NoMod
     table = bench.ui.candidatesTable._cpp
     bench.panel.widget._cpp.activateWindow()
     table.setFocus()
-    spin(0.02)
+    wait(table.hasFocus, 5)
     QTest.keyClick(table, key, modifier)
     spin(0.05)
 

@@ -11,15 +11,13 @@ import pytest
 import slicer.util
 from api.inventory import BINDINGS, inventories, parse, why_not
 from harness import spin
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QKeySequence, QShortcut
-from PySide6.QtTest import QTest
 from standins import (
     application,
     ctk_widgets,
     packaging,
     parameters,
     pythonqt,
+    qmrml_widgets,
     scripted,
     slicer_modules,
 )
@@ -37,7 +35,7 @@ APPLICATION_CLASSES = (
     application.SliceWidget,
     application.SliceView,
 )
-WIDGETS = (*ctk_widgets.CTK, *ctk_widgets.QMRML, ctk_widgets.qMRMLSortFilterProxyModel)
+WIDGETS = (*ctk_widgets.CTK, *qmrml_widgets.QMRML, qmrml_widgets.qMRMLSortFilterProxyModel)
 QT_CALLS_THEM = {"sizeHint", "minimumSizeHint", "childEvent", "mousePressEvent", "paintEvent"}
 """Virtual methods through which Qt draws the stand-ins; Python code has no business with them."""
 
@@ -260,21 +258,3 @@ def test_a_shot_of_a_timer_leaves_it_behind(core: Any) -> None:
     qt.QTimer.singleShot(0, lambda: seen.append(1))
     spin(0.05)
     assert seen == [1] and len(pythonqt.left_timers) == before + 1
-
-
-def test_two_shortcuts_of_one_key_run_neither(core: Any, qapp: Any) -> None:
-    """As Ctrl+Shift+A in a panel would meet the Markups toolbar's (qMRMLMarkupsToolBar.cxx)."""
-    from PySide6.QtWidgets import QMainWindow
-
-    window, seen = QMainWindow(), []
-    for name in ("toolbar", "panel"):
-        shortcut = QShortcut(QKeySequence(slicer_modules.TAKEN_SHORTCUT), window)
-        shortcut.activated.connect(lambda name=name: seen.append(name))
-    window.show()
-    window.activateWindow()
-    spin(0.05)
-    modifiers = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
-    QTest.keyClick(window, Qt.Key.Key_A, modifiers)
-    spin(0.05)
-    assert seen == []
-    window.close()

@@ -22,6 +22,8 @@ from worker_run import ROOT, Worker, WorkerFailed, analyse
 
 from HideSeekLib.anatomy.blocks import iter_blocks
 from HideSeekLib.case import files
+from HideSeekLib.case.region import region_of
+from HideSeekLib.wire.lines import encode_line
 
 sys.path.insert(0, str(ROOT / "hideseek_backend" / "tests"))
 tiny_model = pytest.importorskip("tiny_model", reason="the backend's tests are not here")
@@ -72,7 +74,7 @@ class Scan:
         self.hu, self.labels = np.ascontiguousarray(ct.data), np.ascontiguousarray(labels.data)
         self.affine = ct.affine.astype(np.float32).astype(float)  # as NIfTI keeps it
 
-    def by_command(self, verb: str, model: Path, folder: Path) -> tuple[int, str]:
+    def by_command(self, verb: str, model: Path, folder: Path, *more: str) -> tuple[int, str]:
         """Write the files, run `hideseek VERB` on them; its exit status and what it complained."""
         for name, data in (("ct", self.hu), ("vertebrae", self.labels)):
             nibabel.save(nibabel.Nifti1Image(data, self.affine), folder / f"{name}.nii.gz")
@@ -83,7 +85,7 @@ class Scan:
                 [
                     verb, str(folder / "ct.nii.gz"), str(folder / "vertebrae.nii.gz"),
                     "--labels", "verse", "--model", str(model), "--device", "cpu", *settings,
-                    "--quiet", "--out", str(folder / "out"),
+                    "--quiet", "--out", str(folder / "out"), *more,
                 ]
             )  # fmt: skip
         return status, said.getvalue()
@@ -206,3 +208,36 @@ def test_padding_cuts_on_both_paths(
     assert {v["vertebra"] for v in told if v["reason"]} == {
         level for level, reason in reasons.items() if reason == "cut by the field of view"
     }
+
+
+def test_a_drawn_region_gets_the_same_score(
+    scene: Any, worker: Worker, models: dict[str, Path], tmp_path: Path
+) -> None:
+    scan = Scan(GRIDS["oblique"])
+    body = np.argwhere(scan.labels == VALUES["L1"]).mean(axis=0).round().astype(int)
+    drawn = np.zeros(scan.labels.shape, np.uint8)
+    drawn[tuple(slice(n, n + 7) for n in body)] = 1
+    drawn[scan.labels != VALUES["L1"]] = 0
+    nibabel.save(nibabel.Nifti1Image(drawn, scan.affine), tmp_path / "drawn.nii.gz")
+    status, said = scan.by_command(
+        "score", models["window"], tmp_path, "--candidates", str(tmp_path / "drawn.nii.gz")
+    )
+    assert status == 0, said
+
+    ct, segmentation = scan.nodes(scene)
+    options = {**SETTINGS, "force": True}
+    case = analyse(
+        worker, ct, segmentation, model=str(models["window"]), options=options, levels=["L1"]
+    )
+    node = add_segmentation(scene, ct, {"mine": ("seen by me", drawn > 0)}, "drawn")
+    region = region_of(case, node, "mine")
+    message = json.loads(encode_line({**region.params, "options": options}))
+    result = worker.ask("score", message)
+    case.add_region(result["candidate"], region.voxels)
+    files.export_tables(case, tmp_path / "slicer")
+    ours, theirs = (
+        (tmp_path / folder / "candidates.csv").read_text(encoding="utf-8").splitlines()
+        for folder in ("slicer", "out")
+    )
+    assert sum(",reader," in row for row in theirs) == 1
+    assert ours == [row for row in theirs if row.startswith(("vertebra,", "L1,"))]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from scene_helpers import (
     expected_mask,
     make_case,
     mask_of,
+    save_and_reopen,
 )
 
 from HideSeekLib.case import case as case_scene
@@ -261,3 +265,40 @@ def test_a_polarity_that_was_not_asked_for_is_held_back(scene):
     assert [r.kept for r in case.rows()] == [True, False]
     case.decide(["T10:2"], "accept")
     assert [r.kept for r in case.rows()] == [True, True]
+
+
+def test_results_are_kept_in_the_scene_file_itself(app, tmp_path):
+    """Not as files of their own, which the save dialog lets one leave out."""
+    affine = GRIDS["axis-aligned"]
+    _ct, _segmentation, case = make_case(app.scene, affine)
+    case.add_vertebra(replies.vertebra_reply("T10", (20, 30, 10), {"lytic": [0.9] * 5}, affine))
+    case.decide([row.key for row in case.rows()], "accept", "a reason of some length " * 20)
+    fresh = save_and_reopen(app, tmp_path)
+    try:
+        (again,) = case_scene.cases_in_scene()
+        for node in (again.node, again.node.GetNodeReference("record")):
+            node.AddDefaultStorageNode()
+            assert node.GetStorageNode() is None and len(node.GetText()) > 250
+        assert len(again.rows()) == 5 and again.rows()[4].reason.startswith("a reason")
+    finally:
+        fresh.close()
+
+
+def test_cases_of_closed_scenes_are_let_go(scene):
+    _ct, _segmentation, case = make_case(scene, GRIDS["axis-aligned"])
+    seen = weakref.ref(case)
+    scene.Clear(0)
+    del case
+    gc.collect()
+    assert seen() is None
+
+
+def test_a_damaged_case_is_left_out_with_a_word_in_the_log(scene, caplog):
+    _ct, _segmentation, case = make_case(scene, GRIDS["axis-aligned"])
+    hub = case.node
+    hub.GetNodeReference("record").SetText("{")
+    del case
+    gc.collect()
+    with caplog.at_level(logging.WARNING):
+        assert case_scene.cases_in_scene() == []
+    assert "cannot be used" in caplog.text

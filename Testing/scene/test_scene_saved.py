@@ -21,11 +21,11 @@ from scene_helpers import (
     mask_of,
     save_and_reopen,
 )
-from slicer_core_app import save_mrb
 
 from HideSeekLib.anatomy.labelmaps import labelmap_name
 from HideSeekLib.case import case as case_scene
 from HideSeekLib.case import files, lesions_view
+from HideSeekLib.case.scene_file import save_mrb
 from HideSeekLib.case.segments import segment_id
 
 LEVELS = ("T10", "T11")
@@ -47,11 +47,7 @@ def case(scene):
 
 
 def save_scene(case, folder):
-    data = folder / "data"
-    data.mkdir(exist_ok=True)
-    scene = case.node.GetScene()
-    scene.SetRootDirectory(str(folder))
-    save_mrb(scene, str(folder / "case.mrb"), str(data))
+    save_mrb(case.node.GetScene(), folder / "case.mrb")
 
 
 def save_node(case, folder):
@@ -257,6 +253,20 @@ def test_an_export_leaves_the_segmentation_on_screen_as_it_is(case, tmp_path):
     before = images()
     files.export_lesions(case, tmp_path)
     assert [a is b for a, b in zip(before, images(), strict=True)] == [True] * 4
+
+
+def test_nothing_kept_of_a_flat_lesion_makes_no_noise(case, capfd):
+    """An empty labelmap of one voxel would end in errors of VTK, which are no user's business."""
+    for corner in ((20, 30, 22), (CASE_SHAPE[0] - 9, CASE_SHAPE[1] - 8, CASE_SHAPE[2] - 8)):
+        message = replies.vertebra_reply("T10", corner, {"lytic": [0.1]}, AFFINE, size=1)
+        case = case.add_vertebra(message)
+        capfd.readouterr()
+        lesions_view.show_surfaces(case.lesions, True)
+        assert "ERR|" not in capfd.readouterr().err
+        case.decide(["T10:1"], "accept")
+        found = mask_of(case.lesions, segment_id("T10", "lytic"), case.ct)
+        assert np.array_equal(found, expected_mask(message, [1]))
+        case.decide(["T10:1"], None)
 
 
 def test_surfaces_follow_after_a_save(case, tmp_path):

@@ -22,7 +22,15 @@ from typing import Any
 import slicer
 import slicer.util
 
-from . import application, ctk_widgets, packaging, parameters, pythonqt, scripted
+from . import (
+    application,
+    ctk_widgets,
+    packaging,
+    parameters,
+    pythonqt,
+    qmrml_widgets,
+    scripted,
+)
 from .scripted import shown
 
 answers: list[bool] = []
@@ -101,7 +109,7 @@ def install_modules() -> None:
     _module("parameterNodeWrapper", parameterNodeWrapper=parameters.parameterNodeWrapper)
     sys.modules["slicer.packaging"] = packaging
     slicer.packaging = packaging
-    for widget in ctk_widgets.QMRML:
+    for widget in qmrml_widgets.QMRML:
         setattr(slicer, widget.__name__, pythonqt.WrappedClass(widget))
 
 

@@ -19,6 +19,7 @@ from hideseek_backend.progress import Progress
 from hideseek_backend.volumes.vertebrae import Vertebrae
 from hideseek_backend.volumes.volume import Volume
 from hideseek_backend.wire.levels import LEVELS
+from hideseek_backend.wire.version import VERSION
 
 VOXEL = 0.8**3
 OPTIONS = Options.for_protocol(
@@ -206,7 +207,8 @@ def test_version_is_the_packages() -> None:
     import hideseek_backend
 
     project = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
-    assert f'version = "{hideseek_backend.__version__}"' in project
+    assert 'version = { attr = "hideseek_backend.wire.version.VERSION" }' in project
+    assert hideseek_backend.__version__ == VERSION
 
 
 def test_drawn_regions_are_scored_beside_the_models_own() -> None:

@@ -15,7 +15,7 @@ def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
     with whole_file(path) as part:
         part.write_text("x")
         assert not path.exists() and part.suffix == ".npz"
-    assert path.read_text() == "x" and list(path.parent.iterdir()) == [path]
+    assert path.read_text(encoding="utf-8") == "x" and list(path.parent.iterdir()) == [path]
 
 
 def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), whole_file(path) as part:
         part.write_text("half")
         raise KeyboardInterrupt
-    assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
+    assert path.read_text(encoding="utf-8") == "before" and list(tmp_path.iterdir()) == [path]
 
 
 def test_two_writers_do_not_meet(tmp_path: Path) -> None:

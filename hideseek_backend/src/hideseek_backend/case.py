@@ -334,7 +334,11 @@ def _provenance(
         "device": str(model.device),
         "evidence_units": model.intensity.unit,
         "inputs": inputs,
-        "labels": {"scheme": case.vertebrae.scheme, "bodies": case.vertebrae.body_source},
+        "labels": {
+            "scheme": case.vertebrae.scheme,
+            "bodies": case.vertebrae.body_source,
+            "levels": list(case.vertebrae.levels),
+        },
         "timings": {
             "total": round(time.perf_counter() - started, 3),
             **{r.level: round(r.seconds, 3) for r in results if r.seconds > 0},

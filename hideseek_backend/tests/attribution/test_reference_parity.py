@@ -98,7 +98,9 @@ def found(golden: dict[str, NDArray[Any]], edit: HealthyEdit) -> Candidates:
 def test_equation_1(
     golden: dict[str, NDArray[Any]], edit: HealthyEdit, classifier: LatentClassifier
 ) -> None:
-    stored = json.loads(shared_file("reference", "reference_tiny_golden.json").read_text())
+    stored = json.loads(
+        shared_file("reference", "reference_tiny_golden.json").read_text(encoding="utf-8")
+    )
     assert classifier.probability(edit.z)[0] == pytest.approx(stored["p_before"], abs=1e-6)
     assert classifier.probability(edit.z_healthy)[0] == pytest.approx(1e-5, rel=1e-5)
     change = float(logit(OPTIONS.p_target)) - edit.logits
@@ -107,7 +109,9 @@ def test_equation_1(
 
 
 def test_masks(found: Candidates, golden: dict[str, NDArray[Any]]) -> None:
-    stored = json.loads(shared_file("reference", "reference_tiny_golden.json").read_text())
+    stored = json.loads(
+        shared_file("reference", "reference_tiny_golden.json").read_text(encoding="utf-8")
+    )
     both = (golden["mask_lytic"] | golden["mask_blastic"])[0, 0]
     np.testing.assert_array_equal(found.suspected[:, :, 0], both)
     assert _key(found) == sorted(
@@ -128,7 +132,9 @@ def test_scores(
     found: Candidates,
 ) -> None:
     """Two candidates; each costs an inversion and a rendering."""
-    stored = json.loads(shared_file("reference", "reference_tiny_golden.json").read_text())
+    stored = json.loads(
+        shared_file("reference", "reference_tiny_golden.json").read_text(encoding="utf-8")
+    )
     largest = np.argsort(-np.bincount(found.labels.ravel())[1:])[:2] + 1
     scores = score_candidates(
         network, classifier, edit, found, OPTIONS, wanted=[int(n) for n in largest]

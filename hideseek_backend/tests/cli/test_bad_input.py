@@ -31,7 +31,7 @@ def own_model(case: Path, tmp_path: Path) -> Path:
 
 
 def edit_spec(model: Path, **changes: object) -> None:
-    spec = json.loads((model / "spec.json").read_text())
+    spec = json.loads((model / "spec.json").read_text(encoding="utf-8"))
     (model / "spec.json").write_text(json.dumps({**spec, **changes}))
 
 
@@ -99,7 +99,7 @@ def test_a_spec_of_another_kind(
 def test_an_architecture_from_the_future(
     case: Path, tmp_path: Path, model: Path, refused: Refused
 ) -> None:
-    architecture = json.loads((model / "spec.json").read_text())["architecture"]
+    architecture = json.loads((model / "spec.json").read_text(encoding="utf-8"))["architecture"]
     edit_spec(model, architecture={**architecture, "flux_capacitor": True})
     assert "flux_capacitor" in refused(with_model(case, tmp_path, model))
 
@@ -107,7 +107,7 @@ def test_an_architecture_from_the_future(
 def test_an_architecture_that_does_not_fit_the_weights(
     case: Path, tmp_path: Path, model: Path, refused: Refused
 ) -> None:
-    architecture = json.loads((model / "spec.json").read_text())["architecture"]
+    architecture = json.loads((model / "spec.json").read_text(encoding="utf-8"))["architecture"]
     edit_spec(model, architecture={**architecture, "z_channels": 32})
     assert "other shapes" in refused(with_model(case, tmp_path, model))
 

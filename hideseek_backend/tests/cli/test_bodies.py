@@ -39,7 +39,7 @@ def test_points_become_bodies_that_screen_takes(
     line = words(case, tmp_path / "out", "--bodies", str(fitted), verb="screen")
     line[2] = str(fitted)
     assert main(line) == 0
-    assert (tmp_path / "out" / "vertebrae.csv").read_text().count("\n") == 3
+    assert (tmp_path / "out" / "vertebrae.csv").read_text(encoding="utf-8").count("\n") == 3
 
 
 @pytest.mark.parametrize("at", ["L9=1,2,3", "L1", "L1=1,2", "L1=1,2,nan", "L1=900,0,0"])
@@ -61,4 +61,4 @@ def test_a_dicom_folder_is_segmented_from_one_point(tmp_path: Path) -> None:
     assert main([*line, "--quiet", "--out", str(out)]) == 0
     lesions = nib.load(out / "lesions.nii.gz")
     assert lesions.shape == (512, 512, 20)
-    assert "L1,0." in (out / "vertebrae.csv").read_text()
+    assert "L1,0." in (out / "vertebrae.csv").read_text(encoding="utf-8")

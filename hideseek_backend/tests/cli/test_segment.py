@@ -93,6 +93,7 @@ def test_score_of_a_drawn_mask(
     mine = [row for row in rows(out / "candidates.csv") if row["source"] == "reader"]
     assert len(mine) >= 1 and all(row["delta"] and row["p_hide"] for row in mine)
     assert {p.name for p in out.iterdir()} == {
-        "candidates.csv", "vertebrae.csv", "report.json", "report.html", ".hideseek-files.json",
+        "candidates.csv", "vertebrae.csv", "report.json", "report.html", "case.json.gz",
+        ".hideseek-files.json",
     }  # fmt: skip
     assert "drawn" in (out / "report.html").read_text(encoding="utf-8")

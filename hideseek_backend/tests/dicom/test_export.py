@@ -248,7 +248,7 @@ def test_dcmqi_reads_the_same_voxels_and_numbers(tmp_path: Path) -> None:
     told = tmp_path / "sr.json"
     line = [reader, "--inputDICOM", str(objects / "sr.dcm"), "--outputMetadata", str(told)]
     subprocess.run(line, check=True, capture_output=True)
-    groups = json.loads(told.read_text())["Measurements"]
+    groups = json.loads(told.read_text(encoding="utf-8"))["Measurements"]
     lesions = exported_lesions(case, {}, "1.2.3")
     assert [g["TrackingIdentifier"] for g in groups] == [
         f"{x.candidate.vertebra} {x.candidate.polarity} {x.candidate.number}" for x in lesions

@@ -94,7 +94,9 @@ def test_masks_and_scores(
     rounds_alike: bool,
 ) -> None:
     """Every candidate is there; Δ of two of them (all 32 take two minutes)."""
-    stored = json.loads(shared_file("reference", "reference_tiny_golden.json").read_text())
+    stored = json.loads(
+        shared_file("reference", "reference_tiny_golden.json").read_text(encoding="utf-8")
+    )
     body = golden["mask"][0, 0].astype(bool)[:, :, None]
     found = find_candidates(edit.difference(OPTIONS), body, OPTIONS)
     both = (golden["mask_lytic"] | golden["mask_blastic"])[0, 0]

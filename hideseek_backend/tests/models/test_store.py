@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def change_spec(folder: Path, **changes: Any) -> None:
-    spec = json.loads((folder / "spec.json").read_text())
+    spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
     spec.update(changes)
     (folder / "spec.json").write_text(json.dumps(spec))
 
@@ -193,7 +193,7 @@ def test_another_folder_is_not_overwritten(folder: Path, tmp_path: Path) -> None
             name="tiny",
             intensity_map=model.intensity.to_dict(),
         )
-    assert (tmp_path / "home" / "thesis.txt").read_text() == "x"
+    assert (tmp_path / "home" / "thesis.txt").read_text(encoding="utf-8") == "x"
 
 
 @pytest.mark.parametrize("device", ["cuda:99", "tpu", "meta"])

@@ -129,7 +129,7 @@ def test_written_files_say_the_same(phantom: Phantom, tmp_path: Path) -> None:
     assert float(rows[0]["volume_mm3"]) == pytest.approx(phantom.lesions[0].volume_mm3, abs=0.01)
     with paths["vertebrae_truth.csv"].open(newline="") as file:
         assert [r["level"] for r in csv.DictReader(file)] == list(LABELS)
-    record = json.loads(paths["phantom.json"].read_text())
+    record = json.loads(paths["phantom.json"].read_text(encoding="utf-8"))
     assert record["seed"] == 5
     assert record["options"]["levels"] == list(LABELS)
 
@@ -139,7 +139,7 @@ def test_a_folder_that_cannot_be_written_is_explained(phantom: Phantom, tmp_path
     blocked.write_text("in the way")
     with pytest.raises(OutputError, match="could not be written"):
         write_phantom(phantom, blocked)
-    assert blocked.read_text() == "in the way"
+    assert blocked.read_text(encoding="utf-8") == "in the way"
 
 
 def test_an_interrupted_writing_leaves_nothing(

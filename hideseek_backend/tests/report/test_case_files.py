@@ -172,7 +172,7 @@ def test_a_case_without_findings(tmp_path: Path) -> None:
         lesions=case.lesions.with_data(np.zeros(case.lesions.shape, np.uint8)),
     )
     write_case(quiet, tmp_path)
-    assert (tmp_path / "candidates.csv").read_text().count("\n") == 1
+    assert (tmp_path / "candidates.csv").read_text(encoding="utf-8").count("\n") == 1
     Page((tmp_path / "report.html").read_text(encoding="utf-8"))
 
 

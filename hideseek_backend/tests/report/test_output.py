@@ -45,7 +45,7 @@ def test_a_failure_keeps_the_earlier_result(tmp_path: Path) -> None:
         (folder.staging / "one.txt").write_text("second")
         raise KeyboardInterrupt
     assert _names(tmp_path / "out") == {"one.txt", MANIFEST}
-    assert (tmp_path / "out" / "one.txt").read_text() == "first"
+    assert (tmp_path / "out" / "one.txt").read_text(encoding="utf-8") == "first"
 
 
 def test_a_second_run_replaces_every_file_of_the_first(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_overwrite_keeps_other_files(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     _write(tmp_path, "one.txt", overwrite=True)
     assert _names(tmp_path) == {"notes.txt", "one.txt", MANIFEST}
-    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert (tmp_path / "notes.txt").read_text(encoding="utf-8") == "mine"
 
 
 def test_an_edited_result_is_not_replaced_silently(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_an_edited_result_is_not_replaced_silently(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="changed since HideSeek wrote it"):
         OutputFolder(tmp_path)
     _write(tmp_path, "lesions.seg.nrrd", text="new", overwrite=True)
-    assert (tmp_path / "lesions.seg.nrrd").read_text() == "new"
+    assert (tmp_path / "lesions.seg.nrrd").read_text(encoding="utf-8") == "new"
 
 
 def test_a_forged_manifest_reaches_nothing_outside(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_forged_manifest_reaches_nothing_outside(tmp_path: Path) -> None:
     out.mkdir()
     (out / MANIFEST).write_text('{"../victim.txt": "00", "..": "00"}')
     _write(out, "one.txt")
-    assert victim.read_text() == "keep"
+    assert victim.read_text(encoding="utf-8") == "keep"
 
 
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_move_that_fails_midway_is_undone(
     with pytest.raises(OutputError, match="could not be written"):
         _write(tmp_path / "out", "a.txt", "b.txt", text="second")
     assert _names(tmp_path / "out") == {"a.txt", "b.txt", MANIFEST}
-    assert (tmp_path / "out" / "a.txt").read_text() == "first"
+    assert (tmp_path / "out" / "a.txt").read_text(encoding="utf-8") == "first"
 
 
 def test_results_follow_the_umask(tmp_path: Path) -> None:

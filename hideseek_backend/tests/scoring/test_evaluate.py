@@ -62,19 +62,19 @@ def test_verb_writes_tables_and_a_page(study: Path, capsys: pytest.CaptureFixtur
     out = study / "out"
     assert run(str(study / "pred"), str(study / "truth"), "--out", str(out)) == 0
     assert "Detection F1 (RQ)" in capsys.readouterr().out
-    result = json.loads((out / "evaluation.json").read_text())
+    result = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
     # case a: RQ 1; case b: one hit, one miss, one false
     assert result["summary"]["mixed"]["rq"] == pytest.approx([0.75, 0.25])
     assert result["summary"]["mixed"]["n"] == 2
     assert result["counts"]["lytic"]["missed_a"] == 1
     assert result["counts"]["blastic"]["extra_b"] == 1
     assert result["icc_2_1_total_volume"] is not None
-    page = (out / "evaluation.html").read_text()
+    page = (out / "evaluation.html").read_text(encoding="utf-8")
     assert "not cleared for diagnosis" in page
     assert "http" not in page.replace("http-equiv", "")
     with (out / "lesions.csv").open() as stream:
         rows = list(csv.DictReader(stream))
-    assert [row["matched"] for row in rows] == ["True", "True", "False", "True"]
+    assert [row["matched"] for row in rows] == ["true", "true", "false", "true"]
     assert {path.suffix for path in out.iterdir() if path.name[0] != "."} == {
         ".csv",
         ".json",
@@ -153,7 +153,7 @@ def test_slices_and_single_files(tmp_path: Path) -> None:
 def test_inter_rater_page_has_both_tables(study: Path) -> None:
     out = study / "raters"
     run(str(study / "pred"), str(study / "truth"), "--out", str(out), "--inter-rater")
-    page = (out / "evaluation.html").read_text()
+    page = (out / "evaluation.html").read_text(encoding="utf-8")
     assert "Agreement of two raters" in page
     assert "FN rate" in page
     assert "25.00 %" not in page

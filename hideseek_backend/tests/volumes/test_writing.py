@@ -49,9 +49,9 @@ def test_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path, failure) -
 
     expected = OutputError if isinstance(failure, OSError) else KeyboardInterrupt
     with pytest.raises(expected), whole_file(path) as part:
-        part.write_text("half")
+        part.write_text("half", encoding="utf-8")
         raise failure
-    assert path.read_text() == "old"
+    assert path.read_text(encoding="utf-8") == "old"
     assert os.listdir(tmp_path) == ["result.txt"]
 
 

@@ -55,6 +55,11 @@ VERBS: dict[str, Verb] = {
         "hideseek_backend.cli.screen",
         "hideseek screen ct.nii.gz vertebrae.nii.gz --out results",
     ),
+    "review": Verb(
+        "review a case in the browser: screen, analyse, accept, reject, export",
+        "hideseek_backend.cli.review",
+        "hideseek review ct.nii.gz vertebrae.nii.gz --labels verse",
+    ),
     "score": Verb(
         "say how much of a vertebra's suspicion each region of a mask explains",
         "hideseek_backend.cli.score",
@@ -84,6 +89,22 @@ VERBS: dict[str, Verb] = {
                     "write a result as DICOM: segmentation, structured report, key images",
                     "hideseek_backend.cli.dicom_export",
                     "hideseek dicom export results --study STUDY --out objects",
+                ),
+            ),
+            (
+                "send",
+                Verb(
+                    "send DICOM objects to a PACS (C-STORE or STOW-RS)",
+                    "hideseek_backend.cli.dicom_send",
+                    "hideseek dicom send objects --to dicom://ORTHANC@127.0.0.1:4242",
+                ),
+            ),
+            (
+                "fetch",
+                Verb(
+                    "fetch a study from a PACS by its accession number",
+                    "hideseek_backend.cli.dicom_fetch",
+                    "hideseek dicom fetch A123 --from dicom://ORTHANC@127.0.0.1:4242 --out study",
                 ),
             ),
             (
@@ -133,6 +154,11 @@ VERBS: dict[str, Verb] = {
                 ),
             ),
         ),
+    ),
+    "cohort": Verb(
+        "segment many cases, on this machine or a cluster, resumable",
+        "hideseek_lab.cli.cohort",
+        "hideseek cohort cases.csv --run runs/cohort --workers 4 --slices all",
     ),
     "data": Verb(
         "download public data sets to train on",

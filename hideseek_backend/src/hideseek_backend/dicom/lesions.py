@@ -110,7 +110,9 @@ def check_levels(case: StoredCase) -> tuple[str, ...]:
     is off by one), and an order that contradicts anatomy.
     """
     present = [v for v in case.vertebrae if v.block_labels is not None or v.p_malignant >= 0]
-    names = [v.level for v in present]
+    # All that the mask holds, where it is known: often few of them are analysed.
+    labelled = case.provenance.get("labels", {}).get("levels")
+    names = list(labelled or [v.level for v in present])
     odd = []
     variants = [level for level in names if level in _VARIANTS]
     if variants:

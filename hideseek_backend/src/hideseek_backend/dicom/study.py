@@ -215,8 +215,9 @@ def _what_is_wrong(own: tuple[Header, ...]) -> str:
         return "a segmentation"
     if any(not header.has_pixels for header in own):
         return "no images (a report)"
-    if first.modality != "CT":
-        return f"modality {first.modality or 'unknown'}, not CT"
+    other = next((header.modality for header in own if header.modality != "CT"), None)
+    if other is not None:
+        return f"modality {other or 'unknown'}, not CT"
     if any(header.samples != 1 for header in own):
         return "colour, not CT numbers"
     if any(header.localizer for header in own):
@@ -228,6 +229,8 @@ def _what_is_wrong(own: tuple[Header, ...]) -> str:
         return f"{cut} slices are cut short"
     if len({header.frame_uid for header in own}) > 1:
         return "slices of several frames of reference"
+    if len({header.patient for header in own}) > 1:
+        return "slices of several patients"
     try:
         geometry.stack([plane for header in own for plane in header.planes], "it")
     except HideSeekError as error:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hideseek_backend.report.summary import DISCLAIMER, case_warnings, totals
-from hideseek_backend.wire.codec import to_plain
+from hideseek_backend.wire.codec import json_text, to_plain
 from hideseek_backend.wire.records import Vertebra
 
 if TYPE_CHECKING:
@@ -48,5 +47,4 @@ def vertebra_record(vertebra: Vertebra) -> dict[str, Any]:
 
 def write_json(path: Path, record: Mapping[str, Any]) -> None:
     """Write a record as readable UTF-8 JSON; numbers that are not finite become null."""
-    text = json.dumps(to_plain(record), indent=2, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    path.write_text(json_text(record), encoding="utf-8")

@@ -10,9 +10,10 @@ from hideseek_backend.scoring import plots
 from hideseek_backend.scoring.agreement import RaterCounts
 from hideseek_backend.scoring.evaluate import Evaluation
 from hideseek_backend.scoring.metrics import METRICS
-from hideseek_backend.scoring.output import csv_text, json_text
+from hideseek_backend.scoring.output import csv_text
 from hideseek_backend.scoring.page import Picture, Section, Table, render_page
 from hideseek_backend.scoring.summary import Stat, as_pairs
+from hideseek_backend.wire.codec import json_text
 
 #: false positives per case up to which FROC curves are integrated, as the whole-body MRI paper
 FROC_LIMITS = {"all lesions": 15.0, "lesions ≥ 1 mL": 4.0}

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hideseek_backend.scoring import plots
-from hideseek_backend.scoring.output import json_text
 from hideseek_backend.scoring.page import Picture, Section, Table, render_page
 from hideseek_backend.scoring.summary import PHENOTYPES
+from hideseek_backend.wire.codec import json_text
 from hideseek_lab.benchmark.ablations import AblationResult, Variant
 from hideseek_lab.benchmark.contact_sheet import upright
 from hideseek_lab.benchmark.quality_report import delta_figures

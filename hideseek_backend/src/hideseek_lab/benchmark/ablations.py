@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from hideseek_backend.attribution.options import Options
 from hideseek_backend.progress import Progress, ProgressCallback
-from hideseek_backend.scoring.output import json_text, plain, write_into
+from hideseek_backend.scoring.output import write_into
 from hideseek_backend.scoring.summary import PHENOTYPES, stat
+from hideseek_backend.wire.codec import json_text, to_plain
 from hideseek_lab.benchmark.dataset import MIDDLE, SliceSet, load_split
 from hideseek_lab.benchmark.lpips import Lpips
 from hideseek_lab.benchmark.memo import Memory
@@ -190,7 +191,7 @@ def _variant(
         figures = json.loads(path.read_text(encoding="utf-8"))
     else:
         findings = analyse_set(model, vertebrae, options, memory=memory)
-        figures = plain(figures_of(findings, vertebrae, options))
+        figures = to_plain(figures_of(findings, vertebrae, options), listed=True)
         write_into(cache, {path.name: json_text(figures)})
     return Variant(group, label, changes, **_defined(figures))
 

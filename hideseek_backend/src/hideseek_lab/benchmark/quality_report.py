@@ -10,9 +10,9 @@ import numpy as np
 
 from hideseek_backend.scoring import plots
 from hideseek_backend.scoring.metrics import METRICS
-from hideseek_backend.scoring.output import json_text, plain
 from hideseek_backend.scoring.page import Picture, Section, Table, render_page
 from hideseek_backend.scoring.summary import PHENOTYPES, as_pairs
+from hideseek_backend.wire.codec import json_text, to_plain
 from hideseek_lab.benchmark.contact_sheet import contact_sheet
 from hideseek_lab.benchmark.dataset import MIDDLE, MIN_TRUTH_PX, OFFSET, SPLITS
 from hideseek_lab.benchmark.quality import QualityResult
@@ -110,7 +110,7 @@ def _row_details(row: Row) -> dict[str, Any]:
         "settings": row.settings,
         "seconds_per_vertebra": row.seconds,
         "healthy_vertebrae": None if row.false is None else vars(row.false),
-        **plain(as_pairs(row.summary)),
+        **to_plain(as_pairs(row.summary), listed=True),
     }
 
 

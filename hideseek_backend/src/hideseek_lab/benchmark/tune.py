@@ -23,8 +23,9 @@ from hideseek_backend.attribution.options import Options
 from hideseek_backend.cli.progress import ProgressBar
 from hideseek_backend.errors import OptionError
 from hideseek_backend.progress import Progress, ProgressCallback
-from hideseek_backend.scoring.output import json_text, plain, write_into
+from hideseek_backend.scoring.output import write_into
 from hideseek_backend.scoring.summary import PHENOTYPES
+from hideseek_backend.wire.codec import json_text, to_plain
 from hideseek_lab.benchmark.ablations import figures_of
 from hideseek_lab.benchmark.dataset import SliceSet, load_split
 from hideseek_lab.benchmark.memo import Memory
@@ -119,7 +120,7 @@ def search(
         done.append(trial)
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(plain(vars(trial)), sort_keys=True) + "\n")
+            stream.write(json.dumps(to_plain(vars(trial), listed=True), sort_keys=True) + "\n")
         if progress is not None:
             best = max(done, key=lambda t: t.order)
             progress(Progress(f"tuning, best PQ {best.score:.3f}", None, len(done), trials))
@@ -153,7 +154,7 @@ def evaluate(
     score, allowed, false = _judge(findings, vertebrae, sick, best, goal)
     figures = figures_of(findings, vertebrae, best) | false
     final = {**changes, "tau": best.tau, "mixed_fraction": best.mixed_fraction}
-    return Trial(final, score, allowed, plain(figures))
+    return Trial(final, score, allowed, to_plain(figures, listed=True))
 
 
 def _judge(

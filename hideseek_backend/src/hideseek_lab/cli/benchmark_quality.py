@@ -8,7 +8,8 @@ from pathlib import Path
 
 from hideseek_backend.cli.progress import ProgressBar
 from hideseek_backend.report.output import writing
-from hideseek_backend.scoring.output import json_text, write_into
+from hideseek_backend.scoring.output import write_into
+from hideseek_backend.wire.codec import json_text
 from hideseek_lab.benchmark.inserted import parse_real
 from hideseek_lab.benchmark.quality import GROUPS, QualityPlan, run_quality
 from hideseek_lab.benchmark.quality_report import (

@@ -19,7 +19,8 @@ from hideseek_backend.scoring.evaluation_report import (
     evaluation_files,
     summary_lines,
 )
-from hideseek_backend.scoring.output import json_text, write_into
+from hideseek_backend.scoring.output import write_into
+from hideseek_backend.wire.codec import json_text
 from hideseek_lab.benchmark.memory import peak_memory
 
 DESCRIPTION = (
@@ -89,7 +90,7 @@ def _case(model: Any, seed: int, folder: Path) -> dict[str, float]:
 
     cost_file = folder / "cost" / f"{seed}.json"
     if cost_file.is_file():
-        return dict(json.loads(cost_file.read_text()))
+        return dict(json.loads(cost_file.read_text(encoding="utf-8")))
     phantom = make_phantom(seed)
     case = load_case(phantom.ct, phantom.vertebrae, bodies_path=phantom.bodies, labels="verse")
     options = Options.for_protocol("fast", model.spec.defaults, slices="all")

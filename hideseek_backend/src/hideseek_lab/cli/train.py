@@ -313,9 +313,9 @@ def intensity(preset: Preset) -> Callable[[NDArray[np.float32]], Tensor]:
 def _check_start(start: Path, preset: Preset) -> None:
     """Raise InputError unless a training, or a model, of the preset's network lies in `start`."""
     if (start / "state.pt").is_file():
-        config = json.loads((start / "config.json").read_text())
+        config = json.loads((start / "config.json").read_text(encoding="utf-8"))
     elif (start / SPEC_FILE).is_file():
-        config = json.loads((start / SPEC_FILE).read_text())
+        config = json.loads((start / SPEC_FILE).read_text(encoding="utf-8"))
     else:
         raise InputError(
             f"--start-from {start} holds no state.pt and no {SPEC_FILE}.",

@@ -35,7 +35,7 @@ def import_results(
         if case is None:
             raise InputError(
                 f"Expected a case called {folder.name} in the manifest of the scans, got none.",
-                "Name the results folder after its case.",
+                "Name the results folder after its case, as `hideseek cohort` does.",
             )
         decided = _decisions(folder / "candidates.csv")
         open_levels = []

@@ -218,7 +218,9 @@ def train(
 
 def averaged(folder: Path) -> tuple[DiffusionAutoencoder, int]:
     """Load the averaged autoencoder and its step from a training folder."""
-    config = DaeConfig.from_dict(json.loads((folder / "config.json").read_text())["architecture"])
+    config = DaeConfig.from_dict(
+        json.loads((folder / "config.json").read_text(encoding="utf-8"))["architecture"]
+    )
     trainee = Trainee(config)
     state = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
     trainee.load_state_dict(state["average"])

@@ -78,7 +78,7 @@ def read_cases(paths: Sequence[Path]) -> list[RealCase]:
 
 def _read(path: Path) -> RealCase:
     try:
-        given = json.loads(path.read_text())
+        given = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(
             f"{path} is not readable JSON: {error}.",

@@ -119,9 +119,11 @@ def test_verb_writes_the_page_and_the_table(
     )  # fmt: skip
     assert quality_command.main(args) == 0
     assert "| Otsu |" in capsys.readouterr().out
-    table = json.loads((tmp_path / "table.json").read_text())
+    table = json.loads((tmp_path / "table.json").read_text(encoding="utf-8"))
     assert set(table) == {"otsu", "otsu-multi", "hideseek", "hideseek-forced", "hideseek-known"}
-    assert (tmp_path / "q" / "quality.html").read_text().startswith("<!doctype html>")
+    assert (
+        (tmp_path / "q" / "quality.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    )
     for wrong in (["--reference-steps", "250"], ["--malignant", "0"], ["--methods", "magic"]):
         with pytest.raises(SystemExit):
             parser.parse_args(wrong)

@@ -148,5 +148,5 @@ def test_the_verb_writes_table_and_json(
         lambda **values: real(**values, reference_steps=(4, 2), converged_steps=4),
     )
     assert speed_command.main(args) == 0
-    assert (out / "speed.md").read_text() == capsys.readouterr().out
-    assert str(folder) in json.loads(file.read_text())["networks"]
+    assert (out / "speed.md").read_text(encoding="utf-8") == capsys.readouterr().out
+    assert str(folder) in json.loads(file.read_text(encoding="utf-8"))["networks"]

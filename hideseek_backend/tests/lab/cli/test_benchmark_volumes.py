@@ -32,7 +32,7 @@ def test_two_spines_are_scored_and_kept(
     first = capsys.readouterr().out
     assert "2 spines, cpu" in first and "MB at most" in first
     assert (tmp_path / "out" / "evaluation.html").is_file()
-    figures = json.loads((tmp_path / "figures.json").read_text())
+    figures = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))
     assert [case["seed"] for case in figures["cases"]] == made
     assert run() == 0
     assert capsys.readouterr().out == first

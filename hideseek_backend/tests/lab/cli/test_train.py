@@ -29,7 +29,7 @@ def test_a_tiny_training_ends_in_a_model(tmp_path: Path, capsys: pytest.CaptureF
     assert command.main(args) == 0
     record = json.loads(capsys.readouterr().out)
     assert record["steps"] == 40
-    assert "Research use only" in (out / "MODEL_CARD.md").read_text()
+    assert "Research use only" in (out / "MODEL_CARD.md").read_text(encoding="utf-8")
     model = load_model(str(out), "cpu")
     assert model.classifier.prior is not None
     assert model.spec.training["phantom_vertebrae"] == 12

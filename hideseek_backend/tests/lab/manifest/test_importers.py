@@ -104,11 +104,11 @@ def test_nnunet_in_and_out(tmp_path: Path) -> None:
     assert [c.patient for c in cases] == ["p1", "p1", "p2"] and cases[0].lesions is not None
     assert main(["manifest", "to-nnunet", str(out), "--out", str(tmp_path / "nn")]) == 0
     made = tmp_path / "nn" / "nnUNet_raw" / "Dataset701_HideSeek"
-    described = json.loads((made / "dataset.json").read_text())
+    described = json.loads((made / "dataset.json").read_text(encoding="utf-8"))
     assert described["numTraining"] == 3 and described["labels"]["blastic"] == 2
     assert nib.load(made / "labelsTr" / "p2_a.nii.gz").get_fdata().max() == 2
     prepared = tmp_path / "nn" / "nnUNet_preprocessed" / "Dataset701_HideSeek"
-    folds = json.loads((prepared / "splits_final.json").read_text())
+    folds = json.loads((prepared / "splits_final.json").read_text(encoding="utf-8"))
     assert len(folds) == 2
     for fold in folds:
         assert not {n[:2] for n in fold["train"]} & {n[:2] for n in fold["val"]}
@@ -137,7 +137,7 @@ def test_the_authors_list(tmp_path: Path) -> None:
     cases = read_manifest(out).cases
     assert [c.otherwise for c in cases] == ["healthy", "malignant", "malignant"]
     assert len({c.patient for c in cases}) == 2
-    assert json.loads(Path(cases[0].scheme).read_text()) == {"L1": 1}
+    assert json.loads(Path(cases[0].scheme).read_text(encoding="utf-8")) == {"L1": 1}
 
 
 def test_a_review_becomes_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

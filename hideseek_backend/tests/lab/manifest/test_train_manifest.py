@@ -62,7 +62,7 @@ def test_a_tiny_model_is_trained_and_resumed(
     assert record["train_patients"] == 3 and record["train_vertebrae"] == 9
     model = load_model(tmp_path / "model", "cpu")
     assert model.classifier.prior is not None
-    card = (tmp_path / "model" / "MODEL_CARD.md").read_text()
+    card = (tmp_path / "model" / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "Research use only" in card and "3 patients" in card
     shards = sorted((tmp_path / "run" / "data").iterdir())
     with np.load(shards[0], allow_pickle=False) as shard:

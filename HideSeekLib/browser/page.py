@@ -1,0 +1,271 @@
+"""The page: shows the reviewer's state and passes on what the reader does.
+
+All of it is state of the server, so that a page that is loaded again, or a lost connection, shows
+what was there before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from trame.ui.vuetify3 import VAppLayout
+from trame.widgets import client, html
+from trame.widgets import vuetify3 as v3
+
+from HideSeekLib.anatomy import click
+from HideSeekLib.browser import sections
+from HideSeekLib.browser.reviewer import Reviewer
+from HideSeekLib.i18n import _
+from HideSeekLib.run import words
+from HideSeekLib.run.jobs import JobState
+
+STATIC = Path(__file__).parent / "static"
+PRIORITY = 10.0  # before the slice view's own use of a press
+MARKS = {"accept": "✓", "reject": "✗", "": ""}
+_SIZED_S = 1.0
+_FULL_BAR = 1.2  # Δ that fills a bar: it may exceed one
+
+
+class Page:
+    """Keeps the page's state in step with a Reviewer. server: trame's."""
+
+    def __init__(self, server: Any, app: Any) -> None:
+        self.server, self.app = server, app
+        self.state = server.state
+        self.reviewer: Reviewer
+        self._stale: set[str] = set()
+        self._dragging = self._fitted = False
+        server.enable_module(
+            {"serve": {"hideseek_static": str(STATIC)}, "scripts": ["hideseek_static/hideseek.js"]}
+        )
+
+    def changed(self, part: str) -> None:
+        """Take note that a part of the page is out of date."""
+        self._stale.add(part)
+
+    def stale(self) -> bool:
+        """Tell whether something waits to be shown."""
+        return bool(self._stale)
+
+    def act(self, action: Callable[[], Any]) -> None:
+        """Carry out what the reader asked for and show what it changed."""
+        with self.state:
+            self.reviewer.board.guarded(action)
+            self.refresh()
+
+    def begin(self, reviewer: Reviewer, token: str) -> None:
+        """Build the page for a reviewer and listen to keys, clicks and the slider.
+
+        token: lets the page send and fetch files.
+        """
+        self.reviewer = reviewer
+        self.state.token = token
+        self.state.trame__title = "HideSeek review"
+        self.state.update(
+            {
+                "threshold": 0.5, "fade": 0.0, "reason": "", "path": "", "uploading": False,
+                "scheme": "", "pick_level": "",
+            }
+        )  # fmt: skip
+        self._stale = {"inputs", "case", "review", "job", "files", "message"}
+        self.refresh()
+        controller = self.server.controller
+        for name, trigger in (
+            ("key", self.key),
+            ("upload_begins", lambda n: self.act(lambda: self._uploading(True))),
+            ("upload_failed", self._upload_failed),
+        ):
+            controller.trigger(name)(trigger)
+        self.state.change("threshold")(self._dragged)
+        self.state.change("fade")(self._faded)
+        for view in self.app.slice_views():
+            self._listen(view)
+        controller.on_client_connected.add(self._connected)
+        with VAppLayout(self.server, theme="dark") as layout:
+            client.Style(sections.CSS)
+            with v3.VNavigationDrawer(permanent=True, width=460, classes="hs-drawer"):
+                sections.build(self)
+            with v3.VMain(classes="hs-main"), html.Div(classes="hs-views"):
+                self.app.layouts.initialize_layout_grid(layout)
+            html.Div(
+                _("Research use only. Not a medical device, not cleared for diagnosis."),
+                classes="hs-warning",
+            )
+
+    def _connected(self, *_args: Any, **_more: Any) -> None:
+        """Fit the views once they have the page's size: before that they are small squares."""
+        if not self._fitted:
+            self._fitted = True
+            asyncio.get_running_loop().call_later(_SIZED_S, self.app.fit)
+
+    # --- the reader --------------------------------------------------------------------------
+
+    def key(self, name: str) -> None:
+        """Do what a key stands for."""
+        reviewer = self.reviewer
+        actions: dict[str, Callable[[], Any]] = {
+            "a": lambda: reviewer.decide("accept"),
+            "x": lambda: reviewer.decide("reject"),
+            "u": lambda: reviewer.decide(None),
+            "n": lambda: reviewer.step(True),
+            "p": lambda: reviewer.step(False),
+            "f": reviewer.toggle_flicker,
+            "d": lambda: reviewer.show_difference(not reviewer.difference),
+            "undo": reviewer.undo,
+            "redo": reviewer.redo,
+            "escape": lambda: self.pick(False),
+        }
+        if name in actions:
+            self.act(actions[name])
+
+    def pick(self, on: bool) -> None:
+        """Let a click in a view choose a vertebra, or stop that."""
+        self.reviewer.picking = on
+        if on:
+            self.reviewer.board.say(_("Click a vertebra in a slice view. Esc leaves."))
+        self.changed("inputs")
+
+    def tick(self, level: str) -> None:
+        """Tick a vertebra for the analysis, or not."""
+        self.reviewer.ticked ^= {level}
+        self.changed("case")
+
+    def drag_ends(self) -> None:
+        """Make a drag of the threshold one step."""
+        self._dragging = False
+        self.act(lambda: self.reviewer.set_threshold(float(self.state.threshold), live=False))
+
+    def _dragged(self, threshold: float, **_others: Any) -> None:
+        case = self.reviewer.board.live_case()
+        if case is not None and abs(case.review.threshold - float(threshold)) > 1e-9:
+            self._dragging = True
+            self.act(lambda: self.reviewer.set_threshold(float(threshold), live=True))
+
+    def _faded(self, fade: float, **_others: Any) -> None:
+        if abs(self.reviewer.fading - float(fade)) > 1e-9:
+            self.reviewer.stop_flicker()
+            self.act(lambda: self.reviewer.fade(float(fade)))
+
+    def _uploading(self, on: bool) -> None:
+        self.state.uploading = on
+        if on:
+            self.reviewer.board.say(_("Receiving files …"))
+
+    def _upload_failed(self, reason: str) -> None:
+        self._uploading(False)
+        self.act(lambda: self.reviewer.board.say("⚠ " + reason))
+
+    def _listen(self, view: Any) -> None:
+        interactor = view.interactor()
+        tag = [0]
+
+        def pressed(caller: Any, event: str) -> None:
+            if not self.reviewer.picking:
+                return
+            command = interactor.GetCommand(tag[0])
+            if command is not None:
+                command.SetAbortFlag(1)
+            place = interactor.GetEventPosition()
+            node = view.get_view_node()
+            self.act(lambda: self.reviewer.clicked(click.click_to_ras(view, node, place)))
+
+        tag[0] = interactor.AddObserver("LeftButtonPressEvent", pressed, PRIORITY)
+
+    # --- showing -----------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Write what is out of date into the page's state."""
+        stale, self._stale = self._stale, set()
+        if "message" in stale:
+            self.state.message = self.reviewer.message
+            self.state.problem = "⚠" in self.reviewer.message
+        if "inputs" in stale:
+            self._show_inputs()
+        if stale & {"inputs", "case", "job", "review"}:
+            self._show_vertebrae()
+        if stale & {"case", "review"}:
+            self._show_candidates()
+        if "job" in stale:
+            self._show_job()
+        if "files" in stale:
+            self.state.files = [path.name for path in self.reviewer.written]
+
+    def _show_inputs(self) -> None:
+        board, state = self.reviewer.board, self.state
+        inputs = board.inputs()
+        state.ct_name = inputs.ct.GetName() if inputs.ct is not None else ""
+        state.vertebrae_name = inputs.vertebrae.GetName() if inputs.vertebrae is not None else ""
+        state.needs_scheme = inputs.vertebrae is not None and not board.levels()
+        state.picking = self.reviewer.picking
+        state.has_body = self.reviewer.body is not None
+
+    def _show_vertebrae(self) -> None:
+        board = self.reviewer.board
+        case = board.live_case()
+        known = {row.level: row for row in case.vertebra_rows()} if case is not None else {}
+        candidates = case.rows() if case is not None else []
+        rows = []
+        for level in board.levels() or tuple(known):
+            row = known.get(level)
+            p = words.known(row.p_malignant) if row is not None else None
+            rows.append(
+                {
+                    "level": level,
+                    "p": "" if p is None else f"{p:.2f}",
+                    "tint": "" if p is None else f"background: rgba(208, 59, 50, {0.75 * p:.2f})",
+                    "state": words.state_in_job(board.job, level)
+                    or words.state_of_vertebra(row, candidates),
+                    "ticked": level in self.reviewer.ticked,
+                }
+            )
+        self.state.vertebrae = rows
+
+    def _show_candidates(self) -> None:
+        reviewer, state = self.reviewer, self.state
+        case = reviewer.board.live_case()
+        rows = case.rows() if case is not None else []
+        state.candidates = [
+            {
+                "key": row.key,
+                "polarity": row.polarity,
+                "delta": f"{row.delta:.2f}",
+                "bar": round(100 * min(1.0, max(0.0, row.delta / _FULL_BAR))),
+                "volume": f"{row.volume_mm3:.0f}",
+                "hu": f"{row.mean_hu:.0f}",
+                "kept": row.kept,
+                "mark": MARKS[row.decision],
+                "reason": row.reason,
+            }
+            for row in rows
+        ]
+        state.selected = reviewer.selected
+        state.counts = words.counts(rows, len(rows)) if rows else ""
+        chosen = [row for row in rows if row.key == reviewer.selected]
+        state.reason = chosen[0].reason if chosen else ""
+        state.vertebra_text = ""
+        if case is not None and chosen:
+            vertebra = [r for r in case.vertebra_rows() if r.level == chosen[0].vertebra]
+            state.vertebra_text = words.about_vertebra(vertebra[0])
+        if case is not None and not self._dragging:
+            state.threshold = round(case.review.threshold, 3)
+        state.can_undo = case is not None and case.review.can_undo
+        state.can_redo = case is not None and case.review.can_redo
+        state.fade, state.difference = reviewer.fading, reviewer.difference
+        state.flickering = reviewer.flickering
+
+    def _show_job(self) -> None:
+        board, state = self.reviewer.board, self.state
+        job = board.job
+        state.busy = board.analysis.busy()
+        state.progress = 0
+        state.progress_text = ""
+        if job is not None and job.state == JobState.MODEL:
+            state.progress_text = _("Starting the backend and its model …")
+        elif job is not None:
+            state.progress = round(100 * job.progress())
+            waiting = board.analysis.waiting()
+            state.progress_text = words.about_job(job, time.monotonic(), waiting)

@@ -1,0 +1,422 @@
+"""What a reader does in the browser: inputs, jobs, decisions, evidence, files. Knows no page.
+
+The state is the board, as in Slicer's panel; `on_change(part)` tells which part of the page is
+out of date: "inputs", "case", "review", "job", "files" or "message".
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from HideSeekLib.anatomy import click, vertebrae
+from HideSeekLib.browser import sources
+from HideSeekLib.browser.choices import Choices
+from HideSeekLib.case import case as cases
+from HideSeekLib.case import files, lesions_view, report_message, scene_file, views
+from HideSeekLib.errors import InputError, SceneError
+from HideSeekLib.i18n import _
+from HideSeekLib.run import words
+from HideSeekLib.run.analysis import Analysis
+from HideSeekLib.run.board import Board
+from HideSeekLib.run.jobs import Job, JobState, PickedBody
+from HideSeekLib.worker.client import WorkerClient
+from HideSeekLib.worker.request import ClientState, Failure, Transport
+from HideSeekLib.worker.settings import BackendSettings
+
+BUSY_S, IDLE_S = 0.015, 0.1
+FLICKER_S = 0.45
+
+
+class Reviewer:
+    """One reader at one scene.
+
+    app: an `application.Application`. make_transport: gives a Transport to the worker.
+    out: folder for exports and saved scenes.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        make_transport: Callable[[], Transport],
+        settings: BackendSettings,
+        out: Path,
+        on_change: Callable[[str], None],
+    ) -> None:
+        self.app, self.out, self.on_change = app, out, on_change
+        self.board = board = Board(settings)
+        self.message = ""
+        self.ticked: set[str] = set()
+        self.selected = ""
+        self.fading, self.difference, self.flickering = 0.0, False, False
+        self.picking, self.pick_level = False, ""
+        self.body: PickedBody | None = None
+        self.written: list[Path] = []
+        self._make_transport = make_transport
+        board.parameters = Choices(app.scene)
+        self._own = _node_ids(app.scene)  # views, colours, the parameter node: never removed
+        board.restart_backend = self.restart
+        board.said.connect(self._say)
+        board.inputs_changed.connect(partial(on_change, "inputs"))
+        board.case_changed.connect(partial(on_change, "case"))
+        board.review_changed.connect(partial(on_change, "review"))
+        board.job_changed.connect(lambda job: on_change("job"))
+        self._renew()
+
+    # --- the worker --------------------------------------------------------------------------
+
+    def _renew(self) -> None:
+        self.transport = self._make_transport()
+        self.client = WorkerClient(self.transport)
+        self.board.analysis = Analysis(
+            self.client,
+            on_change=lambda: self.board.job_changed.emit(self.board.job),
+            on_job_end=self._job_ended,
+            on_vertebra=lambda job, level: self._take_case(job),
+        )
+
+    def restart(self) -> None:
+        """End the worker and every job; the next job starts a fresh one."""
+        self.board.analysis.fail(_("The backend was restarted."))
+        self.client.kill()
+        self._renew()
+
+    async def run(
+        self, step: Callable[[Callable[[], None]], None], stale: Callable[[], bool]
+    ) -> None:
+        """Drive the worker for ever.
+
+        step: runs an action and shows what it changed. stale: whether something waits to be shown,
+        such as the end of a worker, which is told between two steps.
+        """
+        last_flick = 0.0
+        loop = asyncio.get_running_loop()
+        while True:
+            active = self.client.state in (ClientState.STARTING, ClientState.STOPPING)
+            active = active or self.board.analysis.busy() or self.client.busy()
+            if active:
+                step(lambda: self.board.guarded(self.board.analysis.tick))
+            elif stale():
+                step(lambda: None)
+            if self.flickering and loop.time() - last_flick >= FLICKER_S:
+                last_flick = loop.time()
+                self.board.guarded(self._flick)
+            await asyncio.sleep(BUSY_S if active else IDLE_S)
+
+    def close(self) -> None:
+        """End the worker and every job."""
+        self.board.closing = True
+        self.client.kill()
+
+    def _take_case(self, job: Job) -> None:
+        if job.case is not None and job.case.alive and job.case is not self.board.case:
+            self.board.set_case(job.case)
+        else:
+            self.board.case_changed.emit()
+
+    def _job_ended(self, job: Job) -> None:
+        self._take_case(job)
+        case = self.board.live_case()
+        rows = case.vertebra_rows() if case is not None else []
+        if job.kind == "screen" and job.state == JobState.DONE:
+            self.ticked = {
+                r.level for r in rows if (words.known(r.p_malignant) or 0) >= words.FLAGGED
+            }
+        if job.kind == "segment" and case is not None:
+            lesions_view.show_surfaces(case.lesions, True)
+            if not self.selected:
+                kept = [r for r in case.rows() if r.kept]
+                if kept:
+                    self.select(max(kept, key=lambda r: r.volume_mm3).key)
+        self.board.say(words.about_end(job, rows))
+        self.board.job_changed.emit(job)
+
+    # --- inputs ------------------------------------------------------------------------------
+
+    def open(self, paths: Sequence[Path]) -> None:
+        """Put files into a fresh scene. What is there stays when they cannot be read."""
+        found = sources.find(list(paths))
+        if found.scene is not None:
+            sources.check_scene(found.scene)
+        if found.scene is None and not found.ct:
+            if self.board.parameters.ct is None or found.vertebrae is None:
+                raise InputError(_("Open a CT first, then its vertebra segmentation."))
+            node = sources.load_vertebrae(self.app, found.vertebrae, self.board.parameters.ct)
+            self.board.parameters.vertebrae = node
+            self._opened()
+            return
+        if self.board.analysis.busy():
+            raise InputError(_("An analysis runs. Cancel it before you open another case."))
+        before = _node_ids(self.app.scene)
+        if found.scene is not None:
+            self._forget(before)
+            if not self.app.core.io_manager.load_scene(found.scene):
+                raise InputError(_("'{name}' cannot be opened.").format(name=found.scene.name))
+        else:
+            try:
+                ct, node = sources.load_ct(self.app, found.ct), None
+                if found.vertebrae is not None:
+                    node = sources.load_vertebrae(self.app, found.vertebrae, ct)
+            except SceneError:
+                for stray in _node_ids(self.app.scene) - before:
+                    self.app.scene.RemoveNode(self.app.scene.GetNodeByID(stray))
+                raise
+            self._forget(before)
+            choices = Choices(self.app.scene)
+            choices.ct, choices.vertebrae, choices.bodies, choices.case = ct, node, None, None
+        self.board.parameters = Choices(self.app.scene)
+        self._opened()
+
+    def _forget(self, node_ids: set[str]) -> None:
+        """Let go of the case that is open, all but what the scene began with."""
+        self.stop_flicker()
+        self.selected, self.ticked, self.body, self.written = "", set(), None, []
+        self.fading, self.difference, self.picking = 0.0, False, False
+        views.clear_fade()
+        self.board.case = None
+        for node_id in node_ids - self._own:
+            node = self.app.scene.GetNodeByID(node_id)
+            if node is not None:
+                self.app.scene.RemoveNode(node)
+
+    def _opened(self) -> None:
+        board = self.board
+        found = cases.cases_in_scene()
+        stored = board.parameters.case
+        mine = [case for case in found if stored is not None and case.node is stored]
+        board.case = None
+        if mine or found:
+            board.set_case((mine or found)[-1])
+        case = board.live_case()
+        if case is not None:
+            board.parameters.levelOverrides = dict(case.record.overrides)
+            if board.parameters.ct is None:
+                board.parameters.ct = case.ct
+            if board.parameters.vertebrae is None and case.vertebra_node is not None:
+                board.parameters.vertebrae = case.vertebra_node
+            lesions_view.show_surfaces(case.lesions, True)
+        else:
+            board.parameters.levelOverrides = {}
+        ct = board.parameters.ct
+        if ct is not None:
+            self.app.core.display_manager.show_volume_in_slice_background(ct)
+        if board.parameters.vertebrae is not None:
+            board.parameters.vertebrae.CreateClosedSurfaceRepresentation()
+        self.app.fit()
+        board.match_inputs()
+        board.case_changed.emit()
+        self.on_change("files")
+        _good, text = words.about_inputs(board.inputs(), board.matches)
+        board.say(text)
+
+    def use_scheme(self, scheme: str) -> None:
+        """Read levels from label values, in a scheme that the reader names."""
+        node = self.board.parameters.vertebrae
+        if node is not None and scheme:
+            self.board.parameters.levelOverrides = vertebrae.match_label_values(node, scheme)
+            self.board.match_inputs()
+            self.board.say(words.about_inputs(self.board.inputs(), self.board.matches)[1])
+
+    # --- jobs --------------------------------------------------------------------------------
+
+    def screen(self) -> None:
+        """Screen every level."""
+        self.board.start_job("screen", self.board.levels())
+
+    def analyse(self) -> None:
+        """Analyse the ticked levels."""
+        ticked = tuple(level for level in self.board.levels() if level in self.ticked)
+        if not ticked:
+            self.board.say(_("Tick the vertebrae to analyse, or click one in a view."))
+        else:
+            self.board.start_job("segment", ticked)
+
+    def cancel(self) -> None:
+        """Stop what runs; finished vertebrae stay."""
+        if self.board.analysis.busy():
+            self.board.say(_("Stopping …"))
+            self.board.analysis.cancel()
+
+    def clicked(self, ras: tuple[float, float, float]) -> None:
+        """Analyse the vertebra at a click (world RAS mm); without masks look for its body."""
+        inputs = self.board.inputs()
+        if inputs.ct is None:
+            raise InputError(_("Open a CT first."))
+        if inputs.vertebrae is not None:
+            hit = click.vertebra_at(ras, inputs.vertebrae, inputs.overrides)
+            if hit is None:
+                raise InputError(_("No vertebra under the cursor; click inside one."))
+            self.picking = False
+            self.board.start_job("segment", (hit.level,))
+            return
+        if not self.pick_level:
+            raise InputError(_("Choose the level first, then click the vertebral body."))
+        level, params = self.pick_level, click.body_request(inputs.ct, ras, self.pick_level)
+
+        def found(reply: dict[str, Any]) -> None:
+            self.board.guarded(lambda: self._show_body(inputs.ct, level, params["affine"], reply))
+
+        self.board.say(_("Looking for the body of {level} …").format(level=level))
+        self.board.analysis.ask("body", params, found, self._failed)
+
+    def _show_body(self, ct: Any, level: str, affine: Any, reply: dict[str, Any]) -> None:
+        node = click.body_from_reply(ct, level, affine, reply)
+        self.body = PickedBody(node, node.GetSegmentation().GetNthSegmentID(0), level)
+        self.picking = False
+        self.on_change("inputs")
+        self.board.say(_("An approximate body of {level} is shown.").format(level=level))
+
+    def analyse_body(self) -> None:
+        """Analyse the body that was found about a click."""
+        if self.body is not None:
+            self.board.start_job("segment", (self.body.level,), body=self.body)
+
+    def _failed(self, failure: Failure) -> None:
+        self.board.say("⚠ " + str(failure))
+
+    # --- review ------------------------------------------------------------------------------
+
+    def select(self, key: str) -> None:
+        """Show a candidate in every view, with the evidence that is switched on."""
+        case = self._case()
+        case.review.candidate(key)
+        anew = not self.selected or self.selected.split(":")[0] != key.split(":")[0]
+        self.selected = key
+        views.show_candidate(case, key)
+        if anew:
+            self._show_evidence()
+        self.on_change("review")
+
+    def step(self, forward: bool, undecided_only: bool = False) -> None:
+        """Go to the next or previous candidate."""
+        rows = self._case().rows()
+        keys = [row.key for row in rows]
+        here = keys.index(self.selected) if self.selected in keys else -1
+        order = rows[here + 1 :] if forward else list(reversed(rows[: max(0, here)]))
+        for row in order:
+            if not undecided_only or not row.decision:
+                self.select(row.key)
+                return
+
+    def decide(self, verdict: str | None) -> None:
+        """Accept, reject or (None) reset the selected candidate, then go to the next undecided."""
+        if not self.selected:
+            raise InputError(_("Select a candidate first."))
+        self._changed(self._case().decide([self.selected], verdict))
+        if verdict:
+            self.step(True, undecided_only=True)
+
+    def set_reason(self, reason: str) -> None:
+        """Write a reason beside the decision."""
+        if self.selected:
+            self._changed(self._case().set_reason([self.selected], reason))
+
+    def set_threshold(self, value: float, *, live: bool) -> None:
+        """Set the Δ threshold. live: while the slider is dragged; a drag is one step to undo."""
+        self._changed(self._case().set_threshold(float(value), live=live))
+
+    def undo(self) -> None:
+        """Take the last change back."""
+        self._changed(self._case().undo())
+
+    def redo(self) -> None:
+        """Make the change that was taken back."""
+        self._changed(self._case().redo())
+
+    def _changed(self, report: cases.ApplyReport) -> None:
+        if report.edited_by_hand:
+            names = ", ".join(report.edited_by_hand)
+            self.board.say("⚠ " + _("Edited by hand and left as they are: {n}").format(n=names))
+        self.board.review_changed.emit()
+
+    def _case(self) -> cases.Case:
+        case = self.board.live_case()
+        if case is None:
+            raise InputError(_("Nothing was analysed yet."))
+        return case
+
+    # --- evidence ----------------------------------------------------------------------------
+
+    def fade(self, opacity: float) -> None:
+        """Fade between the CT (0) and its healthy edit (1)."""
+        self.fading, self.difference = float(opacity), False
+        self._show_evidence()
+
+    def show_difference(self, on: bool) -> None:
+        """Lay the difference over the CT: red missing bone, blue excess bone."""
+        self.difference = bool(on)
+        self.stop_flicker()
+        self._show_evidence()
+
+    def toggle_flicker(self) -> None:
+        """Start or stop alternating CT and healthy edit."""
+        if self.flickering:
+            self.stop_flicker()
+            self._show_evidence()
+        else:
+            self._case()
+            self.flickering = True
+        self.on_change("review")
+
+    def stop_flicker(self) -> None:
+        """Stop alternating."""
+        self.flickering = False
+
+    def _flick(self) -> None:
+        if self.selected and self.board.live_case() is not None:
+            views.flicker(self._case(), self.selected.split(":")[0])
+        else:
+            self.stop_flicker()
+
+    def _show_evidence(self) -> None:
+        case = self.board.live_case()
+        if case is not None and self.selected:
+            level = self.selected.split(":")[0]
+            if self.difference:
+                views.show_difference(case, level, True)
+            else:
+                views.fade(case, level, self.fading)
+        self.on_change("review")
+
+    # --- files -------------------------------------------------------------------------------
+
+    def export(self) -> None:
+        """Write lesions, tables and the report of the case into the folder of exports."""
+        case = self._case()
+        folder = self.out / "export"
+        self.written = [*files.export_lesions(case, folder), *files.export_tables(case, folder)]
+        self.on_change("files")
+
+        def answered(result: dict[str, Any]) -> None:
+            page = report_message.put_title(str(result.get("html", "")), case.name)
+            path = folder / "report.html"
+            path.write_text(page, encoding="utf-8")
+            self.written.append(path)
+            self.on_change("files")
+            self.board.say(_("Written to {folder}.").format(folder=folder))
+
+        self.board.say(_("Writing …"))
+        params = report_message.report_params(case)
+        self.board.analysis.ask("report", params, answered, self._failed)
+
+    def save(self) -> None:
+        """Save the scene; Slicer opens it and the review goes on there."""
+        shown, self.fading = self.fading, 0.0
+        views.clear_fade(self.board.live_case())
+        path = scene_file.save_mrb(self.app.scene, self.out / "review.mrb")
+        self.fading = shown
+        self._show_evidence()
+        self.written = [p for p in self.written if p != path] + [path]
+        self.on_change("files")
+        self.board.say(_("Saved as {path}; 3D Slicer opens it.").format(path=path))
+
+    def _say(self, text: str) -> None:
+        self.message = text
+        self.on_change("message")
+
+
+def _node_ids(scene: Any) -> set[str]:
+    return {scene.GetNthNode(i).GetID() for i in range(scene.GetNumberOfNodes())}

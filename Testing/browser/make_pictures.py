@@ -1,0 +1,115 @@
+"""Screenshots of the tutorial and the moving picture of the README, from a real review.
+
+.venv-review/bin/python Testing/browser/make_pictures.py PHANTOM docs/pictures --worker PYTHON
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from browser_session import Browser, Server
+from PIL import Image
+
+_WIDTH = 960
+
+
+class Camera:
+    """Takes screenshots and frames of the moving picture."""
+
+    def __init__(self, browser: Browser, folder: Path) -> None:
+        self.browser, self.folder = browser, folder
+        self.frames: list[tuple[Image.Image, int]] = []
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def shot(self, name: str = "", milliseconds: int = 1500) -> None:
+        """Add a frame; with a name write it as a picture too."""
+        self.browser.settled()
+        page = Image.open(io.BytesIO(self.browser.driver.get_screenshot_as_png())).convert("RGB")
+        small = page.resize((_WIDTH, round(page.height * _WIDTH / page.width)), Image.LANCZOS)
+        self.frames.append((small, milliseconds))
+        if name:
+            small.quantize(256).save(self.folder / f"{name}.png", optimize=True)
+
+    def write(self, path: Path) -> None:
+        """Write the moving picture."""
+        pictures = [frame.quantize(128, dither=Image.Dither.NONE) for frame, _ms in self.frames]
+        pictures[0].save(
+            path,
+            save_all=True,
+            append_images=pictures[1:],
+            duration=[ms for _frame, ms in self.frames],
+            loop=0,
+            optimize=True,
+        )
+
+
+def tell(browser: Browser, camera: Camera, out: Path) -> None:
+    """The steps of the tutorial."""
+    camera.shot("1-inputs")
+    browser.click(".hs-screen")
+    browser.says("Screened", 400)
+    camera.shot("2-screened", 2000)
+    browser.click(".hs-analyse")
+    browser.until(lambda: browser.candidates(), 400, "the first vertebra")
+    camera.shot("3-analysing")
+    browser.says("Done", 900)
+    kept = [row for row in browser.candidates().values() if row["kept"]]
+    for polarity in ("blastic", "lytic"):
+        own = [row for row in kept if row["polarity"] == polarity]
+        if not own:
+            continue
+        key = max(own, key=lambda row: float(row["volume"]))["key"]
+        browser.click(f"tr.hs-candidate[id='{key}']")
+        browser.until(lambda key=key: browser.state("selected") == key, 30, "the candidate")
+        camera.shot(f"4-{polarity}")
+        for fade in (0.35, 0.7, 1.0):
+            browser.driver.execute_script("window.trame.state.set('fade', arguments[0])", fade)
+            camera.shot(f"5-healthy-{polarity}" if fade == 1.0 else "", 700)
+        browser.driver.execute_script("window.trame.state.set('fade', 0.0)")
+        time.sleep(1)
+        browser.press("d")
+        camera.shot(f"6-difference-{polarity}", 1800)
+        browser.press("d")
+        time.sleep(1)
+        browser.press("a")
+        camera.shot(f"7-accepted-{polarity}")
+    browser.press("x")
+    camera.shot("8-rejected")
+    browser.click(".hs-export")
+    browser.says("Written to", 200)
+    browser.driver.execute_script(
+        "document.querySelector('.hs-files').scrollIntoView({block: 'end'})"
+    )
+    camera.shot("9-exported")
+
+
+def main() -> None:
+    """Make the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("phantom", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--worker", default=sys.executable)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        out = Path(temporary)
+        server = Server([arguments.phantom.resolve()], out / "server", arguments.worker)
+        browser = Browser(out / "profile")
+        try:
+            browser.open(server.url)
+            camera = Camera(browser, arguments.folder)
+            tell(browser, camera, out)
+            camera.write(arguments.folder / "review.gif")
+        finally:
+            browser.close()
+            server.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""Where the workers are: processes of this machine, or jobs of a cluster's queue.
+
+A scheduler's port executes what it is sent: whoever can reach it runs code as the user. On this
+machine it listens on the loopback address alone; on a cluster use TLS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hideseek_backend.errors import OptionError
+from hideseek_backend.scoring.optional import import_optional
+from hideseek_lab.cohort.engine import DEATHS, EXTRA
+
+QUEUES = {
+    "slurm": "SLURMCluster",
+    "pbs": "PBSCluster",
+    "sge": "SGECluster",
+    "lsf": "LSFCluster",
+    "htcondor": "HTCondorCluster",
+}
+
+
+@contextmanager
+def local_client(workers: int) -> Iterator[Any]:
+    """Start worker processes here, on 127.0.0.1 and without a dashboard."""
+    distributed = _distributed()
+    with (
+        distributed.LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=None,
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def queue_client(
+    kind: str,
+    workers: int,
+    *,
+    queue: str = "",
+    gpus: int = 0,
+    memory: str = "8GB",
+    walltime: str = "24:00:00",
+    interface: str = "",
+    extra: tuple[str, ...] = (),
+    tls: tuple[Path, Path, Path] | None = None,
+) -> Iterator[Any]:
+    """Start workers as jobs of a cluster's queue.
+
+    gpus: of each worker. extra: lines for the job's head, as "--account=x". tls: certificate
+    authority, certificate and key of the user, which every node must be able to read.
+    """
+    distributed = _distributed()
+    jobqueue = import_optional("dask_jobqueue", f"A cohort on {kind}", EXTRA)
+    if tls is None and not interface:
+        raise OptionError(
+            "Workers on other machines need --tls or --interface: an open scheduler port lets "
+            "anyone who reaches it run code as you.",
+            "Give --tls CA,CERT,KEY; or --interface with a network that only your jobs can reach.",
+        )
+    options: dict[str, Any] = {
+        "cores": 1,
+        "processes": 1,
+        "memory": memory,
+        "job_extra_directives": [
+            *extra,
+            *([f"--gres=gpu:{gpus}"] if gpus and kind == "slurm" else []),
+        ],
+        "worker_extra_args": ["--resources", f"GPU={gpus}"] if gpus else [],
+        # Its HTTP server cannot be left out: on the loopback address, without pages.
+        "scheduler_options": {"dashboard": False, "dashboard_address": "127.0.0.1:0"},
+    }
+    if kind != "htcondor":
+        options |= {"walltime": walltime, **({"queue": queue} if queue else {})}
+    if interface:
+        options["interface"] = interface
+    if tls is not None:
+        authority, certificate, key = map(str, tls)
+        options["protocol"] = "tls"
+        options["security"] = distributed.security.Security(
+            tls_ca_file=authority, tls_client_cert=certificate, tls_client_key=key,
+            tls_scheduler_cert=certificate, tls_scheduler_key=key,
+            tls_worker_cert=certificate, tls_worker_key=key, require_encryption=True,
+        )  # fmt: skip
+    with getattr(jobqueue, QUEUES[kind])(**options) as cluster:
+        cluster.scale(workers)
+        with distributed.Client(cluster) as client:
+            yield client
+
+
+def _distributed() -> Any:
+    distributed = import_optional("distributed", "A cohort on several workers", EXTRA)
+    dask = import_optional("dask", "A cohort on several workers", EXTRA)
+    dask.config.set(
+        {
+            "distributed.scheduler.allowed-failures": DEATHS,
+            # One job at a worker: others that waited there would be blamed for its death.
+            "distributed.scheduler.worker-saturation": 1.0,
+            # A worker that reads a large CT is at work, not lost.
+            "distributed.comm.timeouts.tcp": "120s",
+        }
+    )
+    return distributed

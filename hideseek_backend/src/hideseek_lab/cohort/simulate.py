@@ -1,0 +1,168 @@
+"""Try the engine without scans: cases are sleeps, some of which fail as real ones do.
+
+    python -m hideseek_lab.cohort.simulate --run DIR --cases 1000 --faults 0.05
+    python -m hideseek_lab.cohort.simulate --plan 20000 --ledger runs/cohort/ledger.jsonl
+
+The first does the cases (again: only those that are missing or failed) and prints what became of
+them. The second reckons a cohort from the times of a real run's ledger. Results, ledger, proof of
+what is done and the engine are the real ones; only the analysis is a stand-in.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from hideseek_backend.errors import HideSeekError, InputError, OutputError
+from hideseek_backend.report.output import OutputFolder
+from hideseek_lab.cohort import clusters, engine, ledger
+from hideseek_lab.cohort.jobs import RECORD, is_done
+from hideseek_lab.cohort.work import Outcome
+
+FAULTS = ("dies-once", "dies-always", "corrupt", "disk-full-once")
+PROOF = {"model": "none", "options": {}, "inputs": {}}
+
+
+@dataclass(frozen=True)
+class Sleep:
+    """A case that takes so long and fails in its own way, "" for not at all."""
+
+    case: str
+    seconds: float
+    fault: str = ""
+
+
+def make_cases(count: int, faults: float, seconds: float, seed: int = 0) -> list[Sleep]:
+    """Draw cases: times log-normal as those of scans, faults evenly among FAULTS."""
+    rng = np.random.default_rng(seed)
+    times = seconds * rng.lognormal(-0.125, 0.5, count)
+    drawn = np.where(rng.random(count) < faults, rng.integers(len(FAULTS), size=count), -1)
+    names = [FAULTS[k] if k >= 0 else "" for k in drawn]
+    return [Sleep(f"case{n:05d}", float(times[n]), names[n]) for n in range(count)]
+
+
+def work(job: Sleep, run: Path) -> Outcome:
+    """Sleep, fail or write a result, as `work.analyse` does with a scan."""
+    started = time.monotonic()
+    target = run / "results" / job.case
+    if is_done(target, PROOF):
+        return Outcome(job.case, "kept")
+    before = run / "faults" / job.case
+    first = not before.exists()
+    time.sleep(job.seconds)
+    try:
+        if job.fault:
+            before.parent.mkdir(parents=True, exist_ok=True)
+            before.touch()
+        if job.fault == "dies-always" or (job.fault == "dies-once" and first):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if job.fault == "corrupt":
+            raise InputError(f"Expected a readable image in {job.case}, but it is cut short.")
+        with OutputFolder(target, overwrite=True) as folder:
+            if job.fault == "disk-full-once" and first:
+                raise OutputError(f"No room left on the disk of {job.case}.")
+            record = {"case": job.case, "proof": PROOF, "seconds": job.seconds}
+            (folder.staging / RECORD).write_text(json.dumps(record))
+    except HideSeekError as error:
+        return Outcome(job.case, "failed", str(error), time.monotonic() - started)
+    return Outcome(job.case, "done", "", time.monotonic() - started, str(os.getpid()))
+
+
+def simulate(run: Path, jobs: list[Sleep], workers: int) -> dict[str, object]:
+    """Do the jobs that are not done; return counts, overhead and the scheduler's memory.
+
+    memory_mb: largest resident size of this process, which holds the scheduler, after a tenth of
+    the cases and at the end.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    memory: list[float] = []
+    slept = 0.0
+    seconds_of = {job.case: job.seconds for job in jobs}
+    with clusters.local_client(workers) as client:
+        started = time.monotonic()
+        outcomes = engine.run_on(client, jobs, partial(work, run=run))
+        for number, outcome in enumerate(outcomes, 1):
+            if outcome.state != "kept":
+                ledger.append(run / "ledger.jsonl", outcome)
+                slept += seconds_of[outcome.case]
+            if number in (max(1, len(jobs) // 10), len(jobs)):
+                memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        seconds = time.monotonic() - started
+    return {**tally(run, jobs), "seconds": round(seconds, 1),
+            "overhead": round(1 - slept / (seconds * workers), 4) if slept else None,
+            "memory_mb": [round(m) for m in memory]}  # fmt: skip
+
+
+def tally(run: Path, jobs: list[Sleep]) -> dict[str, object]:
+    """What became of all cases, over every start of this run.
+
+    lost: neither done nor failed by name. twice: done more than once.
+    """
+    lines = ledger.read([run / "ledger.jsonl"]) if (run / "ledger.jsonl").exists() else []
+    done = Counter(line["case"] for line in lines if line["state"] == "done")
+    named = {line["case"] for line in lines if line["state"] == "failed" and line["reason"]}
+    there = {job.case for job in jobs if is_done(run / "results" / job.case, PROOF)}
+    return {
+        "cases": len(jobs),
+        "done": len(there),
+        "failed": len(named - there),
+        "lost": sum(job.case not in there | named for job in jobs),
+        "twice": sum(count > 1 for count in done.values()),
+    }
+
+
+def plan(count: int, seconds: np.ndarray, result_mb: float, scan_mb: float) -> str:
+    """Reckon a cohort of `count` spines from measured seconds a case on one core."""
+    rng = np.random.default_rng(0)
+    totals = [rng.choice(seconds, count).sum() / 3600 for _ in range(200)]
+    low, high = np.percentile(totals, (2.5, 97.5))
+    hours = float(np.mean(totals))
+    lines = [
+        f"{count} spines, {len(seconds)} measured: {np.mean(seconds):.0f} s a case on one core",
+        f"core-hours {hours:.0f} (95 % {low:.0f} to {high:.0f})",
+        f"results {count * result_mb / 1000:.1f} GB, scans read {count * scan_mb / 1e6:.2f} TB",
+    ]
+    for workers in (1, 16, 64, 256, 1024):
+        wall = hours / workers
+        read = count * scan_mb / (wall * 3600)
+        lines.append(f"{workers:>5} workers: {wall:9.1f} h, scans read at {read:8.1f} MB/s")
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the simulation or the reckoning; 1 where a case was lost or done twice."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", type=Path)
+    parser.add_argument("--cases", type=int, default=1000)
+    parser.add_argument("--faults", type=float, default=0.05)
+    parser.add_argument("--seconds", type=float, default=0.1, help="a case, in the mean")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--plan", type=int, metavar="N", help="reckon N spines from --ledger")
+    parser.add_argument("--ledger", type=Path)
+    parser.add_argument("--result-mb", type=float, default=0.5)
+    parser.add_argument("--scan-mb", type=float, default=370.0)
+    args = parser.parse_args(argv)
+    if args.plan:
+        lines = ledger.read([args.ledger])
+        seconds = np.array([float(x["seconds"]) for x in lines if x["state"] == "done"])
+        sys.stdout.write(plan(args.plan, seconds, args.result_mb, args.scan_mb) + "\n")
+        return 0
+    jobs = make_cases(args.cases, args.faults, args.seconds)
+    report = simulate(args.run, jobs, args.workers)
+    sys.stdout.write(json.dumps(report) + "\n")
+    return int(bool(report["lost"] or report["twice"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

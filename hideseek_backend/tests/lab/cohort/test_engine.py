@@ -1,0 +1,92 @@
+"""The engine on real worker processes: workers that die, disks that fill, a client that is killed.
+
+The cases are sleeps; a thousand of them, with the client killed and started twice more, are slow.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("distributed", reason="needs the extra cohort")
+
+from hideseek_lab.cohort import simulate
+from hideseek_lab.cohort.simulate import Sleep
+
+
+def _start(run: Path, *words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "hideseek_lab.cohort.simulate", "--run", str(run), *words]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+
+def _finish(run: Path, *words: str, timeout: float) -> dict[str, Any]:
+    process = _start(run, *words)
+    said, _ = process.communicate(timeout=timeout)
+    assert process.returncode == 0, said
+    report: dict[str, Any] = json.loads(said.splitlines()[-1])
+    return report
+
+
+def _kill_after(run: Path, ended: int, *words: str) -> None:
+    """Start, and kill the client when so many more jobs have ended."""
+    book = run / "ledger.jsonl"
+
+    def lines() -> int:
+        return book.read_bytes().count(b"\n") if book.exists() else 0
+
+    goal = lines() + ended
+    process = _start(run, *words)
+    until = time.monotonic() + 600
+    while lines() < goal:
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    time.sleep(2)  # its workers see that it is gone
+
+
+def test_no_fault_ends_a_run(tmp_path: Path) -> None:
+    faults = ["dies-once", "dies-always", "corrupt", "disk-full-once", *[""] * 20]
+    jobs = [Sleep(f"c{n}", 0.02, fault) for n, fault in enumerate(faults)]
+    first = simulate.simulate(tmp_path, jobs, 2)
+    assert (first["done"], first["failed"], first["lost"], first["twice"]) == (21, 3, 0, 0)
+    reasons = {
+        line["case"]: line["reason"]
+        for line in simulate.ledger.read([tmp_path / "ledger.jsonl"])
+        if line["state"] == "failed"
+    }
+    assert "worker died" in reasons["c1"] and "cut short" in reasons["c2"]
+    assert "No room left" in reasons["c3"]
+    again = simulate.simulate(tmp_path, jobs, 2)
+    assert (again["done"], again["failed"], again["lost"], again["twice"]) == (22, 2, 0, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2400)
+def test_a_thousand_cases_with_faults_and_a_client_killed_twice(tmp_path: Path) -> None:
+    words = ("--cases", "1000", "--faults", "0.05", "--seconds", "0.1", "--workers", "2")
+    _kill_after(tmp_path, 300, *words)
+    _kill_after(tmp_path, 300, *words)
+    report = _finish(tmp_path, *words, timeout=1200)
+    assert report["lost"] == 0 and report["twice"] == 0
+    always = sum(
+        job.fault in ("dies-always", "corrupt") for job in simulate.make_cases(1000, 0.05, 0.1)
+    )
+    assert report["done"] >= 1000 - always - 30 and report["done"] + report["failed"] == 1000
+    early, late = report["memory_mb"]
+    assert late < early + 30
+
+
+def test_a_cohort_is_reckoned_from_a_ledger() -> None:
+    said = simulate.plan(20_000, np.array([30.0, 90.0]), result_mb=0.5, scan_mb=370)
+    assert "20000 spines, 2 measured: 60 s a case" in said
+    assert "core-hours 33" in said and "results 10.0 GB, scans read 7.40 TB" in said
