@@ -13,12 +13,17 @@ import numpy as np
 import pytest
 import torch
 from reference_files import SMALL, write_reference_files
+from shared_data import shared_file
 from sklearn.linear_model import LogisticRegression
 
 from hideseek_backend.dae import DaeConfig, DiffusionAutoencoder
 from hideseek_backend.errors import ModelError
 from hideseek_backend.models.architecture import architecture_of
-from hideseek_backend.models.reference_import import import_reference, read_classifier
+from hideseek_backend.models.reference_import import (
+    import_reference,
+    read_classifier,
+    released_classifier,
+)
 from hideseek_backend.models.store import load_model
 
 CONFIGS = {
@@ -213,6 +218,13 @@ def test_parts_that_do_not_belong_together(tmp_path: Path) -> None:
         read_classifier(paths["classifier"], other["scaler"])
     with pytest.raises(ModelError, match="expected a LogisticRegression"):
         read_classifier(paths["scaler"], paths["classifier"])
+
+
+def test_the_released_classifier_comes_with_the_package() -> None:
+    files = [shared_file("reference", name) for name in ("classifier_lr.pkl", "scaler.pkl")]
+    read, shipped = read_classifier(*files).tensors(), released_classifier().tensors()
+    for name, numbers in read.items():
+        np.testing.assert_array_equal(shipped[name], numbers)
 
 
 def test_other_classes_are_refused(tmp_path: Path) -> None:

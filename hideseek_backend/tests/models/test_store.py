@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 from tiny_model import write_tiny_model
 
 from hideseek_backend.errors import DeviceError, ModelError, OutputError
+from hideseek_backend.files import sha256
 from hideseek_backend.models.places import available, find_folder, models_folder
 from hideseek_backend.models.store import (
-    file_sha256,
     list_models,
     load_model,
     round_to_half,
@@ -38,7 +38,7 @@ def change_weights(folder: Path, change: Any) -> None:
     tensors = load_file(folder / "weights.safetensors")
     change(tensors)
     save_file({k: v.clone() for k, v in tensors.items()}, folder / "weights.safetensors")
-    change_spec(folder, weights_sha256=file_sha256(folder / "weights.safetensors"))
+    change_spec(folder, weights_sha256=sha256(folder / "weights.safetensors"))
 
 
 def test_round_trip_is_exact(folder: Path, tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_weights_that_do_not_fit(folder: Path, change: Any, message: str) -> Non
 
 def test_a_weights_file_of_another_kind(folder: Path) -> None:
     (folder / "weights.safetensors").write_bytes(b"not safetensors")
-    change_spec(folder, weights_sha256=file_sha256(folder / "weights.safetensors"))
+    change_spec(folder, weights_sha256=sha256(folder / "weights.safetensors"))
     with pytest.raises(ModelError, match="cannot be read"):
         load_model(folder, "cpu")
 

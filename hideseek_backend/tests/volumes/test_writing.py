@@ -7,10 +7,11 @@ import pytest
 from toy_spine import grid_affine
 
 from hideseek_backend.errors import OutputError
+from hideseek_backend.files import whole_file
 from hideseek_backend.volumes import writing
 from hideseek_backend.volumes.reading import read_label_map
 from hideseek_backend.volumes.volume import Volume
-from hideseek_backend.volumes.writing import check_writable, write_nifti, write_whole
+from hideseek_backend.volumes.writing import check_writable, write_nifti
 
 
 def volume() -> Volume:
@@ -46,13 +47,10 @@ def test_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path, failure) -
     path = tmp_path / "result.txt"
     path.write_text("old")
 
-    def write(temporary: Path) -> None:
-        temporary.write_text("half")
-        raise failure
-
     expected = OutputError if isinstance(failure, OSError) else KeyboardInterrupt
-    with pytest.raises(expected):
-        write_whole(path, write)
+    with pytest.raises(expected), whole_file(path) as part:
+        part.write_text("half", encoding="utf-8")
+        raise failure
     assert path.read_text(encoding="utf-8") == "old"
     assert os.listdir(tmp_path) == ["result.txt"]
 

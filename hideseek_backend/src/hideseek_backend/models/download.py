@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import urllib.error
 import urllib.request
@@ -12,6 +11,7 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 
 from hideseek_backend.errors import ModelError
+from hideseek_backend.files import sha256
 
 TIMEOUT_S = 30.0
 _CHUNK = 2**18
@@ -66,7 +66,7 @@ def download(
     if expected is not None and size != expected:
         raise _failure(file, f"the connection ended after {size} of {expected} bytes", resume=True)
     if not _fits(part, file):
-        got = _sha256(part)
+        got = sha256(part)
         part.unlink()
         raise _failure(file, f"its content is not the expected one (sha256 {got})")
     os.replace(part, target)
@@ -88,7 +88,7 @@ def _receive(
         if error.code != 416 or not have:
             raise
         # Nothing is missing, or the part is not of this file: the checksum or a fresh start tells.
-        if file.sha256 and _sha256(part) == file.sha256:
+        if file.sha256 and sha256(part) == file.sha256:
             return have
         part.unlink()
         return _receive(file, part, 0, progress, timeout)
@@ -118,15 +118,7 @@ def _starts_at(response: HTTPResponse, have: int) -> bool:
 
 
 def _fits(path: Path, file: RemoteFile) -> bool:
-    return path.stat().st_size > 0 and (not file.sha256 or _sha256(path) == file.sha256)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        for chunk in iter(lambda: stream.read(2**20), b""):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return path.stat().st_size > 0 and (not file.sha256 or sha256(path) == file.sha256)
 
 
 def _failure(file: RemoteFile, reason: str, resume: bool = False) -> ModelError:

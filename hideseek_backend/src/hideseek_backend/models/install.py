@@ -24,20 +24,8 @@ _GITHUB = (
 FILES: Mapping[str, RemoteFile] = {
     # No checksum of it is published; what is fetched is recorded in the model's spec.
     "dae": RemoteFile("last.ckpt", _HUGGING_FACE + "last.ckpt", "", 8 * 2**30),
-    "classifier": RemoteFile(
-        "classifier_lr.pkl",
-        _GITHUB + "checkpoints/classifier_lr.pkl",
-        "425ab012f4099db23a7343fd6083fe6ac19af9159c8e9f5086163955d867e570",
-        2**20,
-    ),
-    "scaler": RemoteFile(
-        "scaler.pkl",
-        _GITHUB + "checkpoints/scaler.pkl",
-        "b2eda6253d1504840bf7d33b8c2cf8c4022732a56b18e8cd71e8c986995f4600",
-        2**20,
-    ),
 }
-"""The released weights of Atad et al. 2025 (MIT licence)."""
+"""The released autoencoder of Atad et al. 2025 (MIT licence)."""
 
 SAMPLE_FILES: Mapping[str, RemoteFile] = {
     "ct": RemoteFile("sample_ct.nii", _GITHUB + "data/sample/sample_ct.nii", "", 64 * 2**20),
@@ -59,8 +47,8 @@ def install(
 ) -> tuple[ModelSpec, Path]:
     """Download a published model, import it, and return (spec, folder).
 
-    The three files come to `downloads/<name>` beside the installed models, where an interrupted
-    download goes on, and are removed once the model is whole. An installed model is left as it is
+    The checkpoint comes to `downloads/<name>` beside the installed models, where an interrupted
+    download goes on, and is removed once the model is whole. An installed model is left as it is
     unless `replace_installed`. files: other places, for mirrors and tests.
 
     Raises ModelError for a name that is not published, and as `download` and `import_reference`.
@@ -75,14 +63,9 @@ def install(
         return spec, folder
     downloads = models_folder() / "downloads" / name
     places = FILES if files is None else files
-    # The small ones first: a wrong address or a missing network shows at once.
-    fetched = {
-        part: download(places[part], downloads, progress=progress, timeout=timeout)
-        for part in ("classifier", "scaler", "dae")
-    }
-    spec = import_reference(
-        fetched["dae"], fetched["classifier"], fetched["scaler"], folder, half=half, name=name
-    )
+    checkpoint = download(places["dae"], downloads, progress=progress, timeout=timeout)
+    # The classifier's numbers come with the package.
+    spec = import_reference(checkpoint, None, None, folder, half=half, name=name)
     shutil.rmtree(downloads, ignore_errors=True)
     return spec, folder
 

@@ -7,18 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import load_file
 
 from hideseek_backend.attribution.classifier import LatentClassifier
 from hideseek_backend.attribution.options import Options
 from hideseek_backend.errors import ModelError
+from hideseek_backend.files import sha256
 from hideseek_backend.models.architecture import architecture_of
 from hideseek_backend.models.checkpoint import read_checkpoint
 from hideseek_backend.models.pickles import read_estimator
 from hideseek_backend.models.places import check_name
 from hideseek_backend.models.spec import ModelSpec
-from hideseek_backend.models.store import build, file_sha256, save_model
+from hideseek_backend.models.store import build, save_model
 
 DAE_VERTS = "dae-verts"
+
+RELEASED = Path(__file__).parent / "reference" / "classifier.safetensors"
+"""1,537 numbers of classifier_lr.pkl and scaler.pkl (sha256 425ab012… and b2eda625…)."""
 
 # The released notebook: each slice's minimum to 0 and 99.5th percentile to 1, not clipped.
 REFERENCE_INTENSITY = {"kind": "percentile", "lower": 0.0, "upper": 99.5}
@@ -30,14 +35,16 @@ _PathLike = str | os.PathLike[str]
 
 def import_reference(
     dae: _PathLike,
-    classifier: _PathLike,
-    scaler: _PathLike,
+    classifier: _PathLike | None,
+    scaler: _PathLike | None,
     out: _PathLike,
     half: bool = False,
     *,
     name: str = DAE_VERTS,
 ) -> ModelSpec:
     """Write a model folder `out` from a Lightning checkpoint and two scikit-learn pickles.
+
+    classifier, scaler: None takes the released ones, whose numbers come with the package.
 
     The architecture is read from the weights' shapes. EMA weights are taken; plain ones only where
     there are no others, and the spec then says so (`training["weights"]`). half: store float16.
@@ -54,7 +61,10 @@ def import_reference(
     )
     weights = {f"network.{k}": v for k, v in checkpoint.weights.items()}
     network = build(config, weights, Path(dae).name)
-    latent = read_classifier(classifier, scaler)
+    if classifier is None or scaler is None:
+        latent = released_classifier()
+    else:
+        latent = read_classifier(classifier, scaler)
     if latent.channels != config.z_channels:
         raise ModelError(
             f"The classifier reads latents of {latent.channels} numbers, the autoencoder makes "
@@ -79,11 +89,20 @@ def import_reference(
             "paper": "Atad et al. 2025, arXiv:2512.06849",
         },
         source={
-            key: {"file": Path(path).name, "sha256": file_sha256(Path(path))}
-            for key, path in (("dae", dae), ("classifier", classifier), ("scaler", scaler))
+            key: {"file": Path(path).name, "sha256": sha256(path)}
+            for key, path in (
+                ("dae", dae),
+                ("classifier", classifier or RELEASED),
+                ("scaler", scaler or RELEASED),
+            )
         },
         licence=_LICENCE,
     )
+
+
+def released_classifier() -> LatentClassifier:
+    """Return c(z) of the authors' classifier_lr.pkl and scaler.pkl, as numbers (MIT licence)."""
+    return LatentClassifier.from_tensors(load_file(RELEASED))
 
 
 def read_classifier(classifier: _PathLike, scaler: _PathLike) -> LatentClassifier:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +22,7 @@ from hideseek_backend.attribution.options import complete_protocol
 from hideseek_backend.dae import DiffusionAutoencoder
 from hideseek_backend.dae.graphs import GraphedForward
 from hideseek_backend.errors import ModelError, OutputError
+from hideseek_backend.files import sha256, whole_folder
 from hideseek_backend.models.devices import choose_device
 from hideseek_backend.models.places import (
     CARD_FILE,
@@ -184,9 +182,11 @@ def save_model(
         source=dict(source or {}),
         licence=licence,
     )
-    with _replacing(folder) as part:
+    if folder.exists() and not (folder.is_dir() and _only_a_model(folder)):
+        raise OutputError(f"{folder} exists and is not a model folder.", "Choose another --out.")
+    with whole_folder(folder) as part:
         save_file(tensors, part / WEIGHTS_FILE)
-        spec = replace(spec, weights_sha256=file_sha256(part / WEIGHTS_FILE))
+        spec = replace(spec, weights_sha256=sha256(part / WEIGHTS_FILE))
         (part / SPEC_FILE).write_text(spec.to_json(), encoding="utf-8")
         if card is not None:
             (part / CARD_FILE).write_text(card, encoding="utf-8")
@@ -208,7 +208,7 @@ def verify_folder(folder: Path) -> tuple[ModelSpec, str]:
     try:
         text = (folder / SPEC_FILE).read_text(encoding="utf-8")
         spec = ModelSpec.from_json(text, f"{folder.name}/{SPEC_FILE}")
-        weights = file_sha256(folder / WEIGHTS_FILE)
+        weights = sha256(folder / WEIGHTS_FILE)
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{folder} is not a whole model: {error}.", _REMEDY) from error
     if weights != spec.weights_sha256:
@@ -231,41 +231,6 @@ def list_models() -> list[ModelListing]:
         except (ModelError, OSError, UnicodeDecodeError) as error:
             listings.append(ModelListing(name, folder, None, str(error)))
     return listings
-
-
-def file_sha256(path: Path) -> str:
-    """Return the sha256 of a file in lower-case hexadecimal."""
-    with path.open("rb") as stream:
-        digest = hashlib.sha256()
-        for chunk in iter(lambda: stream.read(2**20), b""):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-@contextmanager
-def _replacing(folder: Path) -> Iterator[Path]:
-    """Fill a folder beside the target, then put it in its place."""
-    if folder.exists() and not (folder.is_dir() and _only_a_model(folder)):
-        raise OutputError(f"{folder} exists and is not a model folder.", "Choose another --out.")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    except OSError as error:
-        raise OutputError(
-            f"{folder} cannot be written: {error}.", "Choose another --out."
-        ) from error
-    try:
-        yield part
-        part.chmod(0o755)
-        for path in part.iterdir():
-            path.chmod(0o644)
-        if folder.exists():
-            shutil.rmtree(folder)
-        part.rename(folder)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be written: {error}.", "Free some room.") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _only_a_model(folder: Path) -> bool:

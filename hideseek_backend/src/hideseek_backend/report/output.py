@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -17,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from hideseek_backend.errors import OutputError
+from hideseek_backend.files import sha256
 
 STAGING_PREFIX = ".hideseek-partial-"
 MANIFEST = ".hideseek-files.json"
@@ -92,7 +92,7 @@ class OutputFolder:
             )
 
     def _was_edited(self, path: Path) -> bool:
-        return not path.is_file() or _sha256(path) != self._earlier[path.name]
+        return not path.is_file() or sha256(path) != self._earlier[path.name]
 
     def _make_parents(self) -> Path:
         missing = []
@@ -108,7 +108,7 @@ class OutputFolder:
     def _move_into_place(self) -> None:
         # mkdtemp makes private folders; results follow the user's umask like any other file.
         os.chmod(self.staging, 0o777 & ~_umask())
-        hashes = {p.name: _sha256(p) for p in sorted(self.staging.iterdir()) if p.is_file()}
+        hashes = {p.name: sha256(p) for p in sorted(self.staging.iterdir()) if p.is_file()}
         (self.staging / MANIFEST).write_text(json.dumps(hashes, indent=1) + "\n", encoding="utf-8")
         if not self.target.exists():
             os.rename(self.staging, self.target)
@@ -188,14 +188,6 @@ def _remove_if_empty(folder: Path) -> None:
         folder.rmdir()
     except OSError:
         return  # someone else uses it by now
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for piece in iter(lambda: file.read(1 << 20), b""):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def _read_manifest(folder: Path) -> dict[str, str]:

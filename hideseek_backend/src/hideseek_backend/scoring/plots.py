@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from hideseek_backend.scoring.agreement import FrocCurve
+from hideseek_backend.scoring.optional import import_optional
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 #: red lytic and blue blastic, as everywhere in the product; violet mixed
 COLOURS: dict[str, str] = {
@@ -26,8 +28,11 @@ def new_figure(
     columns: int = 1, width: float = 4.6, height: float = 3.8
 ) -> tuple[Figure, list[Axes]]:
     """Make a figure with a row of axes in the house look."""
-    figure = Figure(figsize=(width * columns, height), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
+    figures = import_optional("matplotlib.figure", "A page with figures")
+    figure = figures.Figure(figsize=(width * columns, height), dpi=110, layout="constrained")
+    import_optional("matplotlib.backends.backend_agg", "A page with figures").FigureCanvasAgg(
+        figure
+    )
     axes = list(np.atleast_1d(figure.subplots(1, columns)))
     for axis in axes:
         axis.grid(True, alpha=0.25, linewidth=0.6)
@@ -142,7 +147,7 @@ def bars_plot(groups: Mapping[str, Mapping[str, tuple[float, float]]], ylabel: s
     names = list(dict.fromkeys(name for bars in groups.values() for name in bars))
     figure, (axis,) = new_figure(width=max(6.0, 0.42 * len(names) * len(groups) + 2), height=3.8)
     step = 0.85 / max(len(names), 1)
-    palette = colormaps["Set3"]
+    palette = import_optional("matplotlib", "A page with figures").colormaps["Set3"]
     for position, name in enumerate(names):
         at = np.arange(len(groups)) - 0.425 + step * (position + 0.5)
         means = np.array([bars.get(name, (np.nan, np.nan))[0] for bars in groups.values()])

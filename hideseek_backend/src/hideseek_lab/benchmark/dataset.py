@@ -6,7 +6,6 @@ chosen on it.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hideseek_backend.errors import InputError, OptionError
+from hideseek_backend.files import whole_file
 from hideseek_backend.progress import Progress, ProgressCallback
 from hideseek_backend.scoring.instances import BLASTIC, LYTIC
 from hideseek_backend.volumes.crops import CENTRE_INDEX, VertebraBlock, crop_block
@@ -185,10 +185,8 @@ def join(parts: list[SliceSet]) -> SliceSet:
 
 def write_set(path: Path, vertebrae: SliceSet) -> None:
     """Store a set as .npz, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{os.getpid()}-{path.name}")
-    np.savez_compressed(part, **{f.name: getattr(vertebrae, f.name) for f in fields(vertebrae)})
-    os.replace(part, path)
+    with whole_file(path) as part:
+        np.savez_compressed(part, **{f.name: getattr(vertebrae, f.name) for f in fields(vertebrae)})
 
 
 def read_set(path: Path) -> SliceSet:

@@ -14,8 +14,8 @@ from urllib.parse import quote
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from hideseek_backend.files import whole_file
 from hideseek_backend.report.summary import DISCLAIMER
-from hideseek_backend.volumes.writing import write_whole
 from hideseek_backend.wire.levels import LEVELS
 from hideseek_lab.cohort.tables import Result
 from hideseek_lab.cohort.work import THUMBNAIL, Outcome
@@ -92,7 +92,8 @@ def write_page(run: Path, state: State, results: Sequence[Result] = ()) -> None:
         cases=len(results),
         central=any(r.report["options"]["slices"] == "central" for r in results),
     )
-    write_whole(run / "cohort.html", lambda to: to.write_text(text, encoding="utf-8"))
+    with whole_file(run / "cohort.html") as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def charts(results: Sequence[Result]) -> tuple[tuple[str, tuple[Bar, ...]], ...]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hideseek_backend.volumes.writing import write_whole
+from hideseek_backend.files import whole_file
 from hideseek_lab.cohort.jobs import RECORD, Job
 
 PATIENT_COLUMNS = (
@@ -89,7 +89,8 @@ def write_tables(run: Path, results: Sequence[Result]) -> None:
         import pyarrow.parquet
 
         table = pyarrow.table({c: [row.get(c) for row in lesions] for c in columns})
-        write_whole(run / "lesions.parquet", lambda to: pyarrow.parquet.write_table(table, to))
+        with whole_file(run / "lesions.parquet") as part:
+            pyarrow.parquet.write_table(table, part)
 
 
 def _patient_row(patient: str, own: Sequence[Result]) -> dict[str, Any]:
@@ -128,4 +129,5 @@ def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]
             table.writeheader()
             table.writerows(rows)
 
-    write_whole(path, write)
+    with whole_file(path) as part:
+        write(part)

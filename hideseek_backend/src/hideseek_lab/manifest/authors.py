@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from hideseek_backend.errors import InputError
-from hideseek_backend.volumes.writing import write_whole
+from hideseek_backend.files import whole_file
 from hideseek_lab.manifest.rows import Row
 from hideseek_lab.manifest.table import read_table
 
@@ -31,7 +31,8 @@ def import_authors(path: Path, scheme: Path, patient: str = r"(.+)") -> tuple[li
             "Give the list that the authors' training reads.",
         )
     rows = []
-    write_whole(scheme, lambda to: to.write_text(json.dumps({CROP_LEVEL: 1}) + "\n", "utf-8"))
+    with whole_file(scheme) as part:
+        part.write_text(json.dumps({CROP_LEVEL: 1}) + "\n", encoding="utf-8")
     for number, cells in table.rows:
         hit = re.search(patient, re.sub(r"\.nii(\.gz)?$", "", Path(cells["image"]).name))
         if cells["label"] not in _LABELS or hit is None:

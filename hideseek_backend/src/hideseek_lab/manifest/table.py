@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hideseek_backend.errors import InputError
+from hideseek_backend.files import whole_file
 from hideseek_backend.scoring.optional import import_optional
-from hideseek_backend.volumes.writing import write_whole
 
 SUFFIXES = (".csv", ".xlsx", ".json")
 _XLSX = "pip install 'hideseek-backend[tables]'"
@@ -78,7 +78,8 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
                 writer.writeheader()
                 writer.writerows(held)
 
-    write_whole(path, write, path.suffix)
+    with whole_file(path) as part:
+        write(part)
 
 
 def _csv(path: Path) -> list[tuple[int, list[str]]]:

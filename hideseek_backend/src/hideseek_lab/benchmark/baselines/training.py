@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hideseek_backend.files import whole_file
 from hideseek_backend.progress import Progress, ProgressCallback
 from hideseek_backend.scoring.optional import import_optional
 from hideseek_lab.benchmark.baselines.common import to_unit
@@ -155,18 +155,14 @@ def _random_grid(batch: int, rng: np.random.Generator) -> Tensor:
 
 
 def _save(path: Path, network: nn.Module, optimiser: Any, schedule: Any, step: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{os.getpid()}-{path.name}")
-    torch.save(
-        {
-            "network": network.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            "schedule": schedule.state_dict(),
-            "step": step,
-        },
-        part,
-    )
-    os.replace(part, path)
+    state = {
+        "network": network.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "schedule": schedule.state_dict(),
+        "step": step,
+    }
+    with whole_file(path) as part:
+        torch.save(state, part)
 
 
 @torch.inference_mode()
