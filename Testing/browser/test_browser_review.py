@@ -76,7 +76,7 @@ def test_difference_and_healthy_edit_show_what_they_are(analysed):
     channel = 0 if analysed.candidates()[key]["polarity"] == "lytic" else 2
     analysed.until(
         # The whole spine is in view: a lesion is some dozens of its pixels.
-        lambda: tinted(analysed.views()[0], plain, channel) > 0.00005,
+        lambda: tinted(analysed.views()[0], plain, channel) > 0.0002,
         30,
         "the difference's colour",
     )
@@ -90,7 +90,7 @@ def test_difference_and_healthy_edit_show_what_they_are(analysed):
 
     assert changed() < 0.0001
     analysed.driver.execute_script("window.trame.state.set('fade', 1.0)")
-    analysed.until(lambda: 0.0001 < changed() < 0.6, 30, "the healthy edit")
+    analysed.until(lambda: 0.0005 < changed() < 0.6, 30, "the healthy edit")
     analysed.driver.execute_script("window.trame.state.set('fade', 0.0)")
     analysed.until(lambda: changed() < 0.0001, 30, "the CT again")
 

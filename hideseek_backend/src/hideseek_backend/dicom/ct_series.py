@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hideseek_backend.dicom.geometry import LPS_TO_RAS
 from hideseek_backend.dicom.needs import need
 from hideseek_backend.errors import GeometryError
+from hideseek_backend.volumes.planes import LPS_TO_RAS
 from hideseek_backend.volumes.volume import Volume
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from hideseek_backend.dicom.geometry import Plane
 from hideseek_backend.dicom.needs import lenient, need
+from hideseek_backend.volumes.planes import Plane
 
 ENHANCED_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 """Enhanced CT and legacy-converted enhanced CT: all slices in one file."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from hideseek_backend.errors import MissingDependencyError
+from hideseek_backend.optional import import_optional
 
 _FOR = {
     "pydicom": ("reading DICOM", "dicom"),
@@ -28,15 +27,9 @@ def need(module: str) -> Any:
 
     Raises MissingDependencyError with the command that installs it.
     """
-    top = module.partition(".")[0]
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        purpose, extra = _FOR[top]
-        raise MissingDependencyError(
-            f"The Python package {top} is needed for {purpose} and cannot be imported ({error}).",
-            f"Install it: python -m pip install 'hideseek-backend[{extra}]'",
-        ) from error
+    purpose, extra = _FOR[module.partition(".")[0]]
+    command = f"python -m pip install 'hideseek-backend[{extra}]'"
+    return import_optional(module, purpose.capitalize(), command)
 
 
 @contextmanager

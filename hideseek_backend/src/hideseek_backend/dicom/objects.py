@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from hideseek_backend import __version__
-from hideseek_backend.dicom import coding, geometry
+from hideseek_backend.dicom import coding
 from hideseek_backend.dicom.lesions import Lesion
 from hideseek_backend.dicom.needs import need
 from hideseek_backend.dicom.study import Source
+from hideseek_backend.volumes.planes import sampled_on
 from hideseek_backend.volumes.volume import Volume
 from hideseek_backend.wire.codes import COLORS
 
@@ -46,7 +47,7 @@ def segmentation(
     """
     hd = need("highdicom")
     codes = need("pydicom.sr.codedict").codes
-    frames = np.stack([geometry.sampled_on(labels, plane) for plane in source.planes])
+    frames = np.stack([sampled_on(labels, plane) for plane in source.planes])
     algorithm = hd.AlgorithmIdentificationSequence(
         name=MAKER,
         version=__version__,

@@ -12,10 +12,11 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from hideseek_backend.dicom import geometry, media
+from hideseek_backend.dicom import media
 from hideseek_backend.dicom.headers import SEGMENTATIONS, Header, read_header
 from hideseek_backend.dicom.needs import lenient, need
 from hideseek_backend.errors import HideSeekError, InputError
+from hideseek_backend.volumes.planes import Plane, stack, straightened
 from hideseek_backend.volumes.volume import FloatArray, Volume
 
 _BONE_KERNEL = re.compile(
@@ -110,7 +111,7 @@ class Source:
 
     study: Study
     datasets: tuple[Any, ...]
-    planes: tuple[geometry.Plane, ...]
+    planes: tuple[Plane, ...]
 
 
 def read_source(
@@ -161,7 +162,7 @@ def _on_grid(
         if one.wrong:
             continue
         planes = [plane for header in one.headers for plane in header.planes]
-        stacked = geometry.stack(planes, "it").affine
+        stacked = stack(planes, "it").affine
         step = np.linalg.inv(stacked) @ affine
         whole = np.rint(step)
         size = np.abs(whole[:3, :3]) @ np.array(shape)
@@ -232,7 +233,7 @@ def _what_is_wrong(own: tuple[Header, ...]) -> str:
     if len({header.patient for header in own}) > 1:
         return "slices of several patients"
     try:
-        geometry.stack([plane for header in own for plane in header.planes], "it")
+        stack([plane for header in own for plane in header.planes], "it")
     except HideSeekError as error:
         return error.message
     return ""
@@ -256,7 +257,7 @@ def _choose(found: Sequence[Series], asked: str | None, shown: str) -> tuple[Ser
     usable = [one for one in found if not one.wrong and one.count >= _LEAST_SLICES]
     if not usable and len(found) == 1 and found[0].wrong.startswith("Expected"):
         # Where there is no choice, say what is wrong with the one there is.
-        geometry.stack([p for header in found[0].headers for p in header.planes], shown)
+        stack([p for header in found[0].headers for p in header.planes], shown)
     if not usable:
         lines = "; ".join(f"{one}: {one.wrong or 'too few slices'}" for one in found)
         raise InputError(
@@ -283,23 +284,23 @@ def _rank(series: Series) -> tuple[bool, float, int, int]:
 
 def _read(series: Series, why: str, unreadable: int) -> Study:
     planes = [plane for header in series.headers for plane in header.planes]
-    stack = geometry.stack(planes, f"series {series.number}")
+    stacked = stack(planes, f"series {series.number}")
     frames = _frames(series)
-    data = np.ascontiguousarray(frames[list(stack.order)].transpose(2, 1, 0))
-    volume = Volume(data, stack.affine)
+    data = np.ascontiguousarray(frames[list(stacked.order)].transpose(2, 1, 0))
+    volume = Volume(data, stacked.affine)
     warnings = [why] if why else []
-    if stack.tilt_degrees:
-        volume = geometry.straightened(volume)
+    if stacked.tilt_degrees:
+        volume = straightened(volume)
         warnings.append(
-            f"The gantry was tilted by {stack.tilt_degrees:.1f} degrees: the slices were resampled "
-            "to a straight grid."
+            f"The gantry was tilted by {stacked.tilt_degrees:.1f} degrees: the slices were "
+            "resampled to a straight grid."
         )
     if unreadable:
         warnings.append(
             f"{unreadable} DICOM files belong to no readable series and were left out. Reports may "
             "be; damaged slices must be exported again."
         )
-    return Study(volume, series, stack.order, stack.tilt_degrees, tuple(warnings))
+    return Study(volume, series, stacked.order, stacked.tilt_degrees, tuple(warnings))
 
 
 def _frames(series: Series) -> NDArray[Any]:

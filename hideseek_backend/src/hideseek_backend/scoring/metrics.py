@@ -31,13 +31,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hideseek_backend.errors import GeometryError, InputError
+from hideseek_backend.optional import import_optional
 from hideseek_backend.scoring.instances import (
     POLARITIES,
     Connectivity,
     InstancePair,
     pair_instances,
 )
-from hideseek_backend.scoring.optional import import_optional
 
 PolarityRule = Literal["separate", "merged"]
 

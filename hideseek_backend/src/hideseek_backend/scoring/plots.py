@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hideseek_backend.optional import import_optional
 from hideseek_backend.scoring.agreement import FrocCurve
-from hideseek_backend.scoring.optional import import_optional
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

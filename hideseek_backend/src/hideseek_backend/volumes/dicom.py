@@ -10,12 +10,8 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from hideseek_backend.errors import GeometryError, InputError
+from hideseek_backend.volumes.planes import Plane, stack
 from hideseek_backend.volumes.volume import FloatArray, Volume
-
-_LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])
-# Positions are written with few digits, so equal steps differ a little.
-_STEP_TOLERANCE = 0.05  # of the slice step
-_SHEAR_TOLERANCE_DEGREES = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,79 +183,19 @@ def _check_kind(slices: list[_Slice], folder: Path) -> None:
 
 
 def _stack(slices: list[_Slice], folder: Path) -> tuple[list[_Slice], FloatArray]:
-    """Order the slices along their normal and check that they make one regular grid."""
-    first = slices[0]
-    positions, orientations = [], []
-    for item in slices:
-        if item.position is None or item.orientation is None or min(item.spacing) <= 0:
-            raise GeometryError(
-                f"Expected position, orientation and pixel spacing in {Path(item.path).name}, "
-                "got none.",
-                "Export the original slices, not secondary captures.",
-            )
-        if item.size != first.size or not np.allclose(item.spacing, first.spacing, rtol=1e-3):
-            raise GeometryError(
-                f"Expected slices of one size and spacing in {folder}, got {first.size} at "
-                f"{first.spacing} mm and {item.size} at {item.spacing} mm.",
-                "Put each reconstruction in a folder of its own.",
-            )
-        positions.append(item.position)
-        orientations.append(item.orientation)
-    if np.abs(np.array(orientations) - orientations[0]).max() > 1e-3:
+    """Order the slices along their normal; a tilted gantry is refused here, not straightened."""
+    planes = [
+        None
+        if item.position is None or item.orientation is None or min(item.spacing) <= 0
+        else Plane(item.position, item.orientation, item.spacing, item.size)
+        for item in slices
+    ]
+    found = stack(planes, str(folder))
+    if found.tilt_degrees:
         raise GeometryError(
-            f"Expected slices of one orientation in {folder}, got several.",
-            "Put each orientation (axial, sagittal, a scout) in a folder of its own.",
+            f"Expected slices stacked at right angles in {folder}, got a shear of "
+            f"{found.tilt_degrees:.1f} degrees (gantry tilt).",
+            "Install the extra `dicom`, which straightens it; 3D Slicer's DICOM reader can too "
+            "('acquisition geometry regularization').",
         )
-    row, column = orientations[0][:3], orientations[0][3:]
-    normal = np.cross(row, column)
-    depth = np.array(positions) @ normal
-    order = np.argsort(depth, kind="stable")
-    _check_steps(depth[order], folder)
-    ordered = np.array(positions)[order]
-    step = (ordered[-1] - ordered[0]) / (len(ordered) - 1)
-    _check_shear(step, np.asarray(normal, dtype=np.float64), folder)
-    drift = np.abs(ordered - (ordered[0] + np.outer(np.arange(len(ordered)), step))).max()
-    if drift > max(0.5, 0.5 * min(first.spacing)):
-        raise GeometryError(
-            f"Expected slices stacked on one line in {folder}, but one lies {drift:.1f} mm off.",
-            "The table or the field of view moved between slices: reconstruct the series again.",
-        )
-    affine = np.eye(4)
-    affine[:3, 0] = row * first.spacing[0]
-    affine[:3, 1] = column * first.spacing[1]
-    affine[:3, 2] = step
-    affine[:3, 3] = ordered[0]
-    affine[:3] *= _LPS_TO_RAS[:, None]
-    return [slices[index] for index in order], affine
-
-
-def _check_steps(depth: FloatArray, folder: Path) -> None:
-    steps = np.diff(depth)
-    usual = float(np.median(steps))
-    if steps.min() < 1e-3:
-        doubled = int(np.count_nonzero(steps < 1e-3))
-        raise GeometryError(
-            f"Expected one slice at each position in {folder}, got {doubled} positions twice.",
-            "Several phases or reconstructions share the folder: keep one.",
-        )
-    wrong = np.flatnonzero(np.abs(steps - usual) > max(_STEP_TOLERANCE * usual, 0.02))
-    if wrong.size:
-        where = ", ".join(f"{steps[n]:.2f} mm after slice {n + 1}" for n in wrong[:5])
-        missing = int(np.rint(steps[wrong] / usual - 1).clip(0).sum())
-        raise GeometryError(
-            f"Expected slices {usual:.2f} mm apart in {folder}, got {where}"
-            f"{f' ({missing} slices missing)' if missing else ''}.",
-            "Export the whole series again; a gap would bend every measurement.",
-        )
-
-
-def _check_shear(step: FloatArray, normal: FloatArray, folder: Path) -> None:
-    cosine = float(step @ normal / np.linalg.norm(step))
-    angle = float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
-    if angle > _SHEAR_TOLERANCE_DEGREES:
-        raise GeometryError(
-            f"Expected slices stacked at right angles in {folder}, got a shear of {angle:.1f} "
-            "degrees (gantry tilt).",
-            "Resample it to a straight grid first; 3D Slicer's DICOM reader offers "
-            "'acquisition geometry regularization'.",
-        )
+    return [slices[index] for index in found.order], found.affine

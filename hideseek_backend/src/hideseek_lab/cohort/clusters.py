@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hideseek_backend.errors import OptionError
-from hideseek_backend.scoring.optional import import_optional
+from hideseek_backend.optional import import_optional
 from hideseek_lab.cohort.engine import DEATHS, EXTRA
 
 QUEUES = {

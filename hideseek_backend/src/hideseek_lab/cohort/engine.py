@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
-from hideseek_backend.scoring.optional import import_optional
+from hideseek_backend.optional import import_optional
 from hideseek_lab.cohort.work import Outcome
 
 EXTRA = "pip install 'hideseek-backend[cohort]'"

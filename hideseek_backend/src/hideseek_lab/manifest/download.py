@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hideseek_backend.errors import InputError, OutputError
-from hideseek_backend.scoring.optional import import_optional
+from hideseek_backend.optional import import_optional
 from hideseek_backend.volumes.writing import check_writable
 
 SPINE_METS = "spine_mets_ct_seg"

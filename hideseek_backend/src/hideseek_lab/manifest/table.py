@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hideseek_backend.errors import InputError
 from hideseek_backend.files import whole_file
-from hideseek_backend.scoring.optional import import_optional
+from hideseek_backend.optional import import_optional
 
 SUFFIXES = (".csv", ".xlsx", ".json")
 _XLSX = "pip install 'hideseek-backend[tables]'"

@@ -13,7 +13,6 @@ probability that the vertebra is malignant, given this slice.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from torch import Tensor
 
 from hideseek_backend.attribution.vertebra import crossing_slices
 from hideseek_backend.errors import InputError
+from hideseek_backend.files import whole_file
 from hideseek_backend.volumes.crops import CENTRE_INDEX, VertebraBlock, crop_block
 from hideseek_lab.training.loop import Batch
 
@@ -86,15 +86,13 @@ def phantom_sample(seed: int, *, wide: bool = False) -> Sample:
 def write_shard(path: Path, samples: Iterable[Sample]) -> None:
     """Write samples to one shard, whole or not at all."""
     held = list(samples)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part.npz")
-    np.savez(
-        part,
-        hu=np.stack([s.hu for s in held]),
-        labels=np.array([s.labels for s in held], dtype=np.float32),
-        source=np.array([s.source for s in held]),
-    )
-    os.replace(part, path)
+    with whole_file(path) as part:
+        np.savez(
+            part,
+            hu=np.stack([s.hu for s in held]),
+            labels=np.array([s.labels for s in held], dtype=np.float32),
+            source=np.array([s.source for s in held]),
+        )
 
 
 def write_phantom_shards(
@@ -148,7 +146,7 @@ class ShardSet:
     def refresh(self) -> None:
         """Read the shards that are new since the last call."""
         for path in sorted(self.folder.glob(self.pattern)):
-            if path in self._read or ".part" in path.name:
+            if path in self._read or path.name.startswith("."):  # one being written
                 continue
             if path.stem.removeprefix("real-").rpartition("-")[0] in self.leave_out:
                 continue

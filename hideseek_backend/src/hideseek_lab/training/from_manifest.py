@@ -8,7 +8,6 @@ A case becomes one shard: hu (N, 64, 64) int16, every sagittal slice that crosse
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from hideseek_backend.attribution.vertebra import crossing_slices
 from hideseek_backend.errors import HideSeekError, InputError
+from hideseek_backend.files import whole_file
 from hideseek_backend.volumes.crops import crop_block, cut_block
 from hideseek_backend.volumes.vertebrae import load_case
 from hideseek_lab.manifest.check import Checked
@@ -111,17 +111,15 @@ def write_case_shard(checked: Checked, folder: Path) -> str:
         return error.message
     if not parts:
         return "no whole vertebra with a label to train on"
-    folder.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part.npz")
-    np.savez(
-        part,
-        hu=np.concatenate(parts),
-        first=np.cumsum([0, *map(len, parts)]),
-        labels=np.array(labels, dtype=np.float32),
-        level=np.array(levels),
-        patient=np.array([case.patient] * len(levels)),
-    )
-    os.replace(part, path)
+    with whole_file(path) as part:
+        np.savez(
+            part,
+            hu=np.concatenate(parts),
+            first=np.cumsum([0, *map(len, parts)]),
+            labels=np.array(labels, dtype=np.float32),
+            level=np.array(levels),
+            patient=np.array([case.patient] * len(levels)),
+        )
     return ""
 
 

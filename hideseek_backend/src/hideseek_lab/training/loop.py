@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -18,6 +17,7 @@ from torch import Generator, Tensor, nn
 
 from hideseek_backend.dae import DaeConfig, DiffusionAutoencoder
 from hideseek_backend.diffusion import edm
+from hideseek_backend.files import whole_file
 from hideseek_lab.training.augment import Augmentation, augment
 from hideseek_lab.training.distributed import ALONE, Replicas
 
@@ -288,5 +288,5 @@ def _save(
         "average": average.state_dict(),
         "optimiser": optimiser.state_dict(),
     }
-    torch.save(state, folder / "state.pt.part")
-    os.replace(folder / "state.pt.part", folder / "state.pt")
+    with whole_file(folder / "state.pt") as part:
+        torch.save(state, part)

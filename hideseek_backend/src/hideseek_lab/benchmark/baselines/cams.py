@@ -18,7 +18,7 @@ from skimage.filters import threshold_otsu
 from torch import Tensor, nn
 
 from hideseek_backend.errors import OptionError
-from hideseek_backend.scoring.optional import import_optional
+from hideseek_backend.optional import import_optional
 from hideseek_lab.benchmark.baselines.common import ANY
 
 CAMS: tuple[str, ...] = ("gradcam", "gradcam++", "layercam", "eigencam")

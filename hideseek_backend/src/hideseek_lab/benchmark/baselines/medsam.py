@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hideseek_backend.errors import ModelError
-from hideseek_backend.scoring.optional import import_optional
+from hideseek_backend.optional import import_optional
 from hideseek_lab.benchmark.baselines.common import ANY, to_unit
 
 #: side of MedSAM's input, and pixels of 0.8 mm by which the body's box is made loose

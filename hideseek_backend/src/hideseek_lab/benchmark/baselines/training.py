@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hideseek_backend.files import whole_file
+from hideseek_backend.optional import import_optional
 from hideseek_backend.progress import Progress, ProgressCallback
-from hideseek_backend.scoring.optional import import_optional
 from hideseek_lab.benchmark.baselines.common import to_unit
 from hideseek_lab.benchmark.dataset import CENTRAL_SLICES, SliceSet
 
