@@ -29,6 +29,7 @@ from hideseek_lab.benchmark.ours import (
     found_phenotypes,
     kept_labels,
     load,
+    reconstructions,
 )
 from hideseek_lab.benchmark.ranking import polarity_rows, rank, ssim_of, true_candidates
 from hideseek_lab.benchmark.table import mean_pq, score_labels
@@ -139,7 +140,7 @@ def ablate(
         findings,
         variants,
         _scores(model, vertebrae, base, findings, memory),
-        _similarity(findings, distance),
+        _similarity(findings, reconstructions(model, vertebrae, base, memory), distance),
         projection_examples(model, vertebrae, base, memory),
     )
 
@@ -226,8 +227,10 @@ def _scores(
     return found
 
 
-def _similarity(findings: Findings, distance: Lpips | None) -> dict[str, dict[str, Any]]:
-    pairs = {"reconstruction": findings.reconstruction, "healthy edit": findings.healthy}
+def _similarity(
+    findings: Findings, rebuilt: NDArray[np.float32], distance: Lpips | None
+) -> dict[str, dict[str, Any]]:
+    pairs = {"reconstruction": rebuilt, "healthy edit": findings.healthy}
     table: dict[str, dict[str, Any]] = {}
     for name, pictures in pairs.items():
         table[name] = {"SSIM": ssim_of(findings.image, pictures)}
