@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from hideseek_backend.attribution.options import Options
 from hideseek_backend.progress import Progress, ProgressCallback
-from hideseek_backend.scoring.output import write_into
-from hideseek_backend.scoring.summary import PHENOTYPES, stat
 from hideseek_backend.wire.codec import json_text, to_plain
 from hideseek_lab.benchmark.dataset import MIDDLE, SliceSet, load_split
 from hideseek_lab.benchmark.lpips import Lpips
@@ -33,6 +31,8 @@ from hideseek_lab.benchmark.ours import (
 )
 from hideseek_lab.benchmark.ranking import polarity_rows, rank, ssim_of, true_candidates
 from hideseek_lab.benchmark.table import mean_pq, score_labels
+from hideseek_lab.scoring.output import write_into
+from hideseek_lab.scoring.summary import PHENOTYPES, stat
 
 #: group -> {label: changes to the base settings}
 SWEEPS: dict[str, dict[str, dict[str, Any]]] = {

@@ -31,9 +31,9 @@ from hideseek_backend.attribution.vertebra import AnalysisModel
 from hideseek_backend.files import whole_file
 from hideseek_backend.models.spec import ModelSpec
 from hideseek_backend.progress import Meter, Progress, ProgressCallback
-from hideseek_backend.scoring.instances import BLASTIC, LYTIC, POLARITIES
 from hideseek_lab.benchmark.dataset import MIDDLE, SliceSet
 from hideseek_lab.benchmark.memo import Memory, RememberingNetwork
+from hideseek_lab.scoring.instances import BLASTIC, LYTIC, POLARITIES
 
 CHUNK = 16
 _NAMES: dict[int, Polarity] = {LYTIC: "lytic", BLASTIC: "blastic"}

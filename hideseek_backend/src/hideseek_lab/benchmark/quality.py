@@ -384,7 +384,7 @@ def ours_rows(group: str, findings: Findings, options: Options, vertebrae: Slice
 
 
 def _stat_of(values: Any) -> Any:
-    from hideseek_backend.scoring.summary import stat
+    from hideseek_lab.scoring.summary import stat
 
     return stat(float(value) for value in values)
 
