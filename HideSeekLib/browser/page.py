@@ -16,15 +16,15 @@ from trame.ui.vuetify3 import VAppLayout
 from trame.widgets import client, html
 from trame.widgets import vuetify3 as v3
 
-from HideSeekLib.anatomy import click
 from HideSeekLib.browser import sections
+from HideSeekLib.browser.pointer import Pointer
+from HideSeekLib.browser.regions import DEFAULT_RADIUS_MM
 from HideSeekLib.browser.reviewer import Reviewer
 from HideSeekLib.i18n import _
 from HideSeekLib.run import words
 from HideSeekLib.run.jobs import JobState
 
 STATIC = Path(__file__).parent / "static"
-PRIORITY = 10.0  # before the slice view's own use of a press
 MARKS = {"accept": "✓", "reject": "✗", "": ""}
 _SIZED_S = 1.0
 _FULL_BAR = 1.2  # Δ that fills a bar: it may exceed one
@@ -39,6 +39,7 @@ class Page:
         self.reviewer: Reviewer
         self._stale: set[str] = set()
         self._dragging = self._fitted = False
+        self._pointers: list[Pointer] = []
         server.enable_module(
             {"serve": {"hideseek_static": str(STATIC)}, "scripts": ["hideseek_static/hideseek.js"]}
         )
@@ -68,10 +69,10 @@ class Page:
         self.state.update(
             {
                 "threshold": 0.5, "fade": 0.0, "reason": "", "path": "", "uploading": False,
-                "scheme": "", "pick_level": "",
+                "scheme": "", "pick_level": "", "radius": DEFAULT_RADIUS_MM,
             }
         )  # fmt: skip
-        self._stale = {"inputs", "case", "review", "job", "files", "message"}
+        self._stale = {"inputs", "case", "review", "region", "job", "files", "message"}
         self.refresh()
         controller = self.server.controller
         for name, trigger in (
@@ -82,8 +83,9 @@ class Page:
             controller.trigger(name)(trigger)
         self.state.change("threshold")(self._dragged)
         self.state.change("fade")(self._faded)
+        self.state.change("radius")(self._radius)
         for view in self.app.slice_views():
-            self._listen(view)
+            self._pointers.append(Pointer(view, reviewer, self.act))
         controller.on_client_connected.add(self._connected)
         with VAppLayout(self.server, theme="dark") as layout:
             client.Style(sections.CSS)
@@ -117,7 +119,7 @@ class Page:
             "d": lambda: reviewer.show_difference(not reviewer.difference),
             "undo": reviewer.undo,
             "redo": reviewer.redo,
-            "escape": lambda: self.pick(False),
+            "escape": self.leave,
         }
         if name in actions:
             self.act(actions[name])
@@ -126,8 +128,28 @@ class Page:
         """Let a click in a view choose a vertebra, or stop that."""
         self.reviewer.picking = on
         if on:
+            self.reviewer.regions.draw(False)
             self.reviewer.board.say(_("Click a vertebra in a slice view. Esc leaves."))
         self.changed("inputs")
+
+    def draw_with(self, *, erase: bool) -> None:
+        """Let the left button draw or erase in the slice views; the same again ends it."""
+        regions = self.reviewer.regions
+        self.pick(False)
+        on = not (regions.drawing and regions.erasing == erase)
+        regions.erasing = erase
+        regions.draw(on)
+
+    def new_region(self) -> None:
+        """Begin another region, to be drawn."""
+        self.pick(False)
+        self.reviewer.regions.erasing = False
+        self.reviewer.regions.new()
+
+    def leave(self) -> None:
+        """Give the left button back to the views."""
+        self.pick(False)
+        self.reviewer.regions.draw(False)
 
     def tick(self, level: str) -> None:
         """Tick a vertebra for the analysis, or not."""
@@ -150,6 +172,9 @@ class Page:
             self.reviewer.stop_flicker()
             self.act(lambda: self.reviewer.fade(float(fade)))
 
+    def _radius(self, radius: float, **_others: Any) -> None:
+        self.reviewer.regions.radius_mm = float(radius)
+
     def _uploading(self, on: bool) -> None:
         self.state.uploading = on
         if on:
@@ -158,22 +183,6 @@ class Page:
     def _upload_failed(self, reason: str) -> None:
         self._uploading(False)
         self.act(lambda: self.reviewer.board.say("⚠ " + reason))
-
-    def _listen(self, view: Any) -> None:
-        interactor = view.interactor()
-        tag = [0]
-
-        def pressed(caller: Any, event: str) -> None:
-            if not self.reviewer.picking:
-                return
-            command = interactor.GetCommand(tag[0])
-            if command is not None:
-                command.SetAbortFlag(1)
-            place = interactor.GetEventPosition()
-            node = view.get_view_node()
-            self.act(lambda: self.reviewer.clicked(click.click_to_ras(view, node, place)))
-
-        tag[0] = interactor.AddObserver("LeftButtonPressEvent", pressed, PRIORITY)
 
     # --- showing -----------------------------------------------------------------------------
 
@@ -189,6 +198,8 @@ class Page:
             self._show_vertebrae()
         if stale & {"case", "review"}:
             self._show_candidates()
+        if stale & {"region", "case", "job"}:
+            self._show_regions()
         if "job" in stale:
             self._show_job()
         if "files" in stale:
@@ -202,6 +213,7 @@ class Page:
         state.needs_scheme = inputs.vertebrae is not None and not board.levels()
         state.picking = self.reviewer.picking
         state.has_body = self.reviewer.body is not None
+        state.slices = board.more_options["slices"]
 
     def _show_vertebrae(self) -> None:
         board = self.reviewer.board
@@ -237,10 +249,11 @@ class Page:
                 "volume": f"{row.volume_mm3:.0f}",
                 "hu": f"{row.mean_hu:.0f}",
                 "kept": row.kept,
-                "mark": MARKS[row.decision],
+                "mark": MARKS[row.decision] + ("✎" if row.source == "reader" else ""),
+                "without": "" if without is None else f"{without:.2f}",
                 "reason": row.reason,
             }
-            for row in rows
+            for row, without in ((row, words.known(row.p_without)) for row in rows)
         ]
         state.selected = reviewer.selected
         state.counts = words.counts(rows, len(rows)) if rows else ""
@@ -256,6 +269,16 @@ class Page:
         state.can_redo = case is not None and case.review.can_redo
         state.fade, state.difference = reviewer.fading, reviewer.difference
         state.flickering = reviewer.flickering
+
+    def _show_regions(self) -> None:
+        regions, state = self.reviewer.regions, self.state
+        state.has_case = self.reviewer.board.live_case() is not None
+        state.regions = regions.choices() if state.has_case else []
+        state.region = regions.chosen
+        state.drawing, state.erasing = regions.drawing, regions.erasing
+        state.can_score = bool(
+            regions.chosen and not regions.scoring.busy and not self.reviewer.board.analysis.busy()
+        )
 
     def _show_job(self) -> None:
         board, state = self.reviewer.board, self.state

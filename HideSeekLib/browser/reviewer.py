@@ -1,7 +1,7 @@
 """What a reader does in the browser: inputs, jobs, decisions, evidence, files. Knows no page.
 
 The state is the board, as in Slicer's panel; `on_change(part)` tells which part of the page is
-out of date: "inputs", "case", "review", "job", "files" or "message".
+out of date: "inputs", "case", "review", "region", "job", "files" or "message".
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from HideSeekLib.anatomy import click, vertebrae
 from HideSeekLib.browser import sources
 from HideSeekLib.browser.choices import Choices
+from HideSeekLib.browser.regions import Regions
 from HideSeekLib.case import case as cases
 from HideSeekLib.case import files, lesions_view, report_message, scene_file, views
 from HideSeekLib.errors import InputError, SceneError
@@ -29,6 +30,7 @@ from HideSeekLib.worker.settings import BackendSettings
 
 BUSY_S, IDLE_S = 0.015, 0.1
 FLICKER_S = 0.45
+SLICES = ("central", "all")
 
 
 class Reviewer:
@@ -55,6 +57,8 @@ class Reviewer:
         self.picking, self.pick_level = False, ""
         self.body: PickedBody | None = None
         self.written: list[Path] = []
+        self.regions = Regions(app, board, partial(on_change, "region"))
+        board.more_options["slices"] = SLICES[0]
         self._make_transport = make_transport
         board.parameters = Choices(app.scene)
         self._own = _node_ids(app.scene)  # views, colours, the parameter node: never removed
@@ -175,6 +179,7 @@ class Reviewer:
         self.stop_flicker()
         self.selected, self.ticked, self.body, self.written = "", set(), None, []
         self.fading, self.difference, self.picking = 0.0, False, False
+        self.regions.forget()
         views.clear_fade()
         self.board.case = None
         for node_id in node_ids - self._own:
@@ -193,6 +198,7 @@ class Reviewer:
         case = board.live_case()
         if case is not None:
             board.parameters.levelOverrides = dict(case.record.overrides)
+            self.use_slices(str(case.record.options.get("slices")))
             if board.parameters.ct is None:
                 board.parameters.ct = case.ct
             if board.parameters.vertebrae is None and case.vertebra_node is not None:
@@ -219,6 +225,12 @@ class Reviewer:
             self.board.parameters.levelOverrides = vertebrae.match_label_values(node, scheme)
             self.board.match_inputs()
             self.board.say(words.about_inputs(self.board.inputs(), self.board.matches)[1])
+
+    def use_slices(self, slices: str) -> None:
+        """Choose which sagittal slices are analysed: "central", or "all" for volumes."""
+        if slices in SLICES:
+            self.board.more_options["slices"] = slices
+            self.on_change("inputs")
 
     # --- jobs --------------------------------------------------------------------------------
 
@@ -317,6 +329,10 @@ class Reviewer:
     def set_threshold(self, value: float, *, live: bool) -> None:
         """Set the Δ threshold. live: while the slider is dragged; a drag is one step to undo."""
         self._changed(self._case().set_threshold(float(value), live=live))
+
+    def score_region(self) -> None:
+        """Have the chosen region scored; it is selected then."""
+        self.regions.score(lambda candidate: self.select(candidate.key))
 
     def undo(self) -> None:
         """Take the last change back."""

@@ -159,10 +159,13 @@ class _Routes:
         self._received[str(self._number)] = folder / name
         return web.Response(text=str(self._number))
 
-    def _uploaded(self, numbers: Sequence[str]) -> None:
+    def _uploaded(self, numbers: Sequence[str], purpose: str) -> None:
         paths = [self._received.pop(n) for n in numbers if n in self._received]
         self.page.state.uploading = False
-        self.page.act(lambda: self.reviewer.open(paths))
+        if purpose == "regions":
+            self.page.act(lambda: [self.reviewer.regions.load(path) for path in paths])
+        else:
+            self.page.act(lambda: self.reviewer.open(paths))
         for path in paths:
             path.unlink(missing_ok=True)
 
