@@ -228,7 +228,8 @@ class Page:
                 {
                     "level": level,
                     "p": "" if p is None else f"{p:.2f}",
-                    "tint": "" if p is None else f"background: rgba(208, 59, 50, {0.75 * p:.2f})",
+                    "tint": "" if p is None else _tint(p, bool(row and row.outside)),
+                    "doubt": row.outside if row is not None else "",
                     "state": words.state_in_job(board.job, level)
                     or words.state_of_vertebra(row, candidates),
                     "ticked": level in self.reviewer.ticked,
@@ -240,6 +241,7 @@ class Page:
         reviewer, state = self.reviewer, self.state
         case = reviewer.board.live_case()
         rows = case.rows() if case is not None else []
+        doubts = {v.level: v.outside for v in case.vertebra_rows()} if case is not None else {}
         state.candidates = [
             {
                 "key": row.key,
@@ -249,6 +251,7 @@ class Page:
                 "volume": f"{row.volume_mm3:.0f}",
                 "hu": f"{row.mean_hu:.0f}",
                 "kept": row.kept,
+                "doubt": doubts.get(row.vertebra, ""),
                 "mark": MARKS[row.decision] + ("✎" if row.source == "reader" else ""),
                 "without": "" if without is None else f"{without:.2f}",
                 "reason": row.reason,
@@ -275,6 +278,7 @@ class Page:
         state.has_case = self.reviewer.board.live_case() is not None
         state.regions = regions.choices() if state.has_case else []
         state.region = regions.chosen
+        state.drawn = f"{regions.drawn_mm3 / 1000:.2f} cm³" if regions.drawn_mm3 else ""
         state.drawing, state.erasing = regions.drawing, regions.erasing
         state.can_score = bool(
             regions.chosen and not regions.scoring.busy and not self.reviewer.board.analysis.busy()
@@ -292,3 +296,8 @@ class Page:
             state.progress = round(100 * job.progress())
             waiting = board.analysis.waiting()
             state.progress_text = words.about_job(job, time.monotonic(), waiting)
+
+
+def _tint(p: float, doubted: bool) -> str:
+    """The colour behind a P: red by its size, amber where it is not to be trusted."""
+    return "background: #8a6a00" if doubted else f"background: rgba(208, 59, 50, {0.75 * p:.2f})"

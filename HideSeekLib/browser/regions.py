@@ -23,7 +23,7 @@ class Regions:
 
     app: an `application.Application`. on_change(): what the page shows of it is out of date.
     chosen: "node id/segment id", "" for none. drawing, erasing: what the left button does in a
-    slice view.
+    slice view. drawn_mm3: volume of the segment that was drawn in last.
     """
 
     def __init__(self, app: Any, board: Board, on_change: Callable[[], None]) -> None:
@@ -32,6 +32,7 @@ class Regions:
         self.radius_mm = DEFAULT_RADIUS_MM
         self.drawing = self.erasing = False
         self.chosen = ""
+        self.drawn_mm3 = 0.0
 
     def choices(self) -> list[dict[str, str]]:
         """Segments that can be scored: all but vertebrae, bodies and what the case made."""
@@ -53,6 +54,7 @@ class Regions:
     def choose(self, value: str) -> None:
         """Choose a segment to score, or to draw on in."""
         self.chosen = value if value in {c["value"] for c in self.choices()} else ""
+        self.drawn_mm3 = 0.0
         self.on_change()
 
     def draw(self, on: bool) -> None:
@@ -68,13 +70,16 @@ class Regions:
     def new(self) -> None:
         """Begin another region."""
         node, segment_id = new_region(self._case())
-        self.chosen = f"{node.GetID()}/{segment_id}"
+        self.chosen, self.drawn_mm3 = f"{node.GetID()}/{segment_id}", 0.0
         self.draw(True)
 
     def at(self, ras_world: tuple[float, float, float]) -> None:
         """Put a ball at a place in world RAS (mm), or take one away there."""
+        case = self._case()
         node, segment_id = self._target()
-        draw_ball(self._case(), node, segment_id, ras_world, self.radius_mm, erase=self.erasing)
+        voxels = draw_ball(case, node, segment_id, ras_world, self.radius_mm, erase=self.erasing)
+        self.drawn_mm3 = voxels * case.record.grid.voxel_volume_mm3
+        self.on_change()
 
     def load(self, path: Path) -> None:
         """Put the segments of a file beside the case, to be scored one by one.

@@ -43,6 +43,7 @@ html { overflow-y: hidden; }
 .hs-drawer th { text-align: left; font-weight: 500; opacity: .75; padding: 2px 5px; }
 .hs-drawer td { padding: 3px 5px; white-space: nowrap; }
 .hs-vertebra td.p { text-align: right; width: 52px; border-radius: 3px; }
+.hs-drawer td.hs-state { white-space: normal; opacity: .8; }
 .hs-scroll { max-height: 31vh; overflow-y: auto; }
 .hs-scroll thead th { position: sticky; top: 0; background: #212121; z-index: 1; opacity: 1; }
 .hs-candidate { cursor: pointer; }
@@ -159,7 +160,7 @@ def _vertebrae(page: Any) -> None:
             )
             html.Span(" {{ v.level }}")
         html.Td("{{ v.p }}", classes="p", style=("v.tint",))
-        html.Td("{{ v.state }}", style="opacity: .8")
+        html.Td("{{ v.state }}", title=("v.doubt",), classes="hs-state")
     with html.Div(classes="hs-row"):
         _button(page, _("Screen all"), reviewer.screen, "screen", disabled=("!vertebrae.length",))
         _button(page, _("Analyse ticked"), reviewer.analyse, "analyse")
@@ -228,7 +229,11 @@ def _candidates(page: Any) -> None:
                 click=(lambda key: page.act(partial(reviewer.select, key)), "[c.key]"),
             ),
         ):
-            html.Td("{{ c.mark }} {{ c.key.replace(':', ' · ') }}", classes="hs-name")
+            html.Td(
+                "{{ c.mark }} {{ c.key.replace(':', ' · ') }} {{ c.doubt ? '⚠' : '' }}",
+                title=("c.doubt",),
+                classes="hs-name",
+            )
             html.Td("{{ c.polarity }}", classes=("c.polarity",))
             html.Td("{{ c.delta }}", classes="hs-right")
             with html.Td(), html.Div(classes="hs-bar"):
@@ -300,6 +305,7 @@ def _region(page: Any) -> None:
                 v_model_number=("radius", 4.0), min=1, max=15, step=0.5, hide_details=True,
                 density="compact", style="flex: 1", classes="hs-radius",
             )  # fmt: skip
+            html.Span("{{ drawn }}", classes="hs-note")
         with html.Div(v_if=("regions.length",), classes="hs-row"):
             _choice("region", "regions", lambda v: page.act(partial(regions.choose, v)))
         with html.Div(classes="hs-row"):

@@ -105,11 +105,15 @@ def state_in_job(job: Job | None, level: str) -> str:
 
 
 def state_of_vertebra(row: Vertebra | None, candidates: Sequence[Candidate]) -> str:
-    """Say what is known about a vertebra. candidates: all rows of its case."""
+    """Say what is known about a vertebra, first why its P is not to be trusted.
+
+    candidates: all rows of its case.
+    """
     if row is None:
         return ""
+    doubt = [f"⚠ {row.outside}"] if row.outside else []
     if not row.analysed:
-        return row.reason or ""
+        return " · ".join([*doubt, *([row.reason] if row.reason else [])])
     own = [candidate for candidate in candidates if candidate.vertebra == row.level]
     kept = sum(candidate.kept for candidate in own)
     if not own:
@@ -118,11 +122,12 @@ def state_of_vertebra(row: Vertebra | None, candidates: Sequence[Candidate]) -> 
         text = _("1 candidate, {kept} kept").format(kept=kept)
     else:
         text = _("{n} candidates, {kept} kept").format(n=len(own), kept=kept)
-    return text + (" ⚠" if row.warnings else "")
+    return " · ".join([*doubt, text + (" ⚠" if row.warnings and not doubt else "")])
 
 
 def about_vertebra(row: Vertebra) -> str:
-    """Say what was found in a vertebra: P before and after the healthy edit, volumes."""
+    """Say what was found in a vertebra: P before and after the healthy edit, volumes, and why P is
+    not to be trusted."""
     parts = [row.level]
     p, healthy = known(row.p_malignant), known(row.p_healthy_image)
     if p is not None:
@@ -135,6 +140,8 @@ def about_vertebra(row: Vertebra) -> str:
         if known(volume):
             percent = 100 * (known(share) or 0.0)
             parts.append(f"{name} {volume / 1000:.2f} cm³ ({percent:.1f} %)")
+    if row.outside:
+        parts.append(f"⚠ {row.outside}")
     return " · ".join(parts)
 
 
