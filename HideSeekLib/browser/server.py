@@ -12,6 +12,7 @@ import tempfile
 import webbrowser
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +164,8 @@ class _Routes:
         paths = [self._received.pop(n) for n in numbers if n in self._received]
         self.page.state.uploading = False
         if purpose == "regions":
-            self.page.act(lambda: [self.reviewer.regions.load(path) for path in paths])
+            for path in paths:
+                self.page.act(partial(self.reviewer.regions.load, path))
         else:
             self.page.act(lambda: self.reviewer.open(paths))
         for path in paths:
