@@ -242,6 +242,7 @@ def _candidates(page: Any) -> None:
             html.Td("{{ c.volume }}", classes="hs-right")
             html.Td("{{ c.hu }}", classes="hs-right")
     html.Div("{{ counts }}", classes="hs-note hs-counts")
+    html.Div("{{ volume_note }}", v_if=("volume_note",), classes="hs-note")
     html.Div("{{ vertebra_text }}", classes="hs-note")
     with html.Div(classes="hs-row"):
         off = {"disabled": ("!selected",)}

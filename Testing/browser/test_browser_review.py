@@ -257,7 +257,7 @@ def test_a_region_that_the_reader_draws_gets_its_delta(analysed):
     ActionChains(analysed.driver).move_to_element(sagittal).click().perform()
     analysed.until(lambda: 0 < drawn() < size, 30, "less of it")
     analysed.click(".hs-score")
-    analysed.says("region ", 240)
+    analysed.says("p alone", 240)
     (new,) = set(analysed.candidates()) - before
     row = analysed.candidates()[new]
     assert new.split(":")[0] == key.split(":")[0]
