@@ -261,7 +261,8 @@ class Page:
         state.selected = reviewer.selected
         state.counts = words.counts(rows, len(rows)) if rows else ""
         slab = bool(rows) and case is not None and case.record.options.get("slices") == "central"
-        state.volume_note = _("Central slices: mm³ are of one slab, not of lesions.") if slab else ""
+        note = _("Central slices: mm³ are of one slab, not of lesions.")
+        state.volume_note = note if slab else ""
         chosen = [row for row in rows if row.key == reviewer.selected]
         state.reason = chosen[0].reason if chosen else ""
         state.vertebra_text = ""
