@@ -61,7 +61,6 @@ class Reviewer:
         board.more_options["slices"] = SLICES[0]
         self._make_transport = make_transport
         board.parameters = Choices(app.scene)
-        self._own = _node_ids(app.scene)  # views, colours, the parameter node: never removed
         board.restart_backend = self.restart
         board.said.connect(self._say)
         board.inputs_changed.connect(partial(on_change, "inputs"))
@@ -154,12 +153,12 @@ class Reviewer:
             return
         if self.board.analysis.busy():
             raise InputError(_("An analysis runs. Cancel it before you open another case."))
-        before = _node_ids(self.app.scene)
         if found.scene is not None:
-            self._forget(before)
+            self._forget()
             if not self.app.core.io_manager.load_scene(found.scene):
                 raise InputError(_("'{name}' cannot be opened.").format(name=found.scene.name))
         else:
+            before = _node_ids(self.app.scene)
             try:
                 ct, node = sources.load_ct(self.app, found.ct), None
                 if found.vertebrae is not None:
@@ -168,24 +167,24 @@ class Reviewer:
                 for stray in _node_ids(self.app.scene) - before:
                     self.app.scene.RemoveNode(self.app.scene.GetNodeByID(stray))
                 raise
-            self._forget(before)
+            self._forget()
             choices = Choices(self.app.scene)
-            choices.ct, choices.vertebrae, choices.bodies, choices.case = ct, node, None, None
+            choices.ct = sources.put_ct(self.app.scene, ct)
+            if node is not None:
+                choices.vertebrae = sources.put_vertebrae(self.app.scene, node, choices.ct)
         self.board.parameters = Choices(self.app.scene)
         self._opened()
 
-    def _forget(self, node_ids: set[str]) -> None:
-        """Let go of the case that is open, all but what the scene began with."""
+    def _forget(self) -> None:
+        """Let go of the case that is open. The scene is closed as Slicer does it: views that see
+        nodes go one by one, in whatever order, crash."""
         self.stop_flicker()
         self.selected, self.ticked, self.body, self.written = "", set(), None, []
         self.fading, self.difference, self.picking = 0.0, False, False
         self.regions.forget()
         views.clear_fade()
         self.board.case = None
-        for node_id in node_ids - self._own:
-            node = self.app.scene.GetNodeByID(node_id)
-            if node is not None:
-                self.app.scene.RemoveNode(node)
+        self.app.scene.Clear(False)
 
     def _opened(self) -> None:
         board = self.board
