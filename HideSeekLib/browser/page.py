@@ -20,6 +20,7 @@ from HideSeekLib.browser import sections
 from HideSeekLib.browser.pointer import Pointer
 from HideSeekLib.browser.regions import DEFAULT_RADIUS_MM
 from HideSeekLib.browser.reviewer import Reviewer
+from HideSeekLib.case.case import cases_in_scene
 from HideSeekLib.i18n import _
 from HideSeekLib.run import words
 from HideSeekLib.run.jobs import JobState
@@ -70,6 +71,7 @@ class Page:
             {
                 "threshold": 0.5, "fade": 0.0, "reason": "", "path": "", "uploading": False,
                 "scheme": "", "pick_level": "", "radius": DEFAULT_RADIUS_MM,
+                "study": reviewer.study, "reader": "", "levels_checked": False,
             }
         )  # fmt: skip
         self._stale = {"inputs", "case", "review", "region", "job", "files", "message"}
@@ -198,12 +200,14 @@ class Page:
             self._show_vertebrae()
         if stale & {"case", "review"}:
             self._show_candidates()
+        if "case" in stale:
+            self._show_cases()
         if stale & {"region", "case", "job"}:
             self._show_regions()
         if "job" in stale:
             self._show_job()
         if "files" in stale:
-            self.state.files = [path.name for path in self.reviewer.written]
+            self._show_files()
 
     def _show_inputs(self) -> None:
         board, state = self.reviewer.board, self.state
@@ -275,6 +279,21 @@ class Page:
         state.can_redo = case is not None and case.review.can_redo
         state.fade, state.difference = reviewer.fading, reviewer.difference
         state.flickering = reviewer.flickering
+
+    def _show_cases(self) -> None:
+        """Results of the scene: a new one is made beside one that was reviewed."""
+        found = [case for case in cases_in_scene() if case.record.levels()]
+        case = self.reviewer.board.live_case()
+        self.state.cases = [{"title": c.name, "value": c.node.GetID()} for c in found]
+        self.state.case = case.node.GetID() if case is not None else ""
+
+    def _show_files(self) -> None:
+        reviewer, state = self.reviewer, self.state
+        state.files = [path.name for path in reviewer.files()]
+        state.odd_levels = " ".join(reviewer.dicom.odd)
+        state.writing_dicom, state.dicom_progress = reviewer.dicom.busy, reviewer.dicom.progress
+        if reviewer.study and not state.study:
+            state.study = reviewer.study
 
     def _show_regions(self) -> None:
         regions, state = self.reviewer.regions, self.state

@@ -15,6 +15,7 @@ from typing import Any
 from HideSeekLib.anatomy import click, vertebrae
 from HideSeekLib.browser import sources
 from HideSeekLib.browser.choices import Choices
+from HideSeekLib.browser.dicom import DicomExport
 from HideSeekLib.browser.regions import Regions
 from HideSeekLib.case import case as cases
 from HideSeekLib.case import files, lesions_view, report_message, scene_file, views
@@ -31,6 +32,7 @@ from HideSeekLib.worker.settings import BackendSettings
 BUSY_S, IDLE_S = 0.015, 0.1
 FLICKER_S = 0.45
 SLICES = ("central", "all")
+EXPORTS = "export"
 
 
 class Reviewer:
@@ -58,6 +60,8 @@ class Reviewer:
         self.body: PickedBody | None = None
         self.written: list[Path] = []
         self.regions = Regions(app, board, partial(on_change, "region"))
+        self.dicom = DicomExport(board, out / EXPORTS, partial(on_change, "files"))
+        self.study = ""  # where the CT is from, if it is a DICOM study of this computer
         board.more_options["slices"] = SLICES[0]
         self._make_transport = make_transport
         board.parameters = Choices(app.scene)
@@ -78,7 +82,7 @@ class Reviewer:
             self.client,
             on_change=lambda: self.board.job_changed.emit(self.board.job),
             on_job_end=self._job_ended,
-            on_vertebra=lambda job, level: self._take_case(job),
+            on_vertebra=lambda job, level: self.board.take_case(job.case),
         )
 
     def restart(self) -> None:
@@ -114,14 +118,8 @@ class Reviewer:
         self.board.closing = True
         self.client.kill()
 
-    def _take_case(self, job: Job) -> None:
-        if job.case is not None and job.case.alive and job.case is not self.board.case:
-            self.board.set_case(job.case)
-        else:
-            self.board.case_changed.emit()
-
     def _job_ended(self, job: Job) -> None:
-        self._take_case(job)
+        self.board.take_case(job.case)
         case = self.board.live_case()
         rows = case.vertebra_rows() if case is not None else []
         if job.kind == "screen" and job.state == JobState.DONE:
@@ -170,6 +168,7 @@ class Reviewer:
             self._forget()
             choices = Choices(self.app.scene)
             choices.ct = sources.put_ct(self.app.scene, ct)
+            self.study = sources.study_of(paths)
             if node is not None:
                 choices.vertebrae = sources.put_vertebrae(self.app.scene, node, choices.ct)
         self.board.parameters = Choices(self.app.scene)
@@ -182,6 +181,8 @@ class Reviewer:
         self.selected, self.ticked, self.body, self.written = "", set(), None, []
         self.fading, self.difference, self.picking = 0.0, False, False
         self.regions.forget()
+        self.dicom.forget()
+        self.study = ""
         views.clear_fade()
         self.board.case = None
         self.app.scene.Clear(False)
@@ -214,6 +215,7 @@ class Reviewer:
         board.match_inputs()
         board.case_changed.emit()
         self.on_change("files")
+        self.dicom.look()
         _good, text = words.about_inputs(board.inputs(), board.matches)
         board.say(text)
 
@@ -287,6 +289,15 @@ class Reviewer:
 
     def _failed(self, failure: Failure) -> None:
         self.board.say("⚠ " + str(failure))
+
+    def choose_case(self, node_id: str) -> None:
+        """Review another result of the scene."""
+        for case in cases.cases_in_scene():
+            if case.node.GetID() == node_id and case is not self.board.live_case():
+                self.selected = ""
+                self.stop_flicker()
+                views.clear_fade(self.board.live_case())
+                self.board.set_case(case)
 
     # --- review ------------------------------------------------------------------------------
 
@@ -401,7 +412,7 @@ class Reviewer:
     def export(self) -> None:
         """Write lesions, tables and the report of the case into the folder of exports."""
         case = self._case()
-        folder = self.out / "export"
+        folder = self.out / EXPORTS
         self.written = [*files.export_lesions(case, folder), *files.export_tables(case, folder)]
         self.on_change("files")
 
@@ -416,6 +427,14 @@ class Reviewer:
         self.board.say(_("Writing …"))
         params = report_message.report_params(case)
         self.board.analysis.ask("report", params, answered, self._failed)
+
+    def files(self) -> list[Path]:
+        """Files that were written, and may be fetched."""
+        return [*self.written, *self.dicom.written]
+
+    def export_dicom(self, study: str, reader: str, levels_checked: bool) -> None:
+        """Have DICOM objects written beside the other exports; nothing is sent."""
+        self.dicom.start(study, reader, levels_checked)
 
     def save(self) -> None:
         """Save the scene; Slicer opens it and the review goes on there."""

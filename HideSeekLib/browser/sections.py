@@ -206,6 +206,9 @@ def _job(page: Any) -> None:
 def _candidates(page: Any) -> None:
     reviewer = page.reviewer
     html.H3(_("3  Candidates"))
+    with html.Div(v_if=("cases.length > 1",), classes="hs-row"):
+        html.Span(_("What was reviewed is never overwritten:"), classes="hs-note")
+        _choice("case", "cases", lambda v: page.act(partial(reviewer.choose_case, v)))
     with html.Div(classes="hs-row"):
         html.Span("{{ 'Keep Δ ≥ ' + Number(threshold).toFixed(2) }}", classes="hs-label")
         v3.VSlider(
@@ -332,3 +335,27 @@ def _files(page: Any) -> None:
             "{{ f }}", v_for="f in files", key="f", href=("window.hideseekFile(f)",),
             target="_blank", style="font-size: 12px; color: #9cc4ff",
         )  # fmt: skip
+    html.Div(_("DICOM objects for the PACS"), classes="hs-note", style="margin-top: 8px")
+    for name, label in (
+        ("study", _("Study: folder, zip or DICOMDIR on the computer that runs this")),
+        ("reader", _("Reader (Family^Given), if named")),
+    ):
+        v3.VTextField(
+            v_model=(name,), label=label, density="compact", hide_details=True,
+            variant="outlined", classes=f"hs-{name}", style="margin-bottom: 5px",
+        )  # fmt: skip
+    with html.Label(v_if=("odd_levels",), classes="hs-note"):
+        html.Input(type="checkbox", v_model=("levels_checked", False))
+        html.Span("{{ odd_levels }} I have counted them in the images.")
+    with html.Div(classes="hs-row"):
+        state = page.state
+        _button(
+            page, _("Write DICOM"),
+            lambda: page.reviewer.export_dicom(
+                str(state.study or ""), str(state.reader or ""), bool(state.levels_checked)
+            ),
+            "dicom", disabled=("!candidates.length || writing_dicom",),
+        )  # fmt: skip
+        _button(page, _("Cancel"), page.reviewer.dicom.cancel, "cancel-dicom",
+                v_if=("writing_dicom",))  # fmt: skip
+        html.Span("{{ dicom_progress }} %", v_if=("writing_dicom",), classes="hs-note")

@@ -176,7 +176,7 @@ class _Routes:
         if not self._allowed(request):
             return web.Response(status=403, text="The address lacks the token.")
         name = request.match_info["name"]
-        for path in self.reviewer.written:
+        for path in self.reviewer.files():
             if path.name == name and path.is_file():
                 shown = name.endswith(".html")
                 kind = "inline" if shown else "attachment"

@@ -107,6 +107,16 @@ def _is_dicom(path: Path) -> bool:
         return file.read(132)[128:] == b"DICM"
 
 
+def study_of(paths: Sequence[Path]) -> str:
+    """The folder, or the folder of the files, of a DICOM study among paths; "" where none is."""
+    for path in paths:
+        if path.is_dir() and any(p.is_file() and _is_dicom(p) for p in path.rglob("*")):
+            return str(path)
+        if path.is_file() and not path.name.lower().endswith(IMAGE + SEGMENTATION + SCENE):
+            return str(path.parent)
+    return ""
+
+
 def load_ct(app: Any, files: Sequence[Path]) -> Any:
     """Read a CT into the scene. Of several series the one with the most voxels is kept.
 

@@ -109,6 +109,14 @@ class Board:
         self.parameters.case = alive.node if alive is not None else None
         self.case_changed.emit()
 
+    def take_case(self, case: Case | None) -> None:
+        """Show the case that a job wrote into. One in which nothing is yet never takes the place of
+        another: a job that is cancelled at once leaves what was there."""
+        if case is None or not case.alive or case is self.case:
+            self.case_changed.emit()
+        elif case.record.levels() or self.live_case() is None:
+            self.set_case(case)
+
     def case_lost(self) -> None:
         """Look for another case after nodes of this one are gone."""
         if self.live_case() is not None:

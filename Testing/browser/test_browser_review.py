@@ -17,6 +17,11 @@ import numpy as np
 import pytest
 from conftest import WORKER
 
+try:
+    from selenium.webdriver.support.ui import Select
+except ImportError:  # the tests are skipped, saying so
+    Select = None
+
 
 def tinted(after: np.ndarray, before: np.ndarray, channel: int) -> float:
     """Share of pixels that changed and in which one channel now exceeds both others clearly."""
@@ -178,25 +183,31 @@ MOVED = """
 """
 
 
-def test_click_to_moved_views_takes_at_most_150_ms(analysed):
-    """From a click on a row until the last of the three slice views shows its new picture."""
+def test_click_to_moved_views_takes_at_most_150_ms(analysed, server):
+    """From a click on a row until the last of the three slice views shows its new picture.
+
+    Where other work takes the processors, the server's own time for a click is judged instead,
+    with the 3D view, which is drawn after the slices: more than twice what the slices take.
+    """
     keys = list(analysed.candidates())
     assert len(keys) >= 2
-    # Twelve clicks are one reading; a machine that has other work gets a minute for a calm one.
-    readings, end = [], time.monotonic() + 60
+    readings, own, end = [], [], time.monotonic() + 60
     while not readings or (min(readings) > 150 and time.monotonic() < end):
-        times = []
+        times, before = [], server.processor_ms()
         for turn in range(12):
             time.sleep(0.6)  # the 3D view of the click before is drawn
             css = row_css(keys[turn % len(keys)])
             times.append(analysed.driver.execute_async_script(MOVED, css))
+        time.sleep(0.6)
         assert min(times) > 0, f"a view did not move: {times}"
         readings.append(statistics.median(times))
-        print(f"click to moved views: median {readings[-1]:.0f} ms, worst {max(times):.0f} ms")
-    load, processors = os.getloadavg()[0], os.cpu_count() or 1
-    if min(readings) > 150 and load > processors + 0.5:
-        pytest.skip(f"machine busy (load {load:.1f} on {processors}): {min(readings):.0f} ms")
-    assert min(readings) <= 150
+        own.append((server.processor_ms() - before) / len(times))
+        print(
+            f"click to moved views: median {readings[-1]:.0f} ms, worst {max(times):.0f} ms; "
+            f"the server's own time with the 3D view {own[-1]:.0f} ms"
+        )
+    busy = os.getloadavg()[0] > (os.cpu_count() or 1) + 0.5
+    assert min(readings) <= 150 or (busy and min(own) <= 300)
 
 
 @pytest.mark.parametrize(
@@ -302,6 +313,27 @@ def test_export_and_scene_equal_the_decisions(analysed, server):
     assert (server.out / "review.mrb").stat().st_size > 100_000
 
 
+def test_dicom_objects_are_written_for_the_study(analysed, server, phantom, tmp_path):
+    study = tmp_path / "study"
+    command = [WORKER, "-m", "hideseek_backend.cli", "dicom", "make"]
+    made = subprocess.run(
+        [*command, str(phantom / "ct.nii.gz"), "--out", str(study)], capture_output=True, text=True
+    )
+    if made.returncode:
+        pytest.skip(f"no DICOM in the backend's environment: {made.stderr[-200:]}")
+    analysed.click(".hs-dicom")
+    analysed.says("study", 20)
+    analysed.driver.execute_script("window.trame.state.set('study', arguments[0])", str(study))
+    analysed.until(lambda: analysed.state("study") == str(study), 20, "the study")
+    time.sleep(0.3)
+    analysed.click(".hs-dicom")
+    analysed.says("lesions written", 300)
+    assert {"seg.dcm", "sr.dcm"} <= set(analysed.state("files"))
+    address, secret = server.url.split("/index.html?")
+    with urllib.request.urlopen(f"{address}/files/seg.dcm?{secret}") as answer:
+        assert answer.read()[128:132] == b"DICM"
+
+
 def test_killed_worker_is_told_and_the_next_job_runs(analysed, server):
     shown = set(analysed.candidates())
     analysed.click(".hs-analyse")
@@ -316,6 +348,13 @@ def test_killed_worker_is_told_and_the_next_job_runs(analysed, server):
 
 
 def test_cancel_keeps_what_is_there(analysed):
+    """Also where something was decided, so that a new result would be made beside it."""
+    if not any(row["mark"] for row in analysed.candidates().values()):
+        select(analysed, first_kept(analysed))
+        analysed.press("a")
+        analysed.until(
+            lambda: any(row["mark"] for row in analysed.candidates().values()), 20, "accepted"
+        )
     shown = set(analysed.candidates())
     analysed.click(".hs-analyse")
     analysed.until(lambda: analysed.state("busy"), 60, "a running job")
@@ -342,6 +381,37 @@ def lesion_voxels(path: Path) -> list[int]:
     """Voxels of lytic and blastic lesions in an exported NIfTI file (uint8)."""
     data = np.frombuffer(gzip.decompress(path.read_bytes())[352:], np.uint8)
     return [int(np.count_nonzero(data == value)) for value in (1, 2)]
+
+
+def test_all_slices_give_the_volume_of_a_whole_lesion(analysed, server):
+    """The volume of one slab, then that of the lesion, by clicks; in the table and in the file."""
+    key = first_kept(analysed)
+    level, polarity = key.split(":")[0], analysed.candidates()[key]["polarity"]
+    slab = sum(
+        float(row["volume"])
+        for row in analysed.candidates().values()
+        if row["key"].split(":")[0] == level and row["polarity"] == polarity and row["kept"]
+    )
+    assert "one slab" in analysed.state("volume_note")
+    Select(analysed.all(".hs-slices")[0]).select_by_value("all")
+    analysed.until(lambda: analysed.state("slices") == "all", 20, "all slices")
+    for row in analysed.all("tr.hs-vertebra"):
+        if row.find_element("tag name", "input").is_selected() != (level in row.text.split()):
+            analysed.driver.execute_script("arguments[0].querySelector('input').click()", row)
+    analysed.until(
+        lambda: [v["level"] for v in analysed.state("vertebrae") if v["ticked"]] == [level],
+        20,
+        "one tick",
+    )
+    analysed.click(".hs-analyse")
+    analysed.says(f"Done: {level}", 500)
+    assert analysed.state("volume_note") == ""
+    analysed.click(".hs-export")
+    analysed.says("Written to", 120)
+    table = (server.out / "export" / "vertebrae.csv").read_text(encoding="utf-8").splitlines()
+    rows = [dict(zip(table[0].split(","), line.split(","), strict=True)) for line in table[1:]]
+    volume = next(float(r[f"{polarity}_volume_mm3"]) for r in rows if r["vertebra"] == level)
+    assert volume > 1.5 * slab > 0
 
 
 def test_label_values_are_asked_for_their_scheme(analysed, server, phantom):
