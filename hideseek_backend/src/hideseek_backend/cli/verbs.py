@@ -212,6 +212,14 @@ VERBS: dict[str, Verb] = {
                     "hideseek benchmark volumes --cases 8",
                 ),
             ),
+            (
+                "follow-up",
+                Verb(
+                    "lesions of phantoms scanned twice, with known change",
+                    "hideseek_lab.cli.benchmark_follow_up",
+                    "hideseek benchmark follow-up --pairs 44",
+                ),
+            ),
         ),
     ),
     "models": Verb(
