@@ -280,15 +280,13 @@ def _evidence(
     in_frame: NDArray[Any],
 ) -> tuple[SliceEvidence, ...]:
     """What was seen on each edited slice."""
-    image, reconstruction, healthy = (
-        model.intensity.shown(images[:, 0].numpy())
-        for images in (stack.images, edit.reconstruction, edit.healthy)
+    image, healthy = (
+        model.intensity.shown(images[:, 0].numpy()) for images in (stack.images, edit.healthy)
     )
     return tuple(
         SliceEvidence(
             k,
             image[i],
-            reconstruction[i],
             healthy[i],
             healthy[i] - image[i],
             in_frame[:, :, k],

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from hideseek_backend.errors import InputError, OptionError
 from hideseek_backend.files import whole_file
 from hideseek_backend.progress import Progress, ProgressCallback
-from hideseek_backend.scoring.instances import BLASTIC, LYTIC
 from hideseek_backend.volumes.crops import CENTRE_INDEX, VertebraBlock, crop_block
+from hideseek_lab.scoring.instances import BLASTIC, LYTIC
 
 #: first seed of each split; the phantom's ranges, the upper end is the next one's start
 SPLITS: dict[str, int] = {"train": 0, "validation": 1_000_000, "test": 2_000_000}
