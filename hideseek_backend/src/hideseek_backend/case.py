@@ -102,7 +102,10 @@ def segment_ct(
         report(Progress("volumes", level, 1, 1))
         results.append(result)
     provenance = _provenance(ready, options, case, _names(ct, vertebrae, bodies), results, started)
-    return CaseResult(tuple(results), case.ct.with_data(lesions), options, provenance)
+    bodies = case.ct.with_data(case.vertebrae.bodies)
+    return CaseResult(
+        tuple(results), case.ct.with_data(lesions), options, provenance, bodies=bodies
+    )
 
 
 def screen_ct(

@@ -129,8 +129,8 @@ def _change(
         fate=fate,
         polarity=shown.candidate.polarity,
         polarity_before=main_old.candidate.polarity if main_old else "",
-        before=tuple(f.candidate.number for f in old),
-        after=tuple(f.candidate.number for f in new),
+        before=_numbers(old),
+        after=_numbers(new),
         volume_before_mm3=before,
         volume_mm3=after,
         change_percent=100.0 * (after / before - 1.0) if old and new else math.nan,
@@ -165,9 +165,7 @@ def _remarks(
 ) -> list[str]:
     remarks = []
     if old and new and _largest(old).candidate.polarity != _largest(new).candidate.polarity:  # type: ignore[union-attr]
-        remarks.append(
-            f"{old[0].candidate.polarity} before, {new[0].candidate.polarity} now"
-        )
+        remarks.append(f"{old[0].candidate.polarity} before, {new[0].candidate.polarity} now")
     if old and not any(f.counts for f in old):
         remarks.append("a candidate below the threshold at the earlier date")
     if new and not any(f.counts for f in new):
@@ -241,7 +239,10 @@ def _unlike_scans(earlier: Timepoint, current: Timepoint, limit: Limits) -> list
 
 def _unlike_bodies(pair: Pair, earlier: Timepoint, current: Timepoint) -> list[str]:
     reasons = []
-    for date, level, word in ((earlier, pair.earlier, "earlier"), (current, pair.current, "current")):
+    for date, level, word in (
+        (earlier, pair.earlier, "earlier"),
+        (current, pair.current, "current"),
+    ):
         vertebra = date.vertebrae.get(level)
         if vertebra is not None and CUT in vertebra.reason:
             reasons.append(f"cut by the field of view of the {word} scan")
@@ -279,6 +280,12 @@ def _shifted_hu(earlier: Timepoint, current: Timepoint, pairs: Sequence[Pair]) -
 
 def _largest(findings: list[Finding]) -> Finding | None:
     return max(findings, key=lambda f: f.candidate.volume_mm3, default=None)
+
+
+def _numbers(findings: list[Finding]) -> tuple[int, ...]:
+    """Candidate numbers, the largest first: it carries the tracking uid on."""
+    ordered = sorted(findings, key=lambda f: -f.candidate.volume_mm3)
+    return tuple(f.candidate.number for f in ordered)
 
 
 def _seen(finding: Finding | None, suffix: str) -> dict[str, float]:

@@ -24,8 +24,8 @@ READER = "masks"
 class Limits:
     """Spread of the log ratio of two volumes of one lesion.
 
-    sd = sqrt(base² + (by_size · V^(-1/3))²), V in mL: an error of the surface weighs less on a large
-    lesion. thickness_mm: thickest slices it was measured on; thickness_ratio: greatest ratio
+    sd = sqrt(base² + (by_size · V^(-1/3))²), V in mL: an error of the surface weighs less on a
+    large lesion. thickness_mm: thickest slices it was measured on; thickness_ratio: greatest ratio
     between two scans. lesions: how many it was fitted to. source: the command.
     """
 

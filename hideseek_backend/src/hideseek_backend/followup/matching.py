@@ -22,7 +22,8 @@ _MOST_POINTS = 4000  # of a lesion; more say nothing new about an overlap
 class MatchOptions:
     """When two lesions are one, and when a change counts.
 
-    reach_mm: voxels this near count as common: what registration and segmentation may be off.
+    reach_mm: voxels this near count as common (by half, see `overlaps`): what registration and
+        segmentation may be off.
     least_overlap: share of the smaller lesion that must be common.
     least_change_percent: growth below it is stable however sure (shrinking likewise, as a ratio).
     least_volume_mm3: a lesion below it at both dates is never called grown or shrunk.
@@ -50,18 +51,27 @@ class MatchOptions:
 def overlaps(
     earlier: Sequence[FloatArray], current: Sequence[FloatArray], reach_mm: float
 ) -> NDArray[np.float64]:
-    """(n, m) share of the smaller of two lesions that lies within `reach_mm` of the other.
+    """(n, m) share of the smaller of two lesions that is common, 0 to 1.
 
+    A voxel within `reach_mm` of the other lesion is half common, within half of that wholly: what
+    only lies side by side must not become one lesion.
     earlier, current: places of each lesion's voxels, (N, 3) mm in one frame.
     """
     shares = np.zeros((len(earlier), len(current)))
     ours, theirs = [_thinned(p) for p in earlier], [_thinned(p) for p in current]
+    trees = [cKDTree(b) for b in theirs]
     for i, a in enumerate(ours):
+        own = cKDTree(a)
         for j, b in enumerate(theirs):
-            near = cKDTree(b).query(a, distance_upper_bound=reach_mm)[0] <= reach_mm
-            back = cKDTree(a).query(b, distance_upper_bound=reach_mm)[0] <= reach_mm
-            shares[i, j] = max(near.mean(), back.mean())
+            gap = np.maximum(a.min(axis=0) - b.max(axis=0), b.min(axis=0) - a.max(axis=0))
+            if gap.max() <= reach_mm:
+                shares[i, j] = max(_common(a, trees[j], reach_mm), _common(b, own, reach_mm))
     return shares
+
+
+def _common(places: FloatArray, other: cKDTree, reach_mm: float) -> float:
+    distance = other.query(places, distance_upper_bound=reach_mm + 1e-6)[0]
+    return float(((distance <= reach_mm).mean() + (distance <= reach_mm / 2).mean()) / 2)
 
 
 def groups(shares: FloatArray, least: float) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:

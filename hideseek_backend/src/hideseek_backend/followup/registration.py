@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from hideseek_backend.volumes.volume import FloatArray, Volume, apply_affine
+from hideseek_backend.volumes.volume import FloatArray, Volume, apply_affine, inverse
 
 _REACH_MM = 6.0  # distances beyond are cut: far bone says nothing about this body
 _MARGIN_MM = 8.0
@@ -99,8 +99,9 @@ def register(
     to_earlier = np.eye(4)
     to_earlier[:3, :3] = np.array(best[1].GetMatrix()).reshape(3, 3)
     to_earlier[:3, 3] = np.array(best[1].GetTranslation()) + centre - to_earlier[:3, :3] @ centre
-    matrix = np.linalg.inv(to_earlier)
-    return Pose(matrix, _gap(fixed, origin, moving, moving_origin, pitch_mm, to_earlier))
+    return Pose(
+        inverse(to_earlier), _gap(fixed, origin, moving, moving_origin, pitch_mm, to_earlier)
+    )
 
 
 def _optimised(
@@ -117,7 +118,7 @@ def _optimised(
     method.SetMetricSamplingPercentage(_SAMPLED, 1)
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(
-        learningRate=2.0, minStep=0.01, numberOfIterations=60, gradientMagnitudeTolerance=1e-5
+        learningRate=1.0, minStep=0.001, numberOfIterations=200, gradientMagnitudeTolerance=1e-8
     )
     method.SetOptimizerScalesFromPhysicalShift()
     method.SetInitialTransform(transform, inPlace=True)
@@ -135,7 +136,7 @@ def _distances(body: Volume, pitch_mm: float) -> tuple[NDArray[np.float32], Floa
     corners = body.ras(np.array([index.min(axis=0) - 0.5, index.max(axis=0) + 0.5])[_CORNERS, _XYZ])
     low, high = corners.min(axis=0) - _MARGIN_MM, corners.max(axis=0) + _MARGIN_MM
     shape = np.ceil((high - low) / pitch_mm).astype(int) + 1
-    to_index = np.linalg.inv(body.affine)
+    to_index = inverse(body.affine)
     share: NDArray[np.float32] = np.empty(shape, dtype=np.float32)
     offset = apply_affine(to_index, low) + 1.0
     # Interpolated before it is cut, so that thick slices make no steps.

@@ -79,7 +79,9 @@ def timepoint(
     )
 
 
-def boxes(labels: NDArray[np.uint8], levels: Mapping[str, int], affine: FloatArray) -> dict[str, Volume]:
+def boxes(
+    labels: NDArray[np.uint8], levels: Mapping[str, int], affine: FloatArray
+) -> dict[str, Volume]:
     """Cut each level's mask out of a label map (I, J, K) of bodies, head to foot."""
     whole = Volume(labels, affine)
     found = {}

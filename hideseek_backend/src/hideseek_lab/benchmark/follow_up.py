@@ -15,9 +15,11 @@ from scipy.optimize import minimize
 from hideseek_backend.followup.compare import follow_up
 from hideseek_backend.followup.limits import Limits
 from hideseek_backend.followup.timepoint import Finding, Timepoint, boxes, timepoint
+from hideseek_backend.volumes.writing import write_nifti
 from hideseek_backend.wire.codec import json_text
 from hideseek_backend.wire.levels import VERSE_VALUES
 from hideseek_backend.wire.records import Candidate
+from hideseek_backend.wire.tables import rows_as_csv
 from hideseek_lab.benchmark.follow_up_pairs import PhantomPair, PhantomScan, make_pair
 
 FIGURE_MM3 = 500.0
@@ -76,7 +78,9 @@ def score_pair(pair: PhantomPair, limits: Limits, model: Any = None) -> PairScor
         {f.candidate.key: _focus(f, scan) for f in date.findings}
         for date, scan in zip(dates, (pair.earlier, pair.current), strict=True)
     ]
-    anatomy = [{name: level for level, name in s.names.items()} for s in (pair.earlier, pair.current)]
+    anatomy = [
+        {name: level for level, name in s.names.items()} for s in (pair.earlier, pair.current)
+    ]
     right = sum(anatomy[0][p.level_before] == anatomy[1][p.level] for p in told.pairs)
     shared = set(pair.earlier.names) & set(pair.current.names)
     # What a reader could match: lesions present in what was outlined or found at both dates.
@@ -113,7 +117,10 @@ def score_pair(pair: PhantomPair, limits: Limits, model: Any = None) -> PairScor
         and any(f.number in c for c in counted)
     ]  # fmt: skip
     missed = [f for f in wanted_links if f.number not in links]
-    listed = [*links.values(), *(Link(f.number, f.earlier_mm3, f.ratio, math.nan, "") for f in missed)]
+    listed = [
+        *links.values(),
+        *(Link(f.number, f.earlier_mm3, f.ratio, math.nan, "") for f in missed),
+    ]
     return PairScore(
         pair.seed, pair.kind, pair.naming, right, len(told.pairs), len(shared), len(links), false,
         len(missed), fates_right, fates, tuple(listed),
@@ -167,9 +174,7 @@ def _analysed(scan: PhantomScan, model: Any) -> Timepoint:
         from_plain(VertebraMessage, to_plain(vertebra_message(v, options.tau)))
         for v in result.vertebrae
     )
-    return timepoint(
-        told, scan.ct.affine, _bodies(scan), options=asdict(options), model=model.hash
-    )
+    return timepoint(told, scan.ct.affine, _bodies(scan), options=asdict(options), model=model.hash)
 
 
 def _focus(finding: Finding, scan: PhantomScan) -> int:
@@ -213,7 +218,9 @@ def figures(scores: Sequence[PairScore]) -> Figures:
         pairs=len(scores),
         links=matched + missed,
         f1=2 * matched / max(1, 2 * matched + false + missed),
-        levels_right=_share(sum(s.levels_right for s in scores), sum(s.levels_shared for s in scores)),
+        levels_right=_share(
+            sum(s.levels_right for s in scores), sum(s.levels_shared for s in scores)
+        ),
         fates_right=_share(sum(s.fates_right for s in scores), sum(s.fates for s in scores)),
         volume_error=float(np.median(errors)) if errors else math.nan,
         volume_lesions=len(errors),
@@ -251,20 +258,35 @@ def fitted_limits(scores: Sequence[PairScore], source: str) -> Limits:
     )  # fmt: skip
 
 
+def save_pair(pair: PhantomPair, folder: Path) -> None:
+    """Write both scans (ct.nii.gz, bodies.nii.gz with VerSe's values as named) and the truth."""
+    for name, scan in (("earlier", pair.earlier), ("current", pair.current)):
+        table = np.zeros(256, np.uint8)
+        for level, told in scan.names.items():
+            table[VERSE_VALUES[level]] = VERSE_VALUES[told]
+        write_nifti(scan.ct, folder / name / "ct.nii.gz")
+        write_nifti(scan.bodies.with_data(table[scan.bodies.data]), folder / name / "bodies.nii.gz")
+    rows = [{k: str(v) for k, v in asdict(focus).items()} for focus in pair.foci]
+    text = rows_as_csv(list(rows[0]), rows) if rows else ""
+    (folder / "truth.csv").write_text(text, encoding="utf-8", newline="")
+
+
 def stored_score(path: Path, make: Any) -> PairScore:
     """Read a pair's score, or make and store it."""
     if path.is_file():
         data = json.loads(path.read_text(encoding="utf-8"))
-        links = tuple(
-            Link(**{k: math.nan if v is None else v for k, v in one.items()})
-            for one in data.pop("links")
-        )
+        links = tuple(_link(one) for one in data.pop("links"))
         thick = data.pop("thickness_mm")
         return PairScore(**data, links=links, thickness_mm=(thick[0], thick[1]))
     score: PairScore = make()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json_text(asdict(score)), encoding="utf-8")
     return score
+
+
+def _link(stored: dict[str, Any]) -> Link:
+    values: dict[str, Any] = {k: math.nan if v is None else v for k, v in stored.items()}
+    return Link(**values)
 
 
 def _share(part: float, whole: float) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from hideseek_backend.phantom import PhantomOptions
@@ -22,7 +23,7 @@ from hideseek_backend.phantom.spine import (
     draw_patient,
 )
 from hideseek_backend.phantom.vertebra import Anatomy, draw_anatomy
-from hideseek_backend.volumes.volume import FloatArray, Volume
+from hideseek_backend.volumes.volume import Volume
 
 LEVELS_SHOWN = 5
 MOST_TURN_DEG, MOST_SHIFT_MM, MOST_BEND_DEG = 10.0, 20.0, 5.0
@@ -85,7 +86,7 @@ def make_pair(seed: int, *, unchanged: bool = False, naming: str = "same") -> Ph
     seeds = np.random.SeedSequence([seed, 11]).spawn(7)
     rng, pose_rng = (np.random.default_rng(s) for s in seeds[:2])
     patient = draw_patient(np.random.default_rng(seeds[2]))
-    first = int(rng.integers(LEVEL_NAMES.index("T8"), LEVEL_NAMES.index("L1") + 1))
+    first = int(rng.integers(LEVEL_NAMES.index("T8"), LEVEL_NAMES.index("L1")))
     names = LEVEL_NAMES[first - 1 : first + LEVELS_SHOWN + 1]
     shown = list(names[1:-1])
     spine = build_spine(np.random.default_rng(seeds[3]), patient, names)
@@ -182,9 +183,9 @@ def _volume(spec: LesionSpec | None, anatomy: Anatomy) -> float:
     return float((inside & _covered(spec, x, y, z)).sum()) * _LATTICE_MM**3
 
 
-def _covered(spec: LesionSpec, x: FloatArray, y: FloatArray, z: FloatArray) -> FloatArray:
+def _covered(spec: LesionSpec, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> NDArray[np.bool_]:
     _, lytic, blastic = spec.apply(np.full(x.shape, 150, np.float32), x, y, z)
-    return np.maximum(lytic, blastic) > 0.5
+    return np.asarray(np.maximum(lytic, blastic) > 0.5)
 
 
 def _moved(rng: np.random.Generator, spine: tuple[VertebraFrame, ...]) -> list[VertebraFrame]:
@@ -254,7 +255,11 @@ def _scan(
 
 
 def _mark(
-    canvas: Canvas, anatomy: Anatomy, numbers: list[int], bodies: FloatArray, foci: FloatArray
+    canvas: Canvas,
+    anatomy: Anatomy,
+    numbers: list[int],
+    bodies: NDArray[np.uint8],
+    foci: NDArray[np.uint8],
 ) -> None:
     """Give each voxel of the truth in one body the number of its focus."""
     index = np.argwhere((bodies == anatomy.vertebra.label) & (canvas.truth > 0))
@@ -262,6 +267,6 @@ def _mark(
         return
     grid = canvas.coarse
     places = anatomy.vertebra.frame.to_local(index @ grid.affine[:3, :3].T + grid.affine[:3, 3])
-    x, y, z = places.T.astype(np.float32)
+    x, y, z = (np.ascontiguousarray(p, dtype=np.float32) for p in places.T)
     depths = np.array([spec.distance(x, y, z) for spec in anatomy.lesions])
     foci[tuple(index.T)] = np.array(numbers)[depths.argmin(axis=0)]

@@ -37,6 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add("--limits", type=Path, metavar="FILE", help="limits to use (default: the package's)")
     add("--out", type=Path, default=Path("runs/follow-up"), metavar="DIR")
+    add(
+        "--save",
+        type=Path,
+        metavar="DIR",
+        help="only write the scans of pair number --pairs as cases",
+    )
     add("--json", type=Path, metavar="FILE", help="write the figures as JSON")
 
 
@@ -47,6 +53,10 @@ def main(args: argparse.Namespace) -> int:
     from hideseek_backend.phantom import PHANTOM_VERSION
     from hideseek_lab.benchmark import follow_up as benchmark
 
+    if args.save is not None:
+        benchmark.save_pair(benchmark.nth_pair(SEEDS[args.split], args.pairs - 1), args.save)
+        print(f"{args.save}: earlier/, current/ with ct.nii.gz and bodies.nii.gz; truth.csv")
+        return 0
     model = load_model(args.model, device=args.device) if args.analysed else None
     digest = model.hash if model is not None else ""
     limits, warning = known.limits_for(digest, args.limits or known.FILE)
@@ -88,12 +98,14 @@ def lines(found: Figures, what: str) -> list[str]:
     """The figures as sentences."""
     return [
         f"{found.pairs} phantom pairs, {what}",
-        f"vertebrae paired right      {found.levels_right:.3f}   (surfaces {found.gap_mm:.2f} mm apart)",
+        f"vertebrae paired right      {found.levels_right:.3f}   (surfaces {found.gap_mm:.2f} mm "
+        "apart)",
         f"lesions matched, F1         {found.f1:.3f}   (of {found.links})",
         f"new and gone told right     {found.fates_right:.3f}",
         f"volume change off by        {100 * found.volume_error:.1f} % (median of "
         f"{found.volume_lesions} lesions >= 0.5 mL)",
         f"false grown or shrunk       {100 * found.false_changes:.1f} % (of "
         f"{found.unchanged_lesions} lesions of unchanged pairs)",
-        f"changes by half told right  {100 * found.found_changes:.1f} % (of {found.changed_lesions})",
+        f"changes by half told right  {100 * found.found_changes:.1f} % (of "
+        f"{found.changed_lesions})",
     ]
