@@ -23,12 +23,11 @@ def interval_of_mean(
     same every time.
     """
     numbers = np.asarray(values, dtype=np.float64)
-    if groups is None:
-        sums, counts = numbers, np.ones(len(numbers))
-    else:
-        order: dict[Hashable, int] = {}
-        index = np.array([order.setdefault(group, len(order)) for group in groups], dtype=int)
-        sums, counts = np.bincount(index, numbers), np.bincount(index).astype(np.float64)
+    order: dict[Hashable, int] = {}
+    own = range(len(numbers)) if groups is None else groups
+    index = np.array([order.setdefault(group, len(order)) for group in own], dtype=int)
+    sums = np.bincount(index, numbers).astype(np.float64)
+    counts = np.bincount(index).astype(np.float64)
     if len(sums) < 2:
         return float("nan"), float("nan")
 
