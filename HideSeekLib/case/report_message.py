@@ -59,7 +59,10 @@ def vertebra_message(case: Any, row: Vertebra) -> VertebraMessage:
 
 def evidence_message(case: Any, reply: VertebraReply) -> Evidence | None:
     """Return the evidence of a vertebra from its two volumes, or None where they are gone."""
-    healthy_node, difference_node = case.healthy(reply.level), case.difference(reply.level)
+    healthy_node, difference_node = (
+        case.nodes.healthy(reply.level),
+        case.nodes.difference(reply.level),
+    )
     if healthy_node is None or difference_node is None:
         return None
     slices = [int(k) for k in (healthy_node.GetAttribute("HideSeek.Slices") or "").split()]
