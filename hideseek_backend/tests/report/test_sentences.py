@@ -19,10 +19,23 @@ def lesion(
                      decision=decision)  # type: ignore[arg-type]  # fmt: skip
 
 
-T12 = Vertebra("T12", 0.9, body_volume_mm3=14000.0, heights_mm=(24.0, 24.0, 24.5),
-               candidates=(lesion("T12", 1, "blastic", 3100.0), lesion("T12", 2, "lytic", 500.0, "reject")))  # fmt: skip
-L1 = Vertebra("L1", 0.9, body_volume_mm3=20000.0, heights_mm=(15.0, 18.0, 25.0),
-              candidates=(lesion("L1", 1, "lytic", 900.0), lesion("L1", 2, "lytic", 300.0)))  # fmt: skip
+T12 = Vertebra(
+    "T12",
+    0.9,
+    body_volume_mm3=14000.0,
+    heights_mm=(24.0, 24.0, 24.5),
+    candidates=(
+        lesion("T12", 1, "blastic", 3100.0),
+        lesion("T12", 2, "lytic", 500.0, "reject"),
+    ),
+)
+L1 = Vertebra(
+    "L1",
+    0.9,
+    body_volume_mm3=20000.0,
+    heights_mm=(15.0, 18.0, 25.0),
+    candidates=(lesion("L1", 1, "lytic", 900.0), lesion("L1", 2, "lytic", 300.0)),
+)
 L2 = Vertebra("L2", 0.1, heights_mm=(26.5, 26.0, 26.5))
 SPINE = [T12, L1, L2, Vertebra("L3", 0.1, heights_mm=(26.8, 26.5, 27.0))]
 CHANGE = Change("T12", "grown", "blastic", 2300.0, 3100.0, 34.8, 12.0, before=(4,), after=(1,))
@@ -42,10 +55,11 @@ def test_two_sentences_a_vertebra() -> None:
 
 def test_change_since_the_earlier_date() -> None:
     assert report_text(SPINE, told=TOLD) == (
-        "T12: blastic lesion 3.1 mL (+0.8 mL since 2026-04-02), 22 % of the body; body height kept.\n"
+        "T12: blastic lesion 3.1 mL (+0.8 mL since 2026-04-02), 22 % of the body; "
+        "body height kept.\n"
         "L1: lytic lesions (2) 1.2 mL (+0.3 mL since 2026-04-02), 6 % of the body; blastic lesion "
-        "of 2026-04-02 (1.1 mL) no longer found; body height reduced by 41 % (anterior) against its "
-        "neighbours."
+        "of 2026-04-02 (1.1 mL) no longer found; body height reduced by 41 % (anterior) against "
+        "its neighbours."
     )
     assert "since" not in report_text(SPINE, told=replace(TOLD, comparable=False))
 
