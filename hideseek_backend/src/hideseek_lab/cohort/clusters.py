@@ -6,7 +6,10 @@ machine it listens on the loopback address alone; on a cluster use TLS.
 
 from __future__ import annotations
 
+import logging
+import multiprocessing
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,16 +27,23 @@ QUEUES = {
     "htcondor": "HTCondorCluster",
 }
 
-LOST_AFTER = "60s"
-"""A worker that is away for so long is given up; a busy machine starts one in half a minute."""
+LOST_AFTER = "5 minutes"
+"""A job of a queue whose worker is away for so long is given up; another is queued in its place."""
+NEVER = "1000 days"
+"""Workers of this machine start again by themselves. Given up meanwhile, the new one would be ended
+with the case that it has just been handed."""
 REVIVE_SECONDS = 10.0
 """How often workers that were given up, or whose job in the queue ended, are started anew."""
+SILENT_SECONDS = 120.0
+"""Without any worker for so long, the user is told."""
+
+_LOG = logging.getLogger(__name__)
 
 
 @contextmanager
 def local_client(workers: int) -> Iterator[Any]:
     """Start worker processes here, on 127.0.0.1 and without a dashboard."""
-    distributed = _distributed()
+    distributed = _distributed(NEVER)
     with (
         distributed.LocalCluster(
             n_workers=workers,
@@ -66,7 +76,7 @@ def queue_client(
     gpus: of each worker. extra: lines for the job's head, as "--account=x". tls: certificate
     authority, certificate and key of the user, which every node must be able to read.
     """
-    distributed = _distributed()
+    distributed = _distributed(LOST_AFTER)
     jobqueue = import_optional("dask_jobqueue", f"A cohort on {kind}", EXTRA)
     if tls is None and not interface:
         raise OptionError(
@@ -110,8 +120,15 @@ def _revived(cluster: Any, workers: int) -> Iterator[None]:
     ended = threading.Event()
 
     def keep() -> None:
+        last, told = time.monotonic(), False
         while not ended.wait(REVIVE_SECONDS):
+            cluster.loop.add_callback(_forget_closed, cluster)
             cluster.scale(workers)
+            if cluster.scheduler_info["workers"]:
+                last, told = time.monotonic(), False
+            elif time.monotonic() - last > SILENT_SECONDS and not told:
+                told = True
+                _LOG.warning("no worker yet: look at the cluster's queue and at its jobs' logs")
 
     thread = threading.Thread(target=keep, daemon=True)
     thread.start()
@@ -122,17 +139,25 @@ def _revived(cluster: Any, workers: int) -> Iterator[None]:
         thread.join()
 
 
-def _distributed() -> Any:
-    distributed = import_optional("distributed", "A cohort on several workers", EXTRA)
+def _forget_closed(cluster: Any) -> None:
+    """Take out workers that could not be started again; scaling then replaces them."""
+    for name, worker in list(cluster.workers.items()):
+        if worker.status.name in ("closed", "failed"):
+            del cluster.workers[name]
+
+
+def _distributed(lost_after: str) -> Any:
     dask = import_optional("dask", "A cohort on several workers", EXTRA)
-    dask.config.set(
-        {
-            "distributed.scheduler.allowed-failures": DEATHS,
-            # One job at a worker: others that waited there would be blamed for its death.
-            "distributed.scheduler.worker-saturation": 1.0,
-            # A worker that reads a large CT is at work, not lost.
-            "distributed.comm.timeouts.tcp": "120s",
-            "distributed.deploy.lost-worker-timeout": LOST_AFTER,
-        }
-    )
-    return distributed
+    settings = {
+        "distributed.scheduler.allowed-failures": DEATHS,
+        # One job at a worker: others that waited there would be blamed for its death.
+        "distributed.scheduler.worker-saturation": 1.0,
+        # A worker that reads a large CT is at work, not lost.
+        "distributed.comm.timeouts.tcp": "120s",
+        "distributed.deploy.lost-worker-timeout": lost_after,
+    }
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        # A worker that died is back at once: Python and distributed are not loaded anew.
+        settings["distributed.worker.multiprocessing-method"] = "forkserver"
+    dask.config.set(settings)
+    return import_optional("distributed", "A cohort on several workers", EXTRA)

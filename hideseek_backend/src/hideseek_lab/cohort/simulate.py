@@ -91,8 +91,8 @@ def simulate(run: Path, jobs: list[Sleep], workers: int) -> dict[str, object]:
     seconds_of = {job.case: job.seconds for job in jobs}
     with clusters.local_client(workers) as client:
         started = time.monotonic()
-        outcomes = engine.run_on(client, jobs, partial(work, run=run))
-        for number, outcome in enumerate(outcomes, 1):
+        doing = engine.OnWorkers(client, jobs, partial(work, run=run))
+        for number, outcome in enumerate(doing.outcomes(), 1):
             if outcome.state != "kept":
                 ledger.append(run / "ledger.jsonl", outcome)
                 slept += seconds_of[outcome.case]
