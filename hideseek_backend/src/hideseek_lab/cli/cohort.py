@@ -37,7 +37,12 @@ export OMP_NUM_THREADS=1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     add = parser.add_argument
-    add("source", type=Path, metavar="MANIFEST|FOLDER", help="table of scans, or a folder of cases")
+    add(
+        "source",
+        type=Path,
+        metavar="MANIFEST|FOLDER",
+        help="table of scans, or a folder with a folder or zip a case",
+    )
     add("--run", type=Path, required=True, metavar="DIR", help="results, tables, ledger and page")
     add("--workers", type=whole(1, 4096), default=1, metavar="N", help="default: 1")
     add("--cluster", choices=("slurm", "pbs", "sge", "lsf", "htcondor"), help="workers as its jobs")
@@ -48,8 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--directive", action="append", default=[], metavar="TEXT", help="for the job, --account=x")
     add("--interface", default="", help="network of the cluster that the scheduler listens on")
     add("--tls", type=_files, metavar="CA,CERT,KEY", help="encrypt and check who connects")
+    add(
+        "--labels", default="", metavar="SCHEME",
+        help="numbering of masks of which a manifest does not say it: verse, totalsegmentator, …",
+    )  # fmt: skip
     add("--part", type=_part, metavar="I/N", help="only every N-th case from the I-th, by itself")
     add("--print-sbatch", type=whole(1, 10000), metavar="N", help="print an array job of N parts")
+    add("--dicom", action="store_true", help="also as DICOM, where the CT is a study")
     add("--collect", action="store_true", help="only write tables and page of what is there")
     inputs.add_model(parser)
     inputs.add_method(parser)
@@ -70,7 +80,7 @@ def main(args: argparse.Namespace) -> int:
         raise OptionError(
             "--part works alone in one process.", "Leave --workers and --cluster out."
         )
-    jobs = find_jobs(args.source)
+    jobs = find_jobs(args.source, args.labels)
     run = args.run.expanduser().absolute()
     name = "ledger.jsonl"
     if args.part:
@@ -83,7 +93,7 @@ def main(args: argparse.Namespace) -> int:
     model = load_model(args.model, device="cpu")
     options = asdict(inputs.options_from(args, model.spec.defaults))
     del model
-    task = Task(str(run / "results"), str(args.model), args.device, options)
+    task = Task(str(run / "results"), str(args.model), args.device, options, args.dicom)
     work = partial(analyse, task=task)
     place: AbstractContextManager[Any] = nullcontext()
     if args.cluster:
@@ -95,12 +105,13 @@ def main(args: argparse.Namespace) -> int:
     elif args.workers > 1:
         place = clusters.local_client(args.workers)
     with place as client:
+        doing: engine.Engine
         if client is None:
-            outcomes = engine.run_here(jobs, work)
+            doing = engine.Here(jobs, work)
         else:
-            outcomes = engine.run_on(client, jobs, work, gpu=args.gpus > 0)
+            doing = engine.OnWorkers(client, jobs, work, gpu=args.gpus > 0)
         state: State = follow(
-            run, jobs, outcomes, workers=args.workers, name=name, report=_Say(args.quiet)
+            run, jobs, doing, workers=args.workers, name=name, report=_Say(args.quiet)
         )
     print(
         f"{state.done} done, {state.kept} were done before, {len(state.failed)} failed. "

@@ -73,7 +73,7 @@ def test_no_fault_ends_a_run(tmp_path: Path) -> None:
 def test_a_worker_that_was_given_up_is_started_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its supervisor ended, as where a process could not be started: nothing else brings it back."""
+    """Its supervisor ended, as where no process could be started: nothing else revives it."""
     monkeypatch.setattr(clusters, "REVIVE_SECONDS", 0.2)
     jobs = [Sleep(f"b{n}", 0.02) for n in range(5)]
     with clusters.local_client(1) as client:
