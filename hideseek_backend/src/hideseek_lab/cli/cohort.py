@@ -24,10 +24,10 @@ SBATCH = """#!/bin/bash
 #SBATCH --job-name=hideseek
 #SBATCH --array=1-{count}
 #SBATCH --cpus-per-task=1
-#SBATCH --mem=8G
-#SBATCH --time=24:00:00
+#SBATCH --mem={memory}
+#SBATCH --time={walltime}
 #SBATCH --output={run}/slurm-%a.log
-# Each task does every {count}th case by itself; no task talks to another.
+{more}# Each task does every {count}th case by itself; no task talks to another.
 export OMP_NUM_THREADS=1
 {command} --part "$SLURM_ARRAY_TASK_ID/{count}"
 # When all have ended, tables and page of everything:  {command} --collect
@@ -68,6 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Run the jobs that are not done; returns 1 where some failed."""
     if args.print_sbatch:
+        # The jobs' logs go there: without it Slurm ends them at once.
+        args.run.mkdir(parents=True, exist_ok=True)
         print(_sbatch(args), end="")
         return 0
     from hideseek_backend.models.store import load_model
@@ -159,7 +161,13 @@ def _sbatch(args: argparse.Namespace) -> str:
     if "--print-sbatch" in sys.argv:
         words.remove(str(args.print_sbatch))
     command = " ".join(["hideseek", *map(shlex.quote, words)])
-    return SBATCH.format(count=args.print_sbatch, run=shlex.quote(str(args.run)), command=command)
+    more = [f"--partition={args.queue}"] if args.queue else []
+    more += [f"--gres=gpu:{args.gpus}"] if args.gpus else []
+    return SBATCH.format(
+        count=args.print_sbatch, run=shlex.quote(str(args.run)), command=command,
+        memory=args.memory, walltime=args.walltime,
+        more="".join(f"#SBATCH {line}\n" for line in (*more, *args.directive)),
+    )  # fmt: skip
 
 
 def _part(text: str) -> tuple[int, int]:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_model import write_tiny_model
 from toy_spine import ToySpine, toy_spine
 
 pytest.importorskip("highdicom", reason="needs the extra dicom")
@@ -51,11 +50,6 @@ def studies(spine: ToySpine, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "letters").mkdir()
     (root / "letters" / "letter.txt").write_text("no study")
     return root
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny")
 
 
 def _segmentation(spine: ToySpine, files: list[Path], names: list[str]) -> Any:
