@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hideseek_backend.cli import values
 from hideseek_backend.report.output import writing
-from hideseek_backend.scoring.output import write_into
+from hideseek_lab.scoring.output import write_into
 from hideseek_backend.wire.codec import json_text
 
 DESCRIPTION = (

@@ -27,6 +27,7 @@ QUEUES = {
     "htcondor": "HTCondorCluster",
 }
 
+LOOPBACK = "127.0.0.1"
 LOST_AFTER = "5 minutes"
 """A job of a queue whose worker is away for so long is given up; another is queued in its place."""
 NEVER = "1000 days"
@@ -49,8 +50,10 @@ def local_client(workers: int) -> Iterator[Any]:
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
-            host="127.0.0.1",
-            dashboard_address=None,
+            host=LOOPBACK,
+            # Its HTTP server cannot be left out: a free port of the loopback address, no pages.
+            dashboard_address=f"{LOOPBACK}:0",
+            scheduler_kwargs={"dashboard": False},
         ) as cluster,
         distributed.Client(cluster) as client,
         _revived(cluster, workers),
@@ -92,9 +95,11 @@ def queue_client(
             *extra,
             *([f"--gres=gpu:{gpus}"] if gpus and kind == "slurm" else []),
         ],
-        "worker_extra_args": ["--resources", f"GPU={gpus}"] if gpus else [],
-        # Its HTTP server cannot be left out: on the loopback address, without pages.
-        "scheduler_options": {"dashboard": False, "dashboard_address": "127.0.0.1:0"},
+        "worker_extra_args": [
+            *("--no-dashboard", "--dashboard-address", f"{LOOPBACK}:0"),
+            *(("--resources", f"GPU={gpus}") if gpus else ()),
+        ],
+        "scheduler_options": {"dashboard": False, "dashboard_address": f"{LOOPBACK}:0"},
     }
     if kind != "htcondor":
         options |= {"walltime": walltime, **({"queue": queue} if queue else {})}

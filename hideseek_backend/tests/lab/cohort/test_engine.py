@@ -114,4 +114,12 @@ def test_a_thousand_cases_with_faults_and_a_client_killed_twice(tmp_path: Path) 
 def test_a_cohort_is_reckoned_from_a_ledger() -> None:
     said = simulate.plan(20_000, np.array([30.0, 90.0]), result_mb=0.5, scan_mb=370)
     assert "20000 spines, 2 measured: 60 s a case" in said
-    assert "core-hours 33" in said and "results 10.0 GB, scans read 7.40 TB" in said
+    assert (
+        "core-hours 333 (95 % 167 to 500)" in said and "results 10.0 GB, scans read 7.40 TB" in said
+    )
+
+
+def test_simulated_times_are_spread_as_the_measured_ones() -> None:
+    jobs = simulate.make_cases(2000, 0.0, 0.1, measured=np.array([30.0, 90.0]))
+    assert {round(job.seconds, 6) for job in jobs} == {0.05, 0.15}
+    assert abs(np.mean([job.seconds for job in jobs]) - 0.1) < 0.005

@@ -23,13 +23,7 @@ from hideseek_backend.cli import main
 from hideseek_lab.cohort import clusters, engine, ledger, simulate
 from hideseek_lab.cohort.simulate import Sleep
 
-TLS_COMMANDS = (
-    "openssl req -x509 -newkey rsa:2048 -nodes -days 365 -subj /CN=cohort-ca "
-    "-keyout ca-key.pem -out ca.pem",
-    "openssl req -newkey rsa:2048 -nodes -subj /CN=cohort -keyout key.pem -out request.pem",
-    "openssl x509 -req -in request.pem -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days 365 "
-    "-out cert.pem",
-)
+DOCS = Path(__file__).parents[4] / "docs" / "cohorts.md"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 CONFIGURATION = """ClusterName=hideseek
 SlurmctldHost={host}(127.0.0.1)
@@ -213,9 +207,10 @@ def _queued() -> list[str]:
 
 
 def _certificate(folder: Path) -> tuple[Path, Path, Path]:
-    """An authority, and a certificate of it with its key, as docs/cohorts.md makes them."""
+    """An authority, and a certificate of it with its key, as the docs make them."""
     folder.mkdir(exist_ok=True)
-    for command in TLS_COMMANDS:
+    told = DOCS.read_text(encoding="utf-8").splitlines()
+    for command in (line for line in told if line.startswith("openssl ")):
         subprocess.run(shlex.split(command), cwd=folder, check=True, capture_output=True)
     return folder / "ca.pem", folder / "cert.pem", folder / "key.pem"
 
