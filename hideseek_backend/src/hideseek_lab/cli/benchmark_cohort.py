@@ -10,8 +10,8 @@ from pathlib import Path
 
 from hideseek_backend.cli import values
 from hideseek_backend.report.output import writing
-from hideseek_lab.scoring.output import write_into
 from hideseek_backend.wire.codec import json_text
+from hideseek_lab.scoring.output import write_into
 
 DESCRIPTION = (
     "Segment phantom spines with one worker and with two, with the engine and by bare processes, "
