@@ -230,6 +230,14 @@ VERBS: dict[str, Verb] = {
                     "hideseek benchmark follow-up --pairs 44",
                 ),
             ),
+            (
+                "cohort",
+                Verb(
+                    "what a second worker brings, and what the cohort's engine costs",
+                    "hideseek_lab.cli.benchmark_cohort",
+                    "hideseek benchmark cohort --cases 12",
+                ),
+            ),
         ),
     ),
     "models": Verb(
