@@ -24,6 +24,7 @@ from HideSeekLib.case.case import cases_in_scene
 from HideSeekLib.i18n import _
 from HideSeekLib.run import words
 from HideSeekLib.run.jobs import JobState
+from HideSeekLib.wire.records import Vertebra
 
 STATIC = Path(__file__).parent / "static"
 MARKS = {"accept": "✓", "reject": "✗", "": ""}
@@ -227,12 +228,11 @@ class Page:
         rows = []
         for level in board.levels() or tuple(known):
             row = known.get(level)
-            p = words.known(row.p_malignant) if row is not None else None
             rows.append(
                 {
                     "level": level,
-                    "p": "" if p is None else f"{p:.2f}",
-                    "tint": "" if p is None else _tint(p, bool(row and row.outside)),
+                    "p": words.about_p(row),
+                    "tint": _tint(row),
                     "doubt": row.outside if row is not None else "",
                     "state": words.state_in_job(board.job, level)
                     or words.state_of_vertebra(row, candidates),
@@ -272,7 +272,7 @@ class Page:
         state.vertebra_text = ""
         if case is not None and chosen:
             vertebra = [r for r in case.vertebra_rows() if r.level == chosen[0].vertebra]
-            state.vertebra_text = words.about_vertebra(vertebra[0])
+            state.vertebra_text = words.about_candidate(vertebra[0], chosen[0])
         if case is not None and not self._dragging:
             state.threshold = round(case.review.threshold, 3)
         state.can_undo = case is not None and case.review.can_undo
@@ -320,6 +320,8 @@ class Page:
             state.progress_text = words.about_job(job, time.monotonic(), waiting)
 
 
-def _tint(p: float, doubted: bool) -> str:
+def _tint(row: Vertebra | None) -> str:
     """The colour behind a P: red by its size, amber where it is not to be trusted."""
-    return "background: #8a6a00" if doubted else f"background: rgba(208, 59, 50, {0.75 * p:.2f})"
+    if row is not None and row.outside:
+        return "background: #6b5400"
+    return f"background: rgba(208, 59, 50, {0.75 * words.weight_of_p(row):.2f})"

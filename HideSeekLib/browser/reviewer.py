@@ -201,8 +201,8 @@ class Reviewer:
             self.use_slices(str(case.record.options.get("slices")))
             if board.parameters.ct is None:
                 board.parameters.ct = case.ct
-            if board.parameters.vertebrae is None and case.vertebra_node is not None:
-                board.parameters.vertebrae = case.vertebra_node
+            if board.parameters.vertebrae is None and case.nodes.vertebrae is not None:
+                board.parameters.vertebrae = case.nodes.vertebrae
             lesions_view.show_surfaces(case.lesions, True)
         else:
             board.parameters.levelOverrides = {}
