@@ -29,3 +29,7 @@ EMPTY = "no body in the segmentation"
 CUT = "cut by the field of view"
 SCREENED = "screened only"
 UNEXPLAINED = "flagged, nothing found that explains it"
+
+CASE_FILE = "case.json.gz"
+CASE_FORMAT = "hideseek-stored-case-1"
+"""A whole case, with evidence and voxels: what `segment` and an export of a review write."""

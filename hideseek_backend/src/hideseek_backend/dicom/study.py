@@ -115,7 +115,7 @@ class Source:
 
 
 def read_source(
-    path: Path,
+    path: media.StudyPath,
     series: str | None = None,
     *,
     shape: tuple[int, int, int],
@@ -131,7 +131,7 @@ def read_source(
     with media.opened(path) as files:
         found = _series_of(files)
         wanted = series if series is not None else _on_grid(found, shape, affine)
-        chosen, why = _choose(found, wanted, path.name)
+        chosen, why = _choose(found, wanted, media.shown(path))
         study = _read(chosen, why, 0)
         with lenient():
             stored = [
