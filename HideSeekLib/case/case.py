@@ -338,10 +338,15 @@ class Case(CaseNodes):
         """Do the last change that was taken back again."""
         return self._change(self.review.redo)
 
+    def edited_by_hand(self, level: str) -> frozenset[str]:
+        """Polarities of a level whose segment was edited by hand, or removed."""
+        return self._lesions().edited_now(level)
+
     def restore_segment(self, level: str, polarity: str) -> None:
         """Draw a segment that was edited by hand from its candidates again; the edit is lost."""
         self._lesions().restore(level, polarity, self.review.kept_keys())
         self._save_review()
+        self.refresh_surfaces()
 
     def refresh_surfaces(self) -> None:
         """Make the 3D surfaces again that a change of voxels threw away; call after a drag."""

@@ -33,12 +33,21 @@ def report_params(case: Any) -> dict[str, Any]:
     """
     need(case.node, _("The HideSeek case"))
     record = case.record
-    provenance = {k: v for k, v in record.provenance.items() if k != "inputs"}
     return {
         "title": TITLE_MARK,
+        **settings(case),
+        "vertebrae": [to_plain(vertebra_message(case, r)) for r in record.replies.values()],
+    }
+
+
+def settings(case: Any) -> dict[str, Any]:
+    """Return the options and the provenance of a case; inputs, whose names may name a patient,
+    are left out."""
+    record = case.record
+    provenance = {k: v for k, v in record.provenance.items() if k != "inputs"}
+    return {
         "options": {**record.options, "tau": case.review.threshold},
         "provenance": {"model": record.model, **provenance},
-        "vertebrae": [to_plain(vertebra_message(case, r)) for r in record.replies.values()],
     }
 
 

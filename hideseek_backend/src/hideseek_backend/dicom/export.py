@@ -89,9 +89,10 @@ def export_case(
     meter.step()
     uid = source.study.series.uid
     lesions = exported_lesions(case, options.decisions, uid, rejected=options.rejected)
+    lost = without_voxels(case, options.decisions, rejected=options.rejected)
     if not lesions:
         raise InputError(
-            "Expected lesions to export, but none is accepted or kept by Δ.",
+            f"Expected lesions to export. {lost or 'None is accepted or kept by Δ.'}",
             "Accept a candidate, or lower the Δ threshold; an empty segmentation is not written.",
         )
     _check_signature(options.signature, lesions)
@@ -116,7 +117,6 @@ def export_case(
         for n, one in enumerate(_key_images(source, labels, lesions), 1):
             files.append(_save(one, folder, f"key-{n:02d}.dcm"))
             meter.step()
-    lost = without_voxels(case, options.decisions, rejected=options.rejected)
     return Exported(lesions, tuple(files), (*source.study.warnings, *([lost] if lost else [])))
 
 

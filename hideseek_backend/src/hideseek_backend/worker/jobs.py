@@ -188,7 +188,7 @@ def dicom_export(params: Mapping[str, Any], outlet: Outlet) -> dict[str, Any]:
     from hideseek_backend.dicom.export import ExportOptions, export_case
     from hideseek_backend.dicom.objects import Signature
     from hideseek_backend.report.case_store import FORMAT, stored_from_message
-    from hideseek_backend.report.output import OutputFolder
+    from hideseek_backend.report.output import OutputFolder, writing
 
     given = {name: params.get(name) or {} for name in ("grid", "options", "provenance")}
     record = {"format": FORMAT, "vertebrae": params.get("vertebrae") or [], **given}
@@ -213,7 +213,8 @@ def dicom_export(params: Mapping[str, Any], outlet: Outlet) -> dict[str, Any]:
         study = [Path(str(one)) for one in given_study]
     else:
         study = Path(_text(params, "study", ""))
-    with OutputFolder(Path(out), overwrite=bool(params.get("overwrite"))) as folder:
+    overwrite = bool(params.get("overwrite"))
+    with OutputFolder(Path(out), overwrite=overwrite) as folder, writing(folder.target):
         done = export_case(
             case,
             study,
