@@ -1,4 +1,4 @@
-"""What a DICOM export needs to know of a case: where its study is, whether its levels can be right."""
+"""What a DICOM export must know of a case: where its study is, whether its levels can be right."""
 
 from __future__ import annotations
 

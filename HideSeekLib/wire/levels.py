@@ -47,7 +47,7 @@ VARIANTS = ("T13", "L6")
 
 
 def oddities(names: Sequence[str], heights: Mapping[str, float] | None = None) -> tuple[str, ...]:
-    """Say what is odd about the levels of a spine, a sentence each; a wrong level is a wrong report.
+    """Say what is odd about the levels of a spine; a wrong level is a wrong report.
 
     names: levels that are there. heights: of their middles, mm towards the head, as far as known.
     T13 or L6 (a transitional vertebra, or a count that is off by one), levels missing between two

@@ -1,4 +1,4 @@
-"""A true Enhanced CT Image object by the standard's module table (PS3.3 A.38.1): one file, all slices.
+"""A true Enhanced CT Image object by the standard's module table (PS3.3 A.38.1): all in one file.
 
 Its frames are in any order and their positions alone say where they belong, as scanners write it.
 """

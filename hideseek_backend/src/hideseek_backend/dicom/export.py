@@ -121,7 +121,7 @@ def export_case(
 
 
 def _key_images(source: Source, labels: Volume, lesions: Sequence[Lesion]) -> Iterator[Any]:
-    """Yield one secondary capture a lesion; its header says what it shows, its pixels say it again."""
+    """Yield a secondary capture for each lesion; its header says what its pixels show."""
     hd = need("highdicom")
     series = hd.UID()
     for lesion in lesions:
