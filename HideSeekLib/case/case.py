@@ -330,6 +330,15 @@ class Case(CaseNodes):
         """Write a reason beside decisions."""
         return self._change(lambda: self.review.set_reason(keys, reason))
 
+    def remove_region(self, key: str) -> ApplyReport:
+        """Take a region that the reader drew away; an undo brings it back.
+
+        Raises ValueError for a candidate of the model's: reject that.
+        """
+        done = self._change(lambda: self.review.withdraw([key]))
+        self._update_single_lesions()
+        return done
+
     def undo(self) -> ApplyReport:
         """Take the last change back."""
         return self._change(self.review.undo)

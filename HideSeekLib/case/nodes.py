@@ -156,7 +156,11 @@ class CaseNodes:
                 hub.GetScene().RemoveNode(self.lesion_segments_node)
             return None
         node = self._node("perLesion", "vtkMRMLSegmentationNode", _("{case} single lesions"))
-        candidates = [(c, self.voxels(c.key)) for c in self.record.candidates()]
+        candidates = [
+            (c, self.voxels(c.key))
+            for c in self.record.candidates()
+            if not self.review.withdrawn(c.key)
+        ]
         lesion_segments.fill(node, self.record.grid, candidates)
         lesions_view.prepare(node, self.ct, self.record.grid)
         lesion_segments.mark(node, {c.key: self.review.kept(c.key) for c, _voxels in candidates})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,8 @@ def put_title(page: str, title: str) -> str:
 def vertebra_message(case: Any, reply: VertebraReply) -> VertebraMessage:
     """Return one vertebra as the worker streams it, with what the review makes of it."""
     row = rows.vertebra_row(case.record, case.review, reply.level)
+    shown = {c.number for c in row.candidates}
+    reply = replace(reply, voxels={n: v for n, v in reply.voxels.items() if n in shown})
     return VertebraMessage(**shared(row, Vertebra), evidence=evidence_message(case, reply))
 
 

@@ -18,7 +18,11 @@ def candidate_rows(
 ) -> list[Candidate]:
     """Candidates from head to foot, with what the review makes of them; keys limits them."""
     wanted = None if keys is None else set(keys)
-    return [_reviewed(c, review) for c in record.candidates() if wanted is None or c.key in wanted]
+    return [
+        _reviewed(c, review)
+        for c in record.candidates()
+        if (wanted is None or c.key in wanted) and not review.withdrawn(c.key)
+    ]
 
 
 def volume_mm3(record: Record, review: Review, level: str, polarity: str) -> float:
@@ -49,7 +53,9 @@ def vertebra_row(record: Record, review: Review, level: str) -> Vertebra:
         return record.screen[level]
     return replace(
         Vertebra(**shared(reply, Vertebra)),
-        candidates=tuple(_reviewed(c, review) for c in reply.candidates),
+        candidates=tuple(
+            _reviewed(c, review) for c in reply.candidates if not review.withdrawn(c.key)
+        ),
         lytic_volume_mm3=volume_mm3(record, review, level, "lytic"),
         blastic_volume_mm3=volume_mm3(record, review, level, "blastic"),
     )

@@ -15,6 +15,7 @@ from typing import Any
 
 from HideSeekLib.anatomy import blocks as scene_blocks
 from HideSeekLib.case import case as scene
+from HideSeekLib.case.region import remember_clicked
 from HideSeekLib.errors import NodeGone, SceneError
 from HideSeekLib.i18n import _
 from HideSeekLib.run.jobs import Job, JobState
@@ -200,6 +201,8 @@ class Analysis:
             body_node=inputs.bodies,
             overrides=dict(inputs.overrides),
         )
+        if job.body is not None:
+            remember_clicked(job.case, job.body.node)
         self._next_batch()
 
     def _next_batch(self) -> None:
