@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import slicer.util
@@ -126,7 +127,7 @@ class ReviewSection:
     def remove_regions(self) -> None:
         """Take the selected regions that the reader drew away; an undo brings them back."""
         for key in self._selected_regions():
-            self._apply(lambda case, key=key: case.remove_region(key), everything=True)
+            self._apply(partial(_remove_region, key=key), everything=True)
 
     def _selected_regions(self) -> list[str]:
         rows = {key: self.table.row(key) for key in self.table.selected()}
@@ -143,7 +144,7 @@ class ReviewSection:
             _("Give up what was edited by hand in {names}?").format(names=names)
         ):
             for where in edited:
-                self.board.guarded(lambda where=where: case.restore_segment(*where))
+                self.board.guarded(partial(case.restore_segment, *where))
             self.board.say(_("Restored as analysed: {names}.").format(names=names))
             self._refresh_text()
             self.board.review_changed.emit()
@@ -277,3 +278,7 @@ class ReviewSection:
         case = self.board.live_case()
         if case is not None:
             self.board.guarded(lambda: case.lesion_segments(on))
+
+
+def _remove_region(case: Any, key: str) -> Any:
+    return case.remove_region(key)
