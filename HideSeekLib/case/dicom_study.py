@@ -30,7 +30,7 @@ def study_files(ct_node: Any) -> list[str]:
 
 def odd_levels(case: Case) -> tuple[str, ...]:
     """Say what is odd about the levels of the vertebra segmentation, a sentence each."""
-    node, heights = case.vertebra_node, {}
+    node, heights = case.nodes.vertebrae, {}
     if node is not None:
         by_level = segments_by_level(match_levels(node, case.record.overrides))
         for level, segment in by_level.items():

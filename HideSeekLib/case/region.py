@@ -60,7 +60,7 @@ def remember_clicked(case: Case, body_node: Any) -> None:
 
 def has_vertebrae(case: Case) -> bool:
     """Tell whether there is any vertebra that a region may lie in."""
-    return case.vertebra_node is not None or _count(case.node) > 0
+    return case.nodes.vertebrae is not None or _count(case.node) > 0
 
 
 def _count(hub: Any) -> int:
@@ -70,9 +70,9 @@ def _count(hub: Any) -> int:
 def _places(case: Case) -> dict[str, _Place]:
     found = {}
     clicked = [case.node.GetNthNodeReference(CLICKED, n) for n in range(_count(case.node))]
-    for node in [*clicked, case.vertebra_node]:
+    for node in [*clicked, case.nodes.vertebrae]:
         if node is not None:
-            of_case = node is case.vertebra_node
+            of_case = node is case.nodes.vertebrae
             matches = match_levels(node, case.record.overrides if of_case else {})
             for level, segment_id in segments_by_level(matches).items():
                 found[level] = _Place(level, node, segment_id, not of_case)
@@ -122,7 +122,7 @@ def _place_of(case: Case, segmentation_node: Any, drawn: SegmentVoxels) -> _Plac
     index = np.argwhere(part == drawn.value) + box[0]
     places = _places(case)
     if not places:
-        need(case.vertebra_node, _("The vertebra segmentation"))
+        need(case.nodes.vertebrae, _("The vertebra segmentation"))
 
     def share(place: _Place) -> int:
         to_vertebra = between(segmentation_node, place.node) @ drawn.affine

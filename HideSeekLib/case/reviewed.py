@@ -13,10 +13,9 @@ import numpy as np
 
 from HideSeekLib.anatomy.geometry import SegmentVoxels, need, voxels_of
 from HideSeekLib.case.case import Case
-from HideSeekLib.case.rows import vertebra_row
 from HideSeekLib.case.segments import segment_id
 from HideSeekLib.i18n import _
-from HideSeekLib.wire.records import Candidate
+from HideSeekLib.wire.records import Candidate, Vertebra
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,13 +53,14 @@ def segment_voxels(case: Case, level: str, polarity: str) -> np.ndarray:
     return np.asarray(ijk[np.all((ijk >= 0) & (ijk < grid.shape), axis=1)])
 
 
-def reviewed(case: Case, level: str) -> Reviewed:
-    """Give the candidates of an analysed level with their voxels as the review left them.
+def reviewed(case: Case, row: Vertebra) -> Reviewed:
+    """Give the candidates of a vertebra that has results with their voxels as the review left them.
 
-    Raises NodeGone when the CT or the lesions were deleted.
+    row: as the table shows it. Raises NodeGone when the CT or the lesions were deleted.
     """
+    level = row.level
     reply = case.record.replies[level]
-    rows = list(vertebra_row(case.record, case.review, level).candidates)
+    rows = list(row.candidates)
     none = np.zeros((0, 3), np.int32)
     before = {c.number: reply.voxels.get(c.number, none) for c in rows}
     now = dict(before)

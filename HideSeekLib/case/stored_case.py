@@ -12,7 +12,7 @@ from HideSeekLib.anatomy.vertebrae import match_levels, segments_by_level
 from HideSeekLib.case.case import Case
 from HideSeekLib.case.report_message import evidence_message, settings
 from HideSeekLib.case.reviewed import Reviewed, reviewed
-from HideSeekLib.case.rows import vertebra_row
+from HideSeekLib.case.rows import vertebra_rows
 from HideSeekLib.wire.codec import shared, to_plain
 from HideSeekLib.wire.records import Vertebra, VertebraMessage
 from HideSeekLib.wire.words import CASE_FORMAT
@@ -39,13 +39,13 @@ def stored_case(case: Case, vertebrae: list[dict[str, Any]] | None = None) -> di
 
 def vertebra_messages(case: Case) -> Iterator[dict[str, Any]]:
     """Yield the vertebrae from head to foot; each `next()` does one. Raises as `stored_case`."""
-    for level in case.record.levels():
-        yield to_plain(_message(case, level))
+    for row in vertebra_rows(case.record, case.review):
+        yield to_plain(_message(case, row))
 
 
 def known_levels(case: Case) -> tuple[str, ...]:
     """Levels of the vertebra segmentation, or those of the results without one."""
-    node = case.vertebra_node
+    node = case.nodes.vertebrae
     if node is None:
         return tuple(case.record.levels())
     return tuple(segments_by_level(match_levels(node, case.record.overrides)))
@@ -53,18 +53,23 @@ def known_levels(case: Case) -> tuple[str, ...]:
 
 def changed_by_hand(case: Case) -> tuple[str, ...]:
     """Keys of kept candidates whose voxels are no longer those that were scored."""
-    return tuple(key for level in case.record.replies for key in reviewed(case, level).changed)
+    rows = vertebra_rows(case.record, case.review)
+    return tuple(
+        key
+        for row in rows
+        if row.level in case.record.replies
+        for key in reviewed(case, row).changed
+    )
 
 
-def _message(case: Case, level: str) -> VertebraMessage:
-    reply = case.record.replies.get(level)
+def _message(case: Case, row: Vertebra) -> VertebraMessage:
+    reply = case.record.replies.get(row.level)
     if reply is None:
-        return VertebraMessage(**shared(case.record.screen[level], Vertebra))
-    now = reviewed(case, level)
-    row = replace(vertebra_row(case.record, case.review, level), candidates=now.candidates)
+        return VertebraMessage(**shared(row, Vertebra))
+    now = reviewed(case, row)
     labels, origin = _block(now)
     return VertebraMessage(
-        **shared(row, Vertebra),
+        **shared(replace(row, candidates=now.candidates), Vertebra),
         evidence=evidence_message(case, replace(reply, voxels=now.voxels)),
         block_labels=labels,
         block_origin_ijk=origin,

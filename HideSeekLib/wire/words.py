@@ -32,6 +32,7 @@ UNEXPLAINED = "flagged, nothing found that explains it"
 
 # Why a vertebra's p is not to be trusted.
 FRACTURED = "fractured: outside the method"
+UNSEEN = "outside what the model has seen"
 
 CASE_FILE = "case.json.gz"
 CASE_FORMAT = "hideseek-stored-case-1"

@@ -199,7 +199,7 @@ def test_a_region_is_rejected_or_taken_away_and_comes_back(app, tmp_path):
     check(case, drawn(), [1])
     assert key not in {r.key for r in case.rows()}
     assert len(case.vertebra_rows()[0].candidates) == 3
-    assert case.candidates_table.GetNumberOfRows() == 3
+    assert case.nodes.candidates_table.GetNumberOfRows() == 3
     case.undo()
     check(case, drawn(), [1, 4])
     case.redo()
