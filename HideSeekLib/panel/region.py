@@ -8,6 +8,7 @@ import slicer
 import slicer.util
 
 from HideSeekLib.case.drawing import new_region
+from HideSeekLib.case.region import has_vertebrae
 from HideSeekLib.panel import tables
 from HideSeekLib.run.board import Board
 from HideSeekLib.run.region import RegionScoring
@@ -75,7 +76,7 @@ class RegionSection:
 
     def _enable(self) -> None:
         case = self.board.live_case()
-        ready = case is not None and case.nodes.vertebrae is not None
+        ready = case is not None and has_vertebrae(case)
         chosen = bool(tables.combo_key(self.ui.regionSegmentCombo))
         idle = not (self.scoring.busy or self.board.analysis.busy())
         self.ui.drawRegionButton.enabled = case is not None
