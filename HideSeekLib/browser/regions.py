@@ -9,6 +9,7 @@ from typing import Any
 from HideSeekLib.browser import sources
 from HideSeekLib.case.drawing import draw_ball, new_region
 from HideSeekLib.case.nodes import OURS_ATTRIBUTE
+from HideSeekLib.case.region import clicked_bodies
 from HideSeekLib.case.views import HIGHLIGHT_NAME
 from HideSeekLib.errors import InputError
 from HideSeekLib.i18n import _
@@ -37,7 +38,9 @@ class Regions:
     def choices(self) -> list[dict[str, str]]:
         """Segments that can be scored: all but vertebrae, bodies and what the case made."""
         found = []
-        taken = (self.board.parameters.vertebrae, self.board.parameters.bodies)
+        taken = [self.board.parameters.vertebrae, self.board.parameters.bodies]
+        case = self.board.live_case()
+        taken += clicked_bodies(case) if case is not None else []
         scene = self.app.scene
         for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")):
             node = scene.GetNthNodeByClass(index, "vtkMRMLSegmentationNode")

@@ -28,8 +28,8 @@ def told(case: Any) -> dict[str, Any]:
 
     lesions = lesion_map(case)
     healthy = {
-        level: case.healthy(level) is not None
-        and case.healthy(level).GetImageData().GetDimensions()
+        level: case.nodes.healthy(level) is not None
+        and case.nodes.healthy(level).GetImageData().GetDimensions()
         for level in case.record.replies
     }
     return {
