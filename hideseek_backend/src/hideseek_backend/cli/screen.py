@@ -8,7 +8,7 @@ from typing import Any
 from hideseek_backend.cli import inputs
 from hideseek_backend.cli.segment import print_warnings
 
-SHOWN = ("vertebra", "p_malignant", "reason", "body_volume_mm3")
+SHOWN = ("vertebra", "p_malignant", "outside", "reason", "body_volume_mm3")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

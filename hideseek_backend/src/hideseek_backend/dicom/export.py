@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ class ExportOptions:
 
     series: uid or number of the CT in the study; found by its grid where None. pseudonym: replaces
     the patient and all uids, and the CT is written along. levels_checked: somebody counted.
+    tracking: uids that lesions have had since an earlier date, "T12:3" -> uid.
     """
 
     series: str | None = None
@@ -48,6 +49,7 @@ class ExportOptions:
     signature: Signature = Signature()
     pseudonym: str | None = None
     levels_checked: bool = False
+    tracking: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,9 @@ def export_case(
         pixels=options.pseudonym is not None,
     )
     uid = source.study.series.uid
-    lesions = exported_lesions(case, options.decisions, uid, rejected=options.rejected)
+    lesions = exported_lesions(
+        case, options.decisions, uid, rejected=options.rejected, tracking=options.tracking
+    )
     if not lesions:
         raise InputError(
             "Expected lesions to export, but none is accepted or kept by Δ.",

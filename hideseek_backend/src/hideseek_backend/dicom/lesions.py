@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hideseek_backend.dicom.needs import need
 from hideseek_backend.errors import InputError, LabelError
 from hideseek_backend.report.case_store import StoredCase
 from hideseek_backend.volumes.volume import FloatArray, Volume
@@ -49,12 +50,18 @@ class Lesion:
 
 
 def exported_lesions(
-    case: StoredCase, decisions: Decisions, series_uid: str, *, rejected: bool = False
+    case: StoredCase,
+    decisions: Decisions,
+    series_uid: str,
+    *,
+    rejected: bool = False,
+    tracking: Mapping[str, str] | None = None,
 ) -> tuple[Lesion, ...]:
     """Return the lesions to export: accepted ones, and those kept by Δ that nobody judged.
 
     rejected: rejected ones too, marked as such. A lesion's tracking uid follows from the series,
-    the model and its number, so that a second export speaks of the same lesion.
+    the model and its number, so that a second export speaks of the same lesion. tracking: uids
+    that lesions have had since an earlier date, "T12:3" -> uid.
     Raises InputError for decisions on candidates that are not in the case, or without voxels.
     """
     known = {c.key for v in case.vertebrae for c in v.candidates}
@@ -77,7 +84,7 @@ def exported_lesions(
             ):
                 continue  # nothing on the CT's grid: lost between two thick slices
             name = f"{series_uid} {model} {candidate.key}"
-            uid = f"2.25.{uuid.uuid5(_TRACKING, name).int}"
+            uid = (tracking or {}).get(candidate.key) or f"2.25.{uuid.uuid5(_TRACKING, name).int}"
             found.append(Lesion(len(found) + 1, candidate, vertebra, state, uid))
     return tuple(found)
 
@@ -147,6 +154,24 @@ def _height(vertebra: VertebraMessage, affine: FloatArray) -> float:
     assert vertebra.evidence is not None
     centre = np.array([*(np.array(vertebra.evidence.image.shape[:1] * 3) / 2), 1.0])
     return float((vertebra.evidence.affine @ centre)[2])
+
+
+def read_tracking(path: Path) -> dict[str, str]:
+    """Tracking uids of an exported segmentation, "T12:3" -> uid.
+
+    path: seg.dcm, or the folder that holds it. Raises InputError where it has none of ours.
+    """
+    pydicom = need("pydicom")
+    file = path / "seg.dcm" if path.is_dir() else path
+    try:
+        segments = pydicom.dcmread(file, stop_before_pixels=True).SegmentSequence
+        words = [(str(s.TrackingID).split(), str(s.TrackingUID)) for s in segments]
+        return {f"{level}:{int(number)}": uid for (level, _kind, number), uid in words}
+    except Exception as error:  # whatever a damaged or foreign object leads the parser to
+        raise InputError(
+            f"Expected a segmentation of `hideseek dicom export` in {file.name}, got none.",
+            "Give the seg.dcm of the earlier result.",
+        ) from error
 
 
 def read_decisions(path: Path) -> dict[str, str]:
