@@ -104,6 +104,7 @@ class NetworkSpeed:
         """
         reference = _median(self.reference, "seconds")
         same = _median(self.fast_of_reference, "seconds")
+        cpu = _median(self.reference, "cpu_seconds"), _median(self.fast_of_reference, "cpu_seconds")
         return {
             "parameters": self.parameters,
             "device": self.device,
@@ -114,6 +115,9 @@ class NetworkSpeed:
             "seconds_fast": same,
             "seconds_fast_all": _median(self.fast, "seconds"),
             "ratio": reference / same if reference and same else None,
+            "cpu_seconds_reference": cpu[0],
+            "cpu_seconds_fast": cpu[1],
+            "cpu_ratio": cpu[0] / cpu[1] if cpu[0] and cpu[1] else None,
             "calls_reference": _median(self.reference, "calls"),
             "calls_fast": _median(self.fast, "calls"),
             "evaluations_fast": _median(self.fast, "evaluations"),
@@ -209,7 +213,8 @@ def _whole(run: Timed, steps: tuple[int, int]) -> dict[str, float]:
     invert, render = steps
     calls = 3 + invert + 2 * render + len(run.scores) * (2 + invert + render)
     taken = run.figures()
-    return taken | {"calls": calls, "seconds": taken["seconds"] * calls / run.calls}
+    times = {name: taken[name] * calls / run.calls for name in ("seconds", "cpu_seconds")}
+    return taken | times | {"calls": calls}
 
 
 def _large(model: Model) -> bool:

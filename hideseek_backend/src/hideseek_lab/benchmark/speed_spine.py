@@ -48,25 +48,27 @@ def _measured(
 ) -> dict[str, Any]:
     blocks = spine_blocks(phantom)
     name = model.spec.name
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     screen_vertebrae(model, blocks, options)
     _wait(model.device)
-    screened = time.perf_counter() - started
+    screened, screened_cpu = time.perf_counter() - started, time.process_time() - cpu
     every = options.with_changes(slices="all", force=True)
     slices = 0
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     with peak_memory(model.device) as peak:
         for index, block in enumerate(blocks):
             report(f"{name}: whole spine", index, len(blocks))
             slices += len(analyse_vertebra(model, block, every).evidence)
         _wait(model.device)
-    seconds = time.perf_counter() - started
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     return {
         "vertebrae": len(blocks),
         "screen_seconds": screened,
+        "screen_cpu_seconds": screened_cpu,
         "threads": torch.get_num_threads(),
         "segment_all_slices": slices,
         "segment_all_seconds": seconds,
+        "segment_all_cpu_seconds": cpu,
         "segment_all_seconds_per_slice": seconds / max(1, slices),
         "peak_memory_mb": peak.mb,
     }
