@@ -115,7 +115,7 @@ def test_without_a_verb_help_is_shown(capsys: pytest.CaptureFixture[str], words:
         (["segment", *CASE, "--invert-steps", "0"], "from 1 to 1000"),
         (["segment", *CASE, "--levels", "T12,Q3"], "unknown level 'Q3'"),
         (["segment", *CASE, "--levels", "S1"], "unknown level 'S1'"),
-        (["segment", *CASE, "--device", "gpu"], "'cpu'"),
+        (["segment", *CASE, "--device", "gpu"], "cuda:N"),
         (["segment", *CASE, "--protocol", "quick"], "'reference'"),
         (["segment", *CASE, "--polarity", "sclerotic"], "'blastic'"),
         (["segment", *CASE, "--slices", "axial"], "'central'"),
