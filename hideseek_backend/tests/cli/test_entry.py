@@ -80,7 +80,9 @@ def test_commands_named_in_messages_exist() -> None:
             text = node.value if isinstance(node, ast.Constant) else ""
             if not isinstance(text, str):
                 continue
-            for verb, rest in re.findall(r"(?<![\w./-])hideseek ([a-z]\w+) ?([a-z][\w-]*)?", text):
+            for verb, rest in re.findall(
+                r"(?<![\w./-])hideseek ([a-z][\w-]+) ?([a-z][\w-]*)?", text
+            ):
                 named += 1
                 assert verb in parts, f"{path}: hideseek {verb}"
                 assert not parts[verb] or rest in parts[verb], f"{path}: hideseek {verb} {rest}"
