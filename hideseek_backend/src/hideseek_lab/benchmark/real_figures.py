@@ -41,6 +41,29 @@ class Figure:
         return f"{self.name:58s} {self.value:5.2f} ({self.low:.2f}–{self.high:.2f})  n {self.count}"
 
 
+def mean_figure(
+    name: str, patients: NDArray[np.str_], values: NDArray[np.float64], seed: int = 0
+) -> Figure:
+    """The mean of values (N,), with its interval over the patients (N,) they are of."""
+    if not len(values):
+        return Figure(name, float("nan"), float("nan"), float("nan"), 0)
+    means = [float(values[index].mean()) for index in patient_draws(patients, seed)]
+    low, high = np.percentile(means, [2.5, 97.5])
+    return Figure(name, float(values.mean()), float(low), float(high), len(values))
+
+
+def patient_draws(
+    patients: NDArray[np.str_], seed: int = 0, resamples: int = RESAMPLES
+) -> list[NDArray[np.int_]]:
+    """Bootstrap draws of rows: patients (N,) are drawn with all their rows."""
+    own = [np.flatnonzero(patients == name) for name in np.unique(patients)]
+    rng = np.random.default_rng(seed)
+    return [
+        np.concatenate([own[i] for i in rng.integers(len(own), size=len(own))])
+        for _ in range(resamples)
+    ]
+
+
 @dataclass(frozen=True, eq=False)
 class _Columns:
     logit: NDArray[np.float64]
@@ -59,12 +82,7 @@ def figures(rows: Sequence[Screened], seed: int = 0) -> list[Figure]:
         np.array([row.volume_ml for row in rows]),
     )
     patients = np.array([row.patient for row in rows])
-    own = [np.flatnonzero(patients == name) for name in np.unique(patients)]
-    rng = np.random.default_rng(seed)
-    draws = [
-        np.concatenate([own[i] for i in rng.integers(len(own), size=len(own))])
-        for _ in range(RESAMPLES)
-    ]
+    draws = patient_draws(patients, seed)
     wanted: list[tuple[str, Callable[[_Columns], float], NDArray[np.bool_]]] = [
         ("untouched, real: specificity at p = 0.5", _below(UNTOUCHED), columns.kind == UNTOUCHED),
         ("benign inserted: specificity at p = 0.5", _below(BENIGN), columns.kind == BENIGN),

@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
 from hideseek_backend.dae import DaeConfig
 from hideseek_lab.training.augment import Augmentation
 from hideseek_lab.training.loop import TrainConfig
@@ -35,6 +40,11 @@ class Preset:
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     healthy_only: bool = False
     calibrate: bool = True
+
+    def to_intensity(self, hu: NDArray[np.float32]) -> Tensor:
+        """HU to model intensity by the window."""
+        low, high = float(self.intensity["low"]), float(self.intensity["high"])  # type: ignore[arg-type]
+        return torch.from_numpy((hu.clip(low, high) - low) / (high - low)).float()
 
 
 # Found on the validation split by `python -m hideseek_lab.benchmark.tune`, seeds from

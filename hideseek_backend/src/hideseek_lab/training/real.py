@@ -6,8 +6,9 @@ on the same way, so that neither the insertion itself nor its place is evidence.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ from hideseek_lab.insertion.metastases import insert_metastases
 from hideseek_lab.insertion.scans import another_pose, another_scan
 from hideseek_lab.insertion.site import Field, Site, make_site
 from hideseek_lab.insertion.statistics import PHENOTYPE_WEIGHTS, PHENOTYPES
-from hideseek_lab.training.dataset import PHENOTYPE_LABELS, SLICES, Sample
+from hideseek_lab.training.dataset import PHENOTYPE_LABELS, SLICES, Sample, write_shard
 from hideseek_lab.training.real_cases import RealCase
 
 P_MALIGNANT = 0.5
@@ -133,6 +134,21 @@ def real_sample(vertebrae: Sequence[RealVertebra], seed: int) -> Sample:
         else:
             slices[:, :, -end:] = SOFT_TISSUE_HU
     return Sample(slices, PHENOTYPE_LABELS[phenotype], f"{vertebra.case}:{block.level}")
+
+
+def write_real_shards(
+    folder: Path, cases: Sequence[RealCase], per_vertebra: int, report: Callable[[str], None]
+) -> None:
+    """Write the shards real-CASE-000.npz of `cases` that are not there yet."""
+    for number, case in enumerate(cases):
+        path = folder / f"real-{case.name}-000.npz"
+        if path.exists():
+            continue
+        vertebrae = load_vertebrae(case)
+        first = number * 1_000_000
+        seeds = range(first, first + per_vertebra * len(vertebrae))
+        write_shard(path, (real_sample(vertebrae, seed) for seed in seeds))
+        report(f"wrote {path}")
 
 
 def whole_width(block: VertebraBlock, rng: np.random.Generator) -> NDArray[np.int16]:
