@@ -7,7 +7,7 @@ on phantoms.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -31,14 +31,14 @@ class FoldPlan:
     """preset: whose intensity, augmentation and options apply. upper: how the encoder is trained.
 
     phantom_shards: of `preset.per_shard` phantoms. phantom_share: of the vertebrae of a step.
-    views: how many times each real vertebra sample is augmented.
+    seed: of the augmentation.
     """
 
     preset: Preset = BUNDLED
     upper: UpperPlan = field(default_factory=UpperPlan)
-    phantom_shards: int = 3
+    phantom_shards: int = 1
     phantom_share: float = 0.2
-    views: int = 1
+    seed: int = 3
 
 
 def folds_of(cases: Sequence[RealCase], count: int = FOLDS) -> list[tuple[str, ...]]:
@@ -82,64 +82,82 @@ def train_folds(
         data, 0, plan.phantom_shards, per_shard=preset.per_shard, report=report
     )
     write_real_shards(data, cases, preset.real_per_vertebra, report)
-    to_intensity, augmentation = preset.to_intensity, preset.train.augmentation
-
-    def features(pattern: str, views: int) -> tuple[Features, dataset.ShardSet]:
-        shards = dataset.ShardSet(data, pattern)
-        report(f"lower features of {len(shards)} vertebrae ({pattern})")
-        made = lower_features(
-            base.dae, shards.hu * views, shards.labels * views, to_intensity, augmentation,
-            plan.upper, seed=preset.train.seed,
-        )  # fmt: skip
-        return made, shards
-
-    phantoms, _ = features("phantom-0*.npz", 1)
-    by_case = {case.name: features(f"real-{case.name}-*.npz", plan.views)[0] for case in cases}
-    head = None if base.classifier.head is None else _raw_head(base)
+    phantoms = _features(base, data, "phantom-0*.npz", plan, report)
+    by_case = {
+        case.name: _features(base, data, f"real-{case.name}-*.npz", plan, report) for case in cases
+    }
     for folder, patients in zip(folders, folds, strict=True):
-        if (folder / SPEC_FILE).is_file():
-            continue
-        seen = [case for case in cases if case.patient not in patients]
-        total = sum(len(by_case[case.name]) for case in seen)
-        sets = [(phantoms, np.arange(len(phantoms)), plan.phantom_share)]
-        for case in seen:
-            own = by_case[case.name]
-            share = (1 - plan.phantom_share) * len(own) / total
-            sets.append((own, np.arange(len(own)), share))
-
-        def say(step: int, loss: float, name: str = folder.name) -> None:
-            report(f"{name}: step {step}, label loss {loss:.3f}")
-
-        dae, weight, bias = train_upper(base.dae, head, sets, plan.upper, say)
-        round_to_half(dae)
-        z = np.stack([base.classifier.mean, base.classifier.mean + base.classifier.scale])
-        classifier = with_label_head(base.classifier, z, weight, bias)
-        save_model(
-            folder,
-            dae,
-            replace(classifier, prior=None, pattern=None),
-            name=folder.name,
-            intensity_map=preset.intensity,
-            half=True,
-            defaults={"fast": {**preset.defaults.get("fast", {}), "direction": "normal"}},
-            training={
-                "steps": plan.upper.steps,
-                "history": f"Upper part of the encoder of {base.spec.name} ({base.hash[:12]}).",
-                "config": plan.upper.to_dict(),
-                "real": {
-                    "trained_on": [case.credit() for case in seen],
-                    "held_out": [case.credit() for case in cases if case.patient in patients],
-                },
-            },
-            licence="Apache-2.0",
-        )
+        if not (folder / SPEC_FILE).is_file():
+            train_fold(base, cases, patients, folder, phantoms, by_case, plan, report)
     return folders
 
 
-def _raw_head(base: Model) -> tuple[np.ndarray, np.ndarray]:
+def train_fold(
+    base: Model,
+    cases: Sequence[RealCase],
+    patients: Sequence[str],
+    folder: Path,
+    phantoms: Features,
+    by_case: Mapping[str, Features],
+    plan: FoldPlan,
+    report: Callable[[str], None],
+) -> None:
+    """Train the model that has not seen `patients` and write its folder.
+
+    phantoms, by_case: lower features of phantoms and of every case's samples.
+    """
+    seen = [case for case in cases if case.patient not in patients]
+    total = sum(len(by_case[case.name]) for case in seen)
+    sets = [(phantoms, plan.phantom_share)]
+    for case in seen:
+        own = by_case[case.name]
+        sets.append((own, (1 - plan.phantom_share) * len(own) / total))
+
+    def say(step: int, loss: float) -> None:
+        report(f"{folder.name}: step {step}, label loss {loss:.3f}")
+
+    dae, weight, bias = train_upper(base.dae, _raw_head(base), sets, plan.upper, say)
+    round_to_half(dae)
+    z = np.stack([base.classifier.mean, base.classifier.mean + base.classifier.scale])
+    classifier = with_label_head(base.classifier, z, weight, bias)
+    save_model(
+        folder,
+        dae,
+        # The prior is of the old encoder's latents: such a model says p and heals nothing.
+        replace(classifier, prior=None, pattern=None),
+        name=folder.name,
+        intensity_map=plan.preset.intensity,
+        half=True,
+        defaults={"fast": {**plan.preset.defaults.get("fast", {}), "direction": "normal"}},
+        training={
+            "steps": plan.upper.steps,
+            "history": f"Upper part of the encoder of {base.spec.name} ({base.hash[:12]}).",
+            "config": plan.upper.to_dict(),
+            "real": {
+                "trained_on": [case.credit() for case in seen],
+                "held_out": [case.credit() for case in cases if case.patient in patients],
+            },
+        },
+        licence="Apache-2.0",
+    )
+
+
+def _features(
+    base: Model, data: Path, pattern: str, plan: FoldPlan, report: Callable[[str], None]
+) -> Features:
+    shards = dataset.ShardSet(data, pattern)
+    report(f"lower features of {len(shards)} vertebrae ({pattern})")
+    return lower_features(
+        base.dae, shards.hu, shards.labels, plan.preset.to_intensity,
+        plan.preset.train.augmentation, plan.upper, plan.seed,
+    )  # fmt: skip
+
+
+def _raw_head(base: Model) -> tuple[np.ndarray, np.ndarray] | None:
     """The classifier and polarity head on unscaled latents: (3, d) and (3,)."""
     own = base.classifier
-    assert own.head is not None
+    if own.head is None:
+        return None
     weight = np.stack([own.weight, *own.head.weight]) / own.scale
     return weight, np.array([own.bias, *own.head.bias]) - weight @ own.mean
 

@@ -6,7 +6,7 @@ on the same way, so that neither the insertion itself nor its place is evidence.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from hideseek_backend.volumes.crops import (
 )
 from hideseek_backend.volumes.padding import SOFT_TISSUE_HU
 from hideseek_backend.volumes.vertebrae import load_case
-from hideseek_backend.volumes.volume import inverse
+from hideseek_backend.volumes.volume import Volume, inverse
 from hideseek_lab.insertion.lookalikes import insert_lookalikes
 from hideseek_lab.insertion.metastases import insert_metastases
 from hideseek_lab.insertion.scans import another_pose, another_scan
@@ -98,6 +98,25 @@ def insert_lesions(
     site = make_site(block.ct, block.body)
     shown = insert_metastases(block.ct.data.astype(np.float32), site, phenotype, rng)
     return with_hu(block, shown.hu), truth_of(block, site, shown.lytic, shown.blastic)
+
+
+def insert_into_case(case: RealCase, wanted: Mapping[str, str], seed: int) -> dict[str, Volume]:
+    """Return "ct" with metastases in the wanted levels {level: phenotype}, "bodies" and "truth"
+    (1 lytic, 2 blastic), all on the grid of the case."""
+    loaded = load_case(case.ct, case.vertebrae, bodies_path=case.bodies, labels=case.labels)
+    hu = loaded.ct.data.copy()
+    truth = np.zeros(hu.shape, np.uint8)
+    for number, (level, phenotype) in enumerate(wanted.items()):
+        block = cut_block(loaded.ct.with_data(hu), loaded.vertebrae, level)
+        changed, own = insert_lesions(block, phenotype, np.random.default_rng([seed, number]))
+        box = tuple(slice(a, a + n) for a, n in zip(block.origin_ijk, block.ct.shape, strict=True))
+        hu[box] = changed.ct.data
+        truth[box] = np.maximum(truth[box], own)
+    return {
+        "ct": loaded.ct.with_data(hu),
+        "bodies": loaded.ct.with_data(loaded.vertebrae.bodies),
+        "truth": loaded.ct.with_data(truth),
+    }
 
 
 def truth_of(block: VertebraBlock, site: Site, lytic: Field, blastic: Field) -> NDArray[np.uint8]:

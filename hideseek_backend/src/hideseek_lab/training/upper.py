@@ -31,15 +31,15 @@ class UpperPlan:
     step. decay: AdamW's. drop: share of the latent dropped before the head.
     """
 
-    frozen: int = 4
-    steps: int = 700
-    vertebrae: int = 16
+    frozen: int = 7
+    steps: int = 300
+    vertebrae: int = 8
     learning_rate: float = 5e-4
-    warmup: int = 50
-    decay_from: float = 0.4
+    warmup: int = 20
+    decay_from: float = 0.3
     decay: float = 0.02
     drop: float = 0.1
-    ema: float = 0.99
+    ema: float = 0.98
     bf16: bool = True
     seed: int = 0
 
@@ -99,11 +99,11 @@ def lower_features(
 def train_upper(
     dae: DiffusionAutoencoder,
     head: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
-    sets: Sequence[tuple[Features, NDArray[np.int_], float]],
+    sets: Sequence[tuple[Features, float]],
     plan: UpperPlan,
     report: Callable[[int, float], None] | None = None,
 ) -> tuple[DiffusionAutoencoder, NDArray[np.float64], NDArray[np.float64]]:
-    """Train on features: each set with the vertebrae of it that may be used, and its share.
+    """Train on features, each set with the share of the vertebrae that are drawn from it.
 
     head: weight (3, d) and bias (3,) on latents to begin with. Returns a copy of the autoencoder
     with the new encoder, and the head's weight and bias.
@@ -119,7 +119,7 @@ def train_upper(
     optimiser = torch.optim.AdamW(
         upper.parameters(), lr=plan.learning_rate, betas=(0.9, 0.99), weight_decay=plan.decay
     )
-    shares = np.array([share for _, _, share in sets])
+    shares = np.array([share for _, share in sets])
     rng = np.random.default_rng(plan.seed)
     total = 0.0
     for step in range(plan.steps):
@@ -128,8 +128,8 @@ def train_upper(
         chosen = rng.choice(len(sets), size=plan.vertebrae, p=shares / shares.sum())
         parts, labels = [], []
         for which in chosen:
-            features, allowed, _ = sets[which]
-            index = int(allowed[rng.integers(len(allowed))])
+            features, _ = sets[which]
+            index = int(rng.integers(len(features)))
             parts.append(features.values[index])
             labels.append(features.labels[index])
         values = torch.cat(parts).contiguous(memory_format=torch.channels_last)
