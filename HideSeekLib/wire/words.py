@@ -29,3 +29,6 @@ EMPTY = "no body in the segmentation"
 CUT = "cut by the field of view"
 SCREENED = "screened only"
 UNEXPLAINED = "flagged, nothing found that explains it"
+
+# Why a vertebra's p is not to be trusted.
+FRACTURED = "fractured: outside the method"

@@ -19,11 +19,11 @@ from oracle import (
 from hideseek_backend.attribution.options import Options
 from hideseek_backend.attribution.results import VertebraResult
 from hideseek_backend.attribution.vertebra import (
-    _sideways,
     analyse_vertebra,
     central_slices,
     screen_vertebrae,
     screened_slices,
+    sideways_of,
 )
 from hideseek_backend.errors import Cancelled
 from hideseek_backend.progress import Progress
@@ -139,7 +139,7 @@ def test_padding_is_never_a_candidate() -> None:
     block = oracle_block()
     hu = block.ct.data.copy()
     hu[:27, :, :] = -1024
-    block = replace(block, ct=Volume(hu, block.ct.affine), cut=True, _cache={})
+    block = replace(block, ct=Volume(hu, block.ct.affine), cut=True)
     result = analysed(block, slices="all", force=True, polarity="both")
     assert result.block_labels is not None
     assert not result.block_labels[:27].any()
@@ -151,7 +151,7 @@ def test_out_of_body_is_never_a_candidate() -> None:
     block = oracle_block()
     body = block.body.copy()
     body[34:42, 30:38, 32:] = False
-    result = analysed(replace(block, body=body, _cache={}), slices="all", polarity="both")
+    result = analysed(replace(block, body=body), slices="all", polarity="both")
     assert result.block_labels is not None
     assert result.block_labels.any()
     assert not result.block_labels[~body].any()
@@ -161,7 +161,7 @@ def test_nothing_measured() -> None:
     block = oracle_block()
     hu = np.full_like(block.ct.data, -1024)
     hu[:3, :3, :3] = 40
-    empty = replace(block, ct=Volume(hu, block.ct.affine), _cache={})
+    empty = replace(block, ct=Volume(hu, block.ct.affine))
     result = analysed(empty)
     if not np.isnan(result.p_malignant):  # all padding, or an unusual CT of air: never a lesion
         assert result.candidates == ()
@@ -262,9 +262,8 @@ def test_slices_know_how_far_from_the_middle_they_are() -> None:
     crop = crop_block(oracle_block())
     crossing = np.flatnonzero(np.count_nonzero(crop.body, axis=(0, 1)) >= 40)
     middle = (crossing[0] + crossing[-1]) // 2
-    away = _sideways(crop, [int(crossing[0]), int(middle), int(crossing[-1])])
+    away = sideways_of(crop, [int(crossing[0]), int(middle), int(crossing[-1])])
     assert away[0] == pytest.approx(away[2]) and 0.9 < away[0] < 1 and away[1] < 0.05
-    assert _sideways(crop_block(oracle_block(), [31, 32, 33]), [32]).tolist() == [0.0]
 
 
 def test_candidates_that_stay_at_the_side_are_left_out() -> None:

@@ -17,10 +17,10 @@ from hideseek_backend.attribution.edit import edit_steps, healthy_edit
 from hideseek_backend.attribution.network import Network
 from hideseek_backend.attribution.options import Options
 from hideseek_backend.attribution.scoring import score_candidates, score_steps
-from hideseek_backend.attribution.vertebra import AnalysisModel, stack_of
+from hideseek_backend.attribution.vertebra import AnalysisModel, sideways_of, stack_of
 from hideseek_backend.errors import InputError
 from hideseek_backend.progress import CancelledCallback, Meter, ProgressCallback
-from hideseek_backend.volumes.crops import CropFrame, VertebraBlock, crop_block
+from hideseek_backend.volumes.crops import CropFrame, VertebraBlock, crop_block, crop_body
 from hideseek_backend.volumes.volume import inverse
 from hideseek_backend.wire.records import Candidate
 
@@ -66,8 +66,8 @@ def score_region(
     number = number or int(others.max(initial=0)) + 1
     frame = CropFrame.centred(block.centre_ras)
     drawn = labels_in_crop(region.astype(np.uint16), block, frame) > 0
-    crop = crop_block(block)
-    drawn &= crop.valid
+    outline = crop_body(block)
+    drawn &= outline.valid
     slices = _scored_slices(drawn, options)
     if not slices:
         raise InputError(
@@ -77,9 +77,10 @@ def score_region(
         )
     meter = Meter(progress, cancelled, block.level)
     network = Network(model.dae, model.device, options, meter)
-    stack = stack_of(model, crop, slices)
+    stack = stack_of(model, crop_block(block, slices), slices)
     meter.phase("edit", 70, edit_steps(len(slices), options))
-    edit = healthy_edit(network, model.classifier, stack.images, options, sideways=stack.sideways)
+    sideways = sideways_of(outline, slices)
+    edit = healthy_edit(network, model.classifier, stack.images, options, sideways=sideways)
     if polarity is None:
         change = edit.difference(options)[drawn[:, :, list(slices)]]
         polarity = "lytic" if float(change.sum()) >= 0 else "blastic"

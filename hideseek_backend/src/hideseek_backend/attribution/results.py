@@ -20,7 +20,7 @@ __all__ = ["Candidate", "CaseResult", "SliceEvidence", "VertebraResult"]
 class SliceEvidence:
     """What the method saw on one sagittal slice k; all arrays (64, 64), axes posterior, superior.
 
-    image, reconstruction, healthy: float32 HU where the model's intensities can be turned back
+    image, healthy: float32 HU where the model's intensities can be turned back
         into HU (as the model sees them: within its window), else model intensity.
     difference: healthy − image in the same unit; positive where the edit restores bone (lytic).
     labels: uint16 candidate numbers. body: bool.
@@ -28,7 +28,6 @@ class SliceEvidence:
 
     k: int
     image: NDArray[np.float32]
-    reconstruction: NDArray[np.float32]
     healthy: NDArray[np.float32]
     difference: NDArray[np.float32]
     labels: NDArray[np.uint16]

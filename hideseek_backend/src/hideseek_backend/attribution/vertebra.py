@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,10 +29,11 @@ from hideseek_backend.attribution.phenotype import phenotype_of
 from hideseek_backend.attribution.results import SliceEvidence, VertebraResult
 from hideseek_backend.progress import CancelledCallback, Meter, ProgressCallback
 from hideseek_backend.volumes.crops import (
-    CENTRE_INDEX,
+    BodyCrop,
     VertebraBlock,
     VertebraCrop,
     crop_block,
+    crop_body,
 )
 from hideseek_backend.wire.words import CUT, UNEXPLAINED
 
@@ -80,12 +82,13 @@ def analyse_vertebra(
     meter = Meter(progress, cancelled, block.level)
     network = Network(model.dae, model.device, options, meter)
     meter.phase("screen", 5, options.p_slices)
-    crop = _crop(block, options)
+    outline = crop_body(block)
     warnings: list[str] = []
     p, reason = float("nan"), "no part of the body was measured"
-    screened = screened_slices(crop, options)
+    screened = screened_slices(outline, options)
     if screened:
-        latents = network.encode(stack_of(model, crop, screened).images)
+        shown = crop_block(block, screened)
+        latents = network.encode(stack_of(model, shown, screened).images)
         p = float(expit(model.classifier.vertebra_logit(latents)))
         reason = _why_not(p, block, options, warnings)
     if reason:
@@ -93,14 +96,16 @@ def analyse_vertebra(
             block.level,
             p,
             reason=reason,
-            frame=crop.frame,
+            frame=outline.frame,
             block_origin_ijk=block.origin_ijk,
             body_volume_mm3=block.body_volume_mm3,
             seconds=time.perf_counter() - started,
         )
 
-    slices = _edited_slices(crop, warnings) if options.slices == "all" else central_slices(crop, 1)
-    stack = stack_of(model, crop, slices)
+    one_slice = options.slices == "central"
+    slices = central_slices(outline, 1) if one_slice else _edited_slices(outline, warnings)
+    crop = crop_block(block, slices)
+    stack = replace(stack_of(model, crop, slices), sideways=sideways_of(outline, slices))
     found = attribute(network, model.classifier, model.intensity, stack, options)
     p_healthy = _healthy_p(model.classifier, found.edit, slices, screened)
     if p_healthy > NOT_REALISED_P:
@@ -123,7 +128,6 @@ def analyse_vertebra(
     ]
     unexplained = p >= options.p_threshold and not any(kept)
     in_frame = labels_in_frame(ordered.labels, slices, crop.frame)
-    one_slice = options.slices == "central"
     block_labels = labels_on_block(in_frame, crop.frame, block, one_slice=one_slice)
     candidates = measured_candidates(
         ordered, ordered_scores, kept, crop, slices, block, block_labels
@@ -165,22 +169,25 @@ def screen_vertebrae(
     """
     meter = Meter(progress, cancelled)
     network = Network(model.dae, model.device, options, meter)
-    results = []
-    for done, block in enumerate(blocks, start=1):
-        # A phase each: how many slices a block has to show is not known before it is cropped.
-        meter.phase("screen", 100 * done // len(blocks), options.p_slices)
-        crop = _crop(block, options.with_changes(slices="central"))
-        screened = screened_slices(crop, options)
-        p = float("nan")
+    # A block counts as much for its crop as for its latents, which are computed all in one.
+    meter.phase("screen", 100, 2 * len(blocks) * options.p_slices)
+    stacks = []
+    for block in blocks:
+        screened = screened_slices(crop_body(block), options)
         if screened:
-            latents = network.encode(stack_of(model, crop, screened).images)
-            p = float(expit(model.classifier.vertebra_logit(latents)))
-        results.append((block.level, p))
+            stacks.append((block.level, stack_of(model, crop_block(block, screened), screened)))
+        meter.step(options.p_slices)
+    p_of = {block.level: float("nan") for block in blocks}
+    if stacks:
+        latents = network.encode(torch.cat([stack.images for _, stack in stacks]))
+        own = latents.split([len(stack.images) for _, stack in stacks])
+        for (level, _), z in zip(stacks, own, strict=True):
+            p_of[level] = float(expit(model.classifier.vertebra_logit(z)))
     meter.phase("screen", 100, 1)
-    return results
+    return list(p_of.items())
 
 
-def central_slices(crop: VertebraCrop, count: int) -> tuple[int, ...]:
+def central_slices(crop: BodyCrop, count: int) -> tuple[int, ...]:
     """The `count` slices k nearest to the central one that show measured body, ascending."""
     shown: list[int] = np.count_nonzero(crop.body & crop.valid, axis=(0, 1)).tolist()
     measured = [k for k, area in zip(crop.slices, shown, strict=True) if area]
@@ -188,7 +195,7 @@ def central_slices(crop: VertebraCrop, count: int) -> tuple[int, ...]:
     return tuple(sorted(sorted(measured, key=lambda k: (abs(k - middle), k))[:count]))
 
 
-def screened_slices(crop: VertebraCrop, options: Options) -> tuple[int, ...]:
+def screened_slices(crop: BodyCrop, options: Options) -> tuple[int, ...]:
     """The slices k that p is read from, ascending: see `Options.p_slices` and `p_span`."""
     crossing = crossing_slices(crop) if options.p_span > 0 else []
     if not crossing:
@@ -198,30 +205,23 @@ def screened_slices(crop: VertebraCrop, options: Options) -> tuple[int, ...]:
     return tuple(sorted(set(spread.round().astype(int).tolist()) & set(crop.slices)))
 
 
-def crossing_slices(crop: VertebraCrop) -> list[int]:
+def crossing_slices(crop: BodyCrop) -> list[int]:
     """The slices k of a crop that show more of the body than its cortex."""
     measured = np.count_nonzero(crop.body & crop.valid, axis=(0, 1)).tolist()
     return [k for k, area in zip(crop.slices, measured, strict=True) if area >= MIN_BODY_PX]
 
 
-def _sideways(crop: VertebraCrop, slices: Sequence[int]) -> NDArray[np.float64]:
-    """How far from the middle (0) to the side (1) of the body the slices k lie: (n,)."""
+def sideways_of(crop: BodyCrop, slices: Sequence[int]) -> NDArray[np.float64]:
+    """How far from the middle (0) to the side (1) of the body the slices k lie: (n,).
+
+    crop: of all slices.
+    """
     crossing = crossing_slices(crop)
-    if len(crop.slices) < crop.frame.shape[2] or not crossing:
-        return np.zeros(len(slices))  # only the central slices were cropped
+    if not crossing:
+        return np.zeros(len(slices))
     middle = (crossing[0] + crossing[-1]) / 2
     half = (crossing[-1] - crossing[0] + 1) / 2
     return np.abs(np.asarray(slices) - middle) / half
-
-
-def _crop(block: VertebraBlock, options: Options) -> VertebraCrop:
-    """Crop all slices, or only the central ones where no others are needed."""
-    if options.slices == "central" and options.p_span == 0:
-        half = options.p_slices // 2
-        crop = crop_block(block, range(CENTRE_INDEX - half, CENTRE_INDEX + half + 1))
-        if len(central_slices(crop, options.p_slices)) == options.p_slices:
-            return crop
-    return crop_block(block)
 
 
 def _why_not(p: float, block: VertebraBlock, options: Options, warnings: list[str]) -> str:
@@ -239,7 +239,7 @@ def _why_not(p: float, block: VertebraBlock, options: Options, warnings: list[st
     return reasons[0] if reasons else ""
 
 
-def _edited_slices(crop: VertebraCrop, warnings: list[str]) -> tuple[int, ...]:
+def _edited_slices(crop: BodyCrop, warnings: list[str]) -> tuple[int, ...]:
     """The slices k that cross the body, without gaps, so that lesions link across slices."""
     crossing = crossing_slices(crop)
     if not crossing:
@@ -257,7 +257,7 @@ def stack_of(model: AnalysisModel, crop: VertebraCrop, slices: Sequence[int]) ->
     images = model.intensity.to_intensity(first, np.ascontiguousarray(np.moveaxis(valid, 2, 0)))
     tensor = torch.as_tensor(images, dtype=torch.float32)[:, None]
     body = crop.body[:, :, held] & valid
-    return Stack(tensor, hu, body, _sideways(crop, slices))
+    return Stack(tensor, hu, body)
 
 
 def _healthy_p(
@@ -280,15 +280,13 @@ def _evidence(
     in_frame: NDArray[Any],
 ) -> tuple[SliceEvidence, ...]:
     """What was seen on each edited slice."""
-    image, reconstruction, healthy = (
-        model.intensity.shown(images[:, 0].numpy())
-        for images in (stack.images, edit.reconstruction, edit.healthy)
+    image, healthy = (
+        model.intensity.shown(images[:, 0].numpy()) for images in (stack.images, edit.healthy)
     )
     return tuple(
         SliceEvidence(
             k,
             image[i],
-            reconstruction[i],
             healthy[i],
             healthy[i] - image[i],
             in_frame[:, :, k],

@@ -124,7 +124,7 @@ VERBS: dict[str, Verb] = {
     ),
     "evaluate": Verb(
         "compare lesion masks with reference masks",
-        "hideseek_backend.cli.evaluate",
+        "hideseek_lab.cli.evaluate",
         "hideseek evaluate results/lesions.nii.gz truth.nii.gz --out score",
     ),
     "train": Verb(

@@ -190,7 +190,6 @@ def _unstacked(evidence: Evidence) -> tuple[SliceEvidence, ...]:
         SliceEvidence(
             k=k,
             image=evidence.image[:, :, n],
-            reconstruction=evidence.image[:, :, n],
             healthy=evidence.healthy[:, :, n],
             difference=evidence.difference[:, :, n],
             labels=labels[:, :, n],

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hideseek_backend.scoring import plots
-from hideseek_backend.scoring.page import Picture, Section, Table, render_page
-from hideseek_backend.scoring.summary import PHENOTYPES
 from hideseek_backend.wire.codec import json_text
 from hideseek_lab.benchmark.ablations import AblationResult, Variant
 from hideseek_lab.benchmark.contact_sheet import upright
 from hideseek_lab.benchmark.quality_report import delta_figures
+from hideseek_lab.scoring import plots
+from hideseek_lab.scoring.page import Picture, Section, Table, render_page
+from hideseek_lab.scoring.summary import PHENOTYPES
 
 LEAD = (
     "Validation split, central slices, malignant vertebrae. One setting is changed at a time from "

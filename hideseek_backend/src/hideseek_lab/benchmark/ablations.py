@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from hideseek_backend.attribution.options import Options
 from hideseek_backend.progress import Progress, ProgressCallback
-from hideseek_backend.scoring.output import write_into
-from hideseek_backend.scoring.summary import PHENOTYPES, stat
 from hideseek_backend.wire.codec import json_text, to_plain
 from hideseek_lab.benchmark.dataset import MIDDLE, SliceSet, load_split
 from hideseek_lab.benchmark.lpips import Lpips
@@ -29,9 +27,12 @@ from hideseek_lab.benchmark.ours import (
     found_phenotypes,
     kept_labels,
     load,
+    reconstructions,
 )
 from hideseek_lab.benchmark.ranking import polarity_rows, rank, ssim_of, true_candidates
 from hideseek_lab.benchmark.table import mean_pq, score_labels
+from hideseek_lab.scoring.output import write_into
+from hideseek_lab.scoring.summary import PHENOTYPES, stat
 
 #: group -> {label: changes to the base settings}
 SWEEPS: dict[str, dict[str, dict[str, Any]]] = {
@@ -139,7 +140,7 @@ def ablate(
         findings,
         variants,
         _scores(model, vertebrae, base, findings, memory),
-        _similarity(findings, distance),
+        _similarity(findings, reconstructions(model, vertebrae, base, memory), distance),
         projection_examples(model, vertebrae, base, memory),
     )
 
@@ -226,8 +227,10 @@ def _scores(
     return found
 
 
-def _similarity(findings: Findings, distance: Lpips | None) -> dict[str, dict[str, Any]]:
-    pairs = {"reconstruction": findings.reconstruction, "healthy edit": findings.healthy}
+def _similarity(
+    findings: Findings, rebuilt: NDArray[np.float32], distance: Lpips | None
+) -> dict[str, dict[str, Any]]:
+    pairs = {"reconstruction": rebuilt, "healthy edit": findings.healthy}
     table: dict[str, dict[str, Any]] = {}
     for name, pictures in pairs.items():
         table[name] = {"SSIM": ssim_of(findings.image, pictures)}

@@ -15,7 +15,6 @@ from torch import nn
 
 from hideseek_backend.files import whole_file
 from hideseek_backend.progress import Progress, ProgressCallback
-from hideseek_backend.scoring.summary import PHENOTYPES
 from hideseek_lab.benchmark.baselines.anomaly import (
     NOISES,
     THRESHOLDS,
@@ -29,6 +28,7 @@ from hideseek_lab.benchmark.baselines.otsu import otsu_labels
 from hideseek_lab.benchmark.baselines.training import unet_labels
 from hideseek_lab.benchmark.dataset import MIDDLE, SliceSet
 from hideseek_lab.benchmark.table import mean_pq, score_labels
+from hideseek_lab.scoring.summary import PHENOTYPES
 
 Labels = NDArray[np.uint8]
 Predict = Callable[[SliceSet], Labels]

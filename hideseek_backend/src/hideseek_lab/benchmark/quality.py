@@ -46,6 +46,7 @@ from hideseek_lab.benchmark.ours import (
     kept_labels,
     load,
     malignancy,
+    reconstructions,
 )
 from hideseek_lab.benchmark.ranking import (
     classifier_figures,
@@ -297,7 +298,9 @@ class _Run:
             if options.polarity == "auto" and sick.any()
             else math.nan,
             "p_healthy_image": vars(_stat_of(findings.p_healthy[sick])),
-            "ssim_reconstruction": vars(ssim_of(findings.image, findings.reconstruction)),
+            "ssim_reconstruction": vars(
+                ssim_of(findings.image, reconstructions(self.model, vertebrae, options))
+            ),
             "ssim_edit": vars(ssim_of(findings.image, findings.healthy)),
         }
 
@@ -381,7 +384,7 @@ def ours_rows(group: str, findings: Findings, options: Options, vertebrae: Slice
 
 
 def _stat_of(values: Any) -> Any:
-    from hideseek_backend.scoring.summary import stat
+    from hideseek_lab.scoring.summary import stat
 
     return stat(float(value) for value in values)
 

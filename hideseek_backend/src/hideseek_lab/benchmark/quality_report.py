@@ -8,10 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from hideseek_backend.scoring import plots
-from hideseek_backend.scoring.metrics import METRICS
-from hideseek_backend.scoring.page import Picture, Section, Table, render_page
-from hideseek_backend.scoring.summary import PHENOTYPES, as_pairs
 from hideseek_backend.wire.codec import json_text, to_plain
 from hideseek_lab.benchmark.contact_sheet import contact_sheet
 from hideseek_lab.benchmark.dataset import MIDDLE, MIN_TRUTH_PX, OFFSET, SPLITS
@@ -19,6 +15,10 @@ from hideseek_lab.benchmark.quality import QualityResult
 from hideseek_lab.benchmark.ranking import polarity_rows, rank, true_candidates
 from hideseek_lab.benchmark.table import MERGED, Row
 from hideseek_lab.benchmark.targets import Check, checks
+from hideseek_lab.scoring import plots
+from hideseek_lab.scoring.metrics import METRICS
+from hideseek_lab.scoring.page import Picture, Section, Table, render_page
+from hideseek_lab.scoring.summary import PHENOTYPES, as_pairs
 
 TABLE_2 = ("rq", "sq", "pq", "assd", "global_dice")
 TABLE_6 = ("precision", "recall", "rvd", "nsd")

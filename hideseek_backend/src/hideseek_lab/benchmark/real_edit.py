@@ -14,13 +14,13 @@ from skimage.metrics import structural_similarity
 
 from hideseek_backend.attribution.options import Options
 from hideseek_backend.progress import ProgressCallback
-from hideseek_backend.scoring.instances import BLASTIC, LYTIC
 from hideseek_backend.volumes.crops import CROP_SPACING_MM
 from hideseek_lab.benchmark.contact_sheet import picture_sheet
 from hideseek_lab.benchmark.dataset import MIDDLE, MIN_TRUTH_PX, SliceSet, join, slices_of
 from hideseek_lab.benchmark.ours import BenchmarkModel, Findings, analyse_set, kept_labels
 from hideseek_lab.benchmark.real_figures import Figure, mean_figure
 from hideseek_lab.benchmark.real_set import UNTOUCHED, WARPED, real_set
+from hideseek_lab.scoring.instances import BLASTIC, LYTIC
 from hideseek_lab.training.real_cases import RealCase
 
 PIXEL_MM2 = CROP_SPACING_MM**2

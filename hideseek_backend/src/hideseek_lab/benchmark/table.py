@@ -9,18 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hideseek_backend.scoring.instances import BLASTIC, LYTIC
-from hideseek_backend.scoring.metrics import UnitScores, score_unit
-from hideseek_backend.scoring.summary import (
+from hideseek_backend.volumes.crops import CROP_SPACING_MM
+from hideseek_lab.benchmark.baselines.common import ANY
+from hideseek_lab.benchmark.dataset import MIDDLE, MIN_TRUTH_PX, SliceSet
+from hideseek_lab.scoring.instances import BLASTIC, LYTIC
+from hideseek_lab.scoring.metrics import UnitScores, score_unit
+from hideseek_lab.scoring.summary import (
     FalseFindings,
     Stat,
     false_findings,
     stat,
     summarise,
 )
-from hideseek_backend.volumes.crops import CROP_SPACING_MM
-from hideseek_lab.benchmark.baselines.common import ANY
-from hideseek_lab.benchmark.dataset import MIDDLE, MIN_TRUTH_PX, SliceSet
 
 SPACING = (CROP_SPACING_MM, CROP_SPACING_MM)
 #: mixed vertebrae with the polarity forgotten, for every method; see `score_labels`

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from hideseek_backend.scoring.summary import PHENOTYPES
 from hideseek_lab.benchmark.quality import QualityResult
 from hideseek_lab.benchmark.table import Row
+from hideseek_lab.scoring.summary import PHENOTYPES
 
 #: RQ and SQ of the paper on its own data (its table 2)
 PAPER = {"blastic": (0.91, 0.87), "lytic": (0.85, 0.78), "mixed": (0.64, 0.62)}

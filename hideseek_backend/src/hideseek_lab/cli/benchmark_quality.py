@@ -8,7 +8,6 @@ from pathlib import Path
 
 from hideseek_backend.cli.progress import ProgressBar
 from hideseek_backend.report.output import writing
-from hideseek_backend.scoring.output import write_into
 from hideseek_backend.wire.codec import json_text
 from hideseek_lab.benchmark.inserted import parse_real
 from hideseek_lab.benchmark.quality import GROUPS, QualityPlan, run_quality
@@ -17,6 +16,7 @@ from hideseek_lab.benchmark.quality_report import (
     quality_json,
     quality_markdown,
 )
+from hideseek_lab.scoring.output import write_into
 
 DESCRIPTION = (
     "Measure our settings, the paper's and the paper's baselines on fixed phantom vertebrae. "

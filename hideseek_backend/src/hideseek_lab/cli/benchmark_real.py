@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from hideseek_backend.cli.progress import ProgressBar
 from hideseek_backend.errors import InputError, OptionError
-from hideseek_backend.scoring.output import write_into
 from hideseek_backend.wire.codec import json_text
+from hideseek_lab.scoring.output import write_into
 
 if TYPE_CHECKING:
     from hideseek_lab.benchmark.real_set import Screened

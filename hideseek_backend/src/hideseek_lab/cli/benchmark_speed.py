@@ -10,10 +10,10 @@ from hideseek_backend.cli import values
 from hideseek_backend.cli.progress import ProgressBar
 from hideseek_backend.progress import Progress
 from hideseek_backend.report.output import writing
-from hideseek_backend.scoring.output import write_into
 from hideseek_backend.wire.codec import json_text
 from hideseek_lab.benchmark.speed import REFERENCE_SIZE, SpeedPlan, run
 from hideseek_lab.benchmark.speed_report import speed_markdown
+from hideseek_lab.scoring.output import write_into
 
 DESCRIPTION = (
     "Time the reference protocol as published (DDIM 250/100, one slice at a time) against the fast "

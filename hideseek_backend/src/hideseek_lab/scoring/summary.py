@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hideseek_backend.scoring.metrics import METRICS, UnitScores
+from hideseek_lab.scoring.metrics import METRICS, UnitScores
 
 #: order of the paper's tables
 PHENOTYPES: tuple[str, ...] = ("blastic", "lytic", "mixed")

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from hideseek_backend.cli.progress import ProgressBar
 from hideseek_backend.report.output import OutputFolder
-from hideseek_backend.scoring.cases import find_cases
-from hideseek_backend.scoring.evaluate import Evaluation, ScoringOptions, evaluate_cases
-from hideseek_backend.scoring.evaluation_report import (
+from hideseek_lab.scoring.cases import find_cases
+from hideseek_lab.scoring.evaluate import Evaluation, ScoringOptions, evaluate_cases
+from hideseek_lab.scoring.evaluation_report import (
     evaluation_files,
     summary_lines,
 )
-from hideseek_backend.scoring.output import write_into
+from hideseek_lab.scoring.output import write_into
 
 DESCRIPTION = (
     "Score predicted lesion masks against reference masks (1 lytic, 2 blastic; 2D slices or 3D "

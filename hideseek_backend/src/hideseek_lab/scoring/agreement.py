@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hideseek_backend.errors import InputError
-from hideseek_backend.scoring.metrics import UnitScores
+from hideseek_lab.scoring.metrics import UnitScores
 
 ONE_ML_MM3 = 1000.0
 

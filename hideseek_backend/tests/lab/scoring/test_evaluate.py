@@ -13,9 +13,9 @@ import SimpleITK as sitk
 
 from hideseek_backend.cli import evaluate as command
 from hideseek_backend.errors import GeometryError, InputError, OutputError
-from hideseek_backend.scoring.cases import find_cases
-from hideseek_backend.scoring.evaluate import ScoringOptions, evaluate_cases
-from hideseek_backend.scoring.masks import read_mask
+from hideseek_lab.scoring.cases import find_cases
+from hideseek_lab.scoring.evaluate import ScoringOptions, evaluate_cases
+from hideseek_lab.scoring.masks import read_mask
 
 pytest.importorskip("panoptica")
 

@@ -6,14 +6,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from hideseek_backend.scoring import plots
-from hideseek_backend.scoring.agreement import RaterCounts
-from hideseek_backend.scoring.evaluate import Evaluation
-from hideseek_backend.scoring.metrics import METRICS
-from hideseek_backend.scoring.output import csv_text
-from hideseek_backend.scoring.page import Picture, Section, Table, render_page
-from hideseek_backend.scoring.summary import Stat, as_pairs
 from hideseek_backend.wire.codec import json_text
+from hideseek_lab.scoring import plots
+from hideseek_lab.scoring.agreement import RaterCounts
+from hideseek_lab.scoring.evaluate import Evaluation
+from hideseek_lab.scoring.metrics import METRICS
+from hideseek_lab.scoring.output import csv_text
+from hideseek_lab.scoring.page import Picture, Section, Table, render_page
+from hideseek_lab.scoring.summary import Stat, as_pairs
 
 #: false positives per case up to which FROC curves are integrated, as the whole-body MRI paper
 FROC_LIMITS = {"all lesions": 15.0, "lesions ≥ 1 mL": 4.0}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hideseek_backend.errors import InputError
-from hideseek_backend.scoring.masks import is_mask, stem
+from hideseek_lab.scoring.masks import is_mask, stem
 
 #: names looked for inside a case's folder, in this order
 PREDICTION_NAMES = ("lesions", "prediction", "pred", "truth")

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from hideseek_backend.errors import InputError
 from hideseek_backend.progress import Progress, ProgressCallback
-from hideseek_backend.scoring.agreement import (
+from hideseek_lab.scoring.agreement import (
     ONE_ML_MM3,
     FrocCase,
     FrocCurve,
@@ -22,12 +22,12 @@ from hideseek_backend.scoring.agreement import (
     froc_case,
     icc_2_1,
 )
-from hideseek_backend.scoring.cases import CaseFiles
-from hideseek_backend.scoring.confidence import component_confidence, read_candidates
-from hideseek_backend.scoring.instances import POLARITIES, Connectivity, phenotype_of
-from hideseek_backend.scoring.masks import Mask, check_same_frame, read_mask
-from hideseek_backend.scoring.metrics import PolarityRule, UnitScores, score_unit
-from hideseek_backend.scoring.summary import FalseFindings, Stat, false_findings, summarise
+from hideseek_lab.scoring.cases import CaseFiles
+from hideseek_lab.scoring.confidence import component_confidence, read_candidates
+from hideseek_lab.scoring.instances import POLARITIES, Connectivity, phenotype_of
+from hideseek_lab.scoring.masks import Mask, check_same_frame, read_mask
+from hideseek_lab.scoring.metrics import PolarityRule, UnitScores, score_unit
+from hideseek_lab.scoring.summary import FalseFindings, Stat, false_findings, summarise
 
 
 @dataclass(frozen=True)

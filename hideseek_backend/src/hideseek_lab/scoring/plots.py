@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hideseek_backend.optional import import_optional
-from hideseek_backend.scoring.agreement import FrocCurve
+from hideseek_lab.scoring.agreement import FrocCurve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from hideseek_backend.errors import InputError
-from hideseek_backend.scoring.agreement import (
+from hideseek_lab.scoring.agreement import (
     FrocCase,
     count_lesions,
     froc,
     froc_case,
     icc_2_1,
 )
-from hideseek_backend.scoring.metrics import score_unit
+from hideseek_lab.scoring.metrics import score_unit
 
 
 def test_icc_of_the_textbook_example() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from hideseek_backend.errors import GeometryError, InputError, OptionError
-from hideseek_backend.scoring.instances import label_components, pair_instances, phenotype_of
-from hideseek_backend.scoring.metrics import METRICS, score_unit
+from hideseek_lab.scoring.instances import label_components, pair_instances, phenotype_of
+from hideseek_lab.scoring.metrics import METRICS, score_unit
 
 pytest.importorskip("panoptica")
 UNIT = (1.0, 1.0)

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from hideseek_backend.errors import GeometryError, InputError
 from hideseek_backend.optional import import_optional
-from hideseek_backend.scoring.instances import (
+from hideseek_lab.scoring.instances import (
     POLARITIES,
     Connectivity,
     InstancePair,
