@@ -7,6 +7,7 @@ generator, every one of them forced through.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,8 @@ from hideseek_backend.progress import ProgressCallback
 from hideseek_backend.volumes.crops import CROP_SPACING_MM
 from hideseek_lab.benchmark.contact_sheet import picture_sheet
 from hideseek_lab.benchmark.dataset import MIDDLE, MIN_TRUTH_PX, SliceSet, join, slices_of
-from hideseek_lab.benchmark.ours import BenchmarkModel, Findings, analyse_set, kept_labels
+from hideseek_lab.benchmark.memo import Memory
+from hideseek_lab.benchmark.ours import BenchmarkModel, Findings, analyse_set, kept_labels, reconstructions
 from hideseek_lab.benchmark.real_figures import Figure, mean_figure
 from hideseek_lab.benchmark.real_set import UNTOUCHED, WARPED, real_set
 from hideseek_lab.scoring.instances import BLASTIC, LYTIC
@@ -26,13 +28,24 @@ from hideseek_lab.training.real_cases import RealCase
 PIXEL_MM2 = CROP_SPACING_MM**2
 
 
+@dataclass(frozen=True, eq=False)
+class Edits:
+    """table: the figures. shown: N central slices; found: what the method finds on them; rebuilt:
+    (N, 64, 64) their reconstructions, model intensity."""
+
+    table: list[Figure]
+    shown: SliceSet
+    found: Findings
+    rebuilt: NDArray[np.float32]
+
+
 def edit_figures(
     model: BenchmarkModel,
     cases: Sequence[RealCase],
     options: Options,
     progress: ProgressCallback | None = None,
-) -> tuple[list[Figure], SliceSet, Findings]:
-    """Return the table, and the slices with what was found on them, for a sheet of pictures."""
+) -> Edits:
+    """Edit the slices of `cases`, and measure."""
     parts, patients = [], []
     for v in real_set(cases):
         if v.kind in (UNTOUCHED, WARPED):
@@ -41,6 +54,7 @@ def edit_figures(
             patients.append(v.patient)
     shown = join(parts)
     found = analyse_set(model, shown, options, progress=progress, name="real edits")
+    rebuilt = reconstructions(model, shown, options, Memory())
     labels = kept_labels(found, options, gate=False)
     truth, body = shown.truth[:, MIDDLE], shown.body[:, MIDDLE]
     whole = np.ones_like(body)
@@ -52,7 +66,7 @@ def edit_figures(
         mean_figure(
             "untouched, real: SSIM of the reconstruction",
             owner[quiet],
-            similarity(found.image, found.reconstruction, whole)[quiet],
+            similarity(found.image, rebuilt, whole)[quiet],
         ),
         mean_figure(
             "untouched, real: SSIM of the healthy edit",
@@ -81,7 +95,7 @@ def edit_figures(
                 both[has] / np.maximum(size[has], 1),
             )
         )
-    return table, shown, found
+    return Edits(table, shown, found, rebuilt)
 
 
 def similarity(
@@ -95,11 +109,10 @@ def similarity(
     return np.array(values)
 
 
-def edit_sheet(
-    model: BenchmarkModel, shown: SliceSet, found: Findings, options: Options, count: int = 20
-) -> bytes:
+def edit_sheet(model: BenchmarkModel, edits: Edits, options: Options, count: int = 20) -> bytes:
     """Draw `count` slices, spread over the set: slice, reconstruction, healthy edit, what is marked
     and the truth. Returns PNG bytes."""
+    shown, found = edits.shown, edits.found
     chosen = np.unique(np.linspace(0, len(shown) - 1, count).round().astype(int))
     hu = shown.hu[chosen, MIDDLE].astype(float)
     labels = kept_labels(found, options, gate=False)[chosen]
@@ -107,7 +120,7 @@ def edit_sheet(
     return picture_sheet(
         {
             "slice": (hu, None),
-            "reconstruction": (model.intensity.shown(found.reconstruction[chosen]), None),
+            "reconstruction": (model.intensity.shown(edits.rebuilt[chosen]), None),
             "healthy edit": (model.intensity.shown(found.healthy[chosen]), None),
             "marked": (hu, labels),
             "inserted": (hu, shown.truth[chosen, MIDDLE]),

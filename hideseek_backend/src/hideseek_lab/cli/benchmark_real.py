@@ -190,11 +190,11 @@ def _edits(
     model = models[-1]
     options = Options.for_protocol("fast", model.spec.defaults)
     with ProgressBar() as bar:
-        table, shown, found = edit_figures(model, cases, options, bar)
-    stored["edits"] = [asdict(figure) for figure in table]
+        edits = edit_figures(model, cases, options, bar)
+    stored["edits"] = [asdict(figure) for figure in edits.table]
     if sheet is not None:
-        write_into(sheet.parent, {sheet.name: edit_sheet(model, shown, found, options)})
-    return ["Healthy edits of patients never trained on", *(f.line() for f in table), ""]
+        write_into(sheet.parent, {sheet.name: edit_sheet(model, edits, options)})
+    return ["Healthy edits of patients never trained on", *(f.line() for f in edits.table), ""]
 
 
 def _say(line: str) -> None:

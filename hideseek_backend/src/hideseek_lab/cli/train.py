@@ -275,7 +275,7 @@ def finish(
         )
 
     save()
-    if held_out and preset.calibrate:
+    if held_out:
         classifier = calibrated_on(load_model(out, "cpu"), held_out)
         record["pooling"] = list(classifier.pooling or ())
         save()

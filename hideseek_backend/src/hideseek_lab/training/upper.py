@@ -31,15 +31,15 @@ class UpperPlan:
     step. decay: AdamW's. drop: share of the latent dropped before the head.
     """
 
-    frozen: int = 7
-    steps: int = 300
+    frozen: int = 4
+    steps: int = 700
     vertebrae: int = 8
     learning_rate: float = 5e-4
     warmup: int = 20
-    decay_from: float = 0.3
+    decay_from: float = 0.4
     decay: float = 0.02
     drop: float = 0.1
-    ema: float = 0.98
+    ema: float = 0.99
     bf16: bool = True
     seed: int = 0
 

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_model import CONFIG
+from tiny_model import CONFIG, write_tiny_model
 
 from hideseek_backend.dae import DiffusionAutoencoder
 from hideseek_backend.errors import InputError
+from hideseek_backend.models.store import load_model
 from hideseek_lab.training.augment import Augmentation
-from hideseek_lab.training.folds import folds_of
+from hideseek_lab.training.folds import FoldPlan, folds_of, train_fold, train_folds
 from hideseek_lab.training.real_cases import RealCase
 from hideseek_lab.training.upper import Features, Upper, UpperPlan, lower_features, train_upper
 
@@ -94,3 +95,30 @@ def test_every_patient_is_in_one_fold_and_folds_are_alike_in_size() -> None:
     assert max(levels) - min(levels) <= 7
     with pytest.raises(InputError, match="do not make 5 folds"):
         folds_of(cases[:3])
+
+
+def test_the_model_of_a_fold_says_whom_it_has_not_seen(tmp_path: Path) -> None:
+    base = load_model(write_tiny_model(tmp_path / "base"), "cpu")
+    plan = FoldPlan(upper=PLAN)
+    hu, labels = _vertebrae(8)
+    features = lower_features(base.dae, hu, labels, _intensity, STILL, PLAN, seed=0)
+    cases = [_case(name, name, 3) for name in "abc"]
+    train_fold(
+        base, cases, ("b",), tmp_path / "fold-1", features, dict.fromkeys("abc", features), plan,
+        lambda line: None,
+    )  # fmt: skip
+    model = load_model(tmp_path / "fold-1", "cpu")
+    real = model.spec.training["real"]
+    assert [entry["patient"] for entry in real["held_out"]] == ["b"]
+    assert [entry["patient"] for entry in real["trained_on"]] == ["a", "c"]
+    p = [
+        model.classifier.vertebra_logit(
+            model.dae.encode(_intensity(own.astype(np.float32))[:, None])
+        )
+        for own in hu
+    ]
+    assert min(p[1::2]) > max(p[::2])
+    # Whom a model has seen it can't be asked about.
+    several = [_case(name, name, 3) for name in "acdefg"]
+    with pytest.raises(InputError, match="was trained on a, c"):
+        train_folds(model, several, tmp_path / "run", plan, lambda line: None)
