@@ -34,7 +34,7 @@ def region_of(case: Case, segmentation_node: Any, segment_id: str) -> Region:
     Raises InputError for a segment without voxels or in no vertebra, NodeGone.
     """
     ct = need(case.ct, _("The CT"))
-    vertebrae = need(case.vertebra_node, _("The vertebra segmentation"))
+    vertebrae = need(case.nodes.vertebrae, _("The vertebra segmentation"))
     need(segmentation_node, _("The segmentation of the region"))
     drawn = SegmentVoxels(segmentation_node, segment_id)
     level, vertebra_segment = _vertebra_of(case, vertebrae, segmentation_node, drawn)

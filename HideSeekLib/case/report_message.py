@@ -38,7 +38,11 @@ def report_params(case: Any) -> dict[str, Any]:
         "title": TITLE_MARK,
         "options": {**record.options, "tau": case.review.threshold},
         "provenance": {"model": record.model, **provenance},
-        "vertebrae": [to_plain(vertebra_message(case, r)) for r in record.replies.values()],
+        "vertebrae": [
+            to_plain(vertebra_message(case, row))
+            for row in rows.vertebra_rows(record, case.review)
+            if row.level in record.replies
+        ],
     }
 
 
@@ -47,15 +51,18 @@ def put_title(page: str, title: str) -> str:
     return page.replace(TITLE_MARK, html.escape(title))
 
 
-def vertebra_message(case: Any, reply: VertebraReply) -> VertebraMessage:
+def vertebra_message(case: Any, row: Vertebra) -> VertebraMessage:
     """Return one vertebra as the worker streams it, with what the review makes of it."""
-    row = rows.vertebra_row(case.record, case.review, reply.level)
-    return VertebraMessage(**shared(row, Vertebra), evidence=evidence_message(case, reply))
+    evidence = evidence_message(case, case.record.replies[row.level])
+    return VertebraMessage(**shared(row, Vertebra), evidence=evidence)
 
 
 def evidence_message(case: Any, reply: VertebraReply) -> Evidence | None:
     """Return the evidence of a vertebra from its two volumes, or None where they are gone."""
-    healthy_node, difference_node = case.healthy(reply.level), case.difference(reply.level)
+    healthy_node, difference_node = (
+        case.nodes.healthy(reply.level),
+        case.nodes.difference(reply.level),
+    )
     if healthy_node is None or difference_node is None:
         return None
     slices = [int(k) for k in (healthy_node.GetAttribute("HideSeek.Slices") or "").split()]

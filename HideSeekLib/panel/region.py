@@ -117,7 +117,7 @@ class RegionSection:
 
     def _enable(self) -> None:
         case = self.board.live_case()
-        ready = case is not None and case.vertebra_node is not None
+        ready = case is not None and case.nodes.vertebrae is not None
         chosen = bool(tables.combo_key(self.ui.regionSegmentCombo))
         idle = not (self._scoring or self.board.analysis.busy())
         self.ui.drawRegionButton.enabled = case is not None

@@ -201,7 +201,7 @@ class ReviewSection:
         row = self.table.row(key) if key else None
         self.ui.reasonEdit.text = row.reason if row is not None else ""
         self.ui.vertebraLabel.text = (
-            self._vertebra_text(row.vertebra)
+            self._vertebra_text(row)
             if row is not None
             else _("Select a candidate to see it in the views.")
         )
@@ -210,12 +210,12 @@ class ReviewSection:
         if case is not None:
             self.board.guarded(lambda: self.fading.show(case, row))
 
-    def _vertebra_text(self, level: str) -> str:
+    def _vertebra_text(self, candidate: Any) -> str:
         case = self.board.live_case()
         for row in case.vertebra_rows() if case is not None else ():
-            if row.level == level:
-                return words.about_vertebra(row)
-        return level
+            if row.level == candidate.vertebra:
+                return words.about_candidate(row, candidate)
+        return str(candidate.vertebra)
 
     def _fill_cases(self) -> None:
         case = self.board.live_case()

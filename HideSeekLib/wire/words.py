@@ -32,3 +32,4 @@ UNEXPLAINED = "flagged, nothing found that explains it"
 
 # Why a vertebra's p is not to be trusted.
 FRACTURED = "fractured: outside the method"
+UNSEEN = "outside what the model has seen"

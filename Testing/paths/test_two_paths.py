@@ -138,7 +138,7 @@ def test_the_same_answer(
     assert case.record.provenance["evidence_units"] == report["provenance"]["evidence_units"]
     for level in LEVELS:
         if told[level]["analysed"]:
-            node = case.healthy(level)
+            node = case.nodes.healthy(level)
             assert node.GetAttribute("HideSeek.Unit") == ("HU" if kind == "window" else "model")
 
 
@@ -148,7 +148,7 @@ def test_a_models_own_intensity_is_not_called_hu(
     """Percentiles give 0 to 1: a window of HU would show nothing, and a unit of HU would lie."""
     scan = Scan(GRIDS["oblique"])
     case = by_slicer(scan, scene, worker, models["percentile"])
-    node, difference = case.healthy("L1"), case.difference("L1")
+    node, difference = case.nodes.healthy("L1"), case.nodes.difference("L1")
     low, high = difference.GetImageData().GetScalarRange()
     assert max(abs(low), abs(high)) < 50, "not HU"
     display = difference.GetDisplayNode()

@@ -34,8 +34,9 @@ from hideseek_backend.volumes.crops import VertebraBlock, cut_block
 from hideseek_backend.volumes.regions import read_regions
 from hideseek_backend.volumes.vertebrae import LoadedCase, Vertebrae, load_case
 from hideseek_backend.volumes.volume import Volume
+from hideseek_backend.wire.heights import with_fractures
 from hideseek_backend.wire.levels import LEVELS
-from hideseek_backend.wire.words import ABSENT, CUT, EMPTY, SCREENED
+from hideseek_backend.wire.words import ABSENT, EMPTY
 
 if TYPE_CHECKING:
     from hideseek_backend.models.store import Model
@@ -101,6 +102,7 @@ def segment_ct(
             paint_lesions(lesions, result.candidates, result.block_labels, block.origin_ijk)
         report(Progress("volumes", level, 1, 1))
         results.append(result)
+    results = with_fractures(results, options.fracture_loss)
     provenance = _provenance(ready, options, case, _names(ct, vertebrae, bodies), results, started)
     return CaseResult(tuple(results), case.ct.with_data(lesions), options, provenance)
 
@@ -129,18 +131,15 @@ def screen_ct(
     options = _options(options, ready)
     found = {level: _block(case, level) for level in chosen}
     blocks = [block for block, _ in found.values() if block is not None]
-    p_of = dict(screen_vertebrae(ready, blocks, options, progress=progress, cancelled=cancelled))
-    results = []
-    for level, (block, reason) in found.items():
-        result = VertebraResult(level, p_of.get(level, float("nan")), reason=reason)
-        if block is not None:
-            result = replace(
-                result,
-                reason=CUT if block.cut else SCREENED,
-                block_origin_ijk=block.origin_ijk,
-                body_volume_mm3=block.body_volume_mm3,
-            )
-        results.append(result)
+    told = screen_vertebrae(ready, blocks, options, progress=progress, cancelled=cancelled)
+    screened = {result.level: result for result in told}
+    results = with_fractures(
+        (
+            screened.get(level) or VertebraResult(level, float("nan"), reason=reason)
+            for level, (_, reason) in found.items()
+        ),
+        options.fracture_loss,
+    )
     provenance = _provenance(ready, options, case, _names(ct, vertebrae, bodies), results, started)
     empty = case.ct.with_data(np.zeros(case.ct.shape, dtype=np.uint8))
     return CaseResult(tuple(results), empty, options, provenance)
@@ -191,6 +190,7 @@ def score_ct(
             mask = region.in_box(block.origin_ijk, block.ct.shape)
             result = _with_region(ready, block, result, mask, options, step, cancelled)
         results.append(result)
+    results = with_fractures(results, options.fracture_loss)
     names = {**_names(ct, vertebrae, bodies), "candidates": _name(candidates)}
     told = replace(case, warnings=case.warnings + warnings)
     provenance = _provenance(ready, options, told, names, results, started)

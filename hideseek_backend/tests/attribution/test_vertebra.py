@@ -43,6 +43,10 @@ def analysed(block: VertebraBlock, **changes: Any) -> VertebraResult:
     return analyse_vertebra(oracle_model(), block, options(**changes))
 
 
+def p_of(blocks: list[VertebraBlock], chosen: Options) -> dict[str, float]:
+    return {v.level: v.p_malignant for v in screen_vertebrae(oracle_model(), blocks, chosen)}
+
+
 def test_central_slice_of_a_mixed_vertebra() -> None:
     block = oracle_block()
     result = analysed(block, polarity="both")
@@ -208,7 +212,7 @@ def test_cancel_stops_between_steps(after: int) -> None:
 
 def test_screening_agrees_with_analysis() -> None:
     blocks = [oracle_block(), oracle_block("L1", findings=())]
-    found = dict(screen_vertebrae(oracle_model(), blocks, options()))
+    found = p_of(blocks, options())
     assert list(found) == ["T12", "L1"]
     for block in blocks:
         assert found[block.level] == pytest.approx(analysed(block).p_malignant, abs=1e-6)
@@ -252,9 +256,9 @@ def test_a_span_spreads_the_screened_slices_over_the_body() -> None:
 
 def test_p_over_the_whole_body_is_the_same_on_screen_and_in_the_analysis() -> None:
     block, spread = oracle_block(), {"p_slices": 9, "p_span": 1.0}
-    p = dict(screen_vertebrae(oracle_model(), [block], options(**spread)))["T12"]
+    p = p_of([block], options(**spread))["T12"]
     # Lesions on a part of the slices weigh less than in the middle, where they all are.
-    assert p < dict(screen_vertebrae(oracle_model(), [block], options()))["T12"]
+    assert p < p_of([block], options())["T12"]
     assert analysed(block, **spread).p_malignant == pytest.approx(p, abs=1e-6)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,6 +28,7 @@ from hideseek_backend.attribution.network import Autoencoder, Network
 from hideseek_backend.attribution.options import Options
 from hideseek_backend.attribution.phenotype import phenotype_of
 from hideseek_backend.attribution.results import SliceEvidence, VertebraResult
+from hideseek_backend.errors import LabelError
 from hideseek_backend.progress import CancelledCallback, Meter, ProgressCallback
 from hideseek_backend.volumes.crops import (
     BodyCrop,
@@ -35,7 +37,8 @@ from hideseek_backend.volumes.crops import (
     crop_block,
     crop_body,
 )
-from hideseek_backend.wire.words import CUT, UNEXPLAINED
+from hideseek_backend.volumes.heights import measure_heights
+from hideseek_backend.wire.words import CUT, SCREENED, UNEXPLAINED, UNSEEN
 
 # A sagittal slice with less of the body than this (26 mm²) shows nothing but cortex.
 MIN_BODY_PX = 40
@@ -84,18 +87,21 @@ def analyse_vertebra(
     meter.phase("screen", 5, options.p_slices)
     outline = crop_body(block)
     warnings: list[str] = []
-    p, reason = float("nan"), "no part of the body was measured"
+    reason = "no part of the body was measured"
     screened = screened_slices(outline, options)
+    p, outside = float("nan"), ""
     if screened:
         shown = crop_block(block, screened)
         latents = network.encode(stack_of(model, shown, screened).images)
-        p = float(expit(model.classifier.vertebra_logit(latents)))
+        p, outside = _read(model.classifier, latents)
         reason = _why_not(p, block, options, warnings)
     if reason:
         return VertebraResult(
             block.level,
             p,
             reason=reason,
+            outside=outside,
+            heights_mm=_heights(block),
             frame=outline.frame,
             block_origin_ijk=block.origin_ijk,
             body_volume_mm3=block.body_volume_mm3,
@@ -140,6 +146,8 @@ def analyse_vertebra(
         analysed=True,
         # What is kept must explain the flag, or the result says that nothing does.
         reason=UNEXPLAINED if unexplained else "",
+        outside=outside,
+        heights_mm=_heights(block),
         phenotype=None if unexplained else phenotype,
         candidates=candidates,
         evidence=_evidence(model, slices, stack, found.edit, in_frame),
@@ -162,8 +170,10 @@ def screen_vertebrae(
     *,
     progress: ProgressCallback | None = None,
     cancelled: CancelledCallback | None = None,
-) -> list[tuple[str, float]]:
-    """Return (level, p) of each block with the encoder alone; p is NaN where nothing was measured.
+) -> list[VertebraResult]:
+    """Return p of each block with the encoder alone, NaN where nothing was measured.
+
+    With it comes what speaks against trusting p, and the heights of the body.
 
     Raises Cancelled.
     """
@@ -172,19 +182,51 @@ def screen_vertebrae(
     # A block counts as much for its crop as for its latents, which are computed all in one.
     meter.phase("screen", 100, 2 * len(blocks) * options.p_slices)
     stacks = []
+    results = []
     for block in blocks:
         screened = screened_slices(crop_body(block), options)
         if screened:
             stacks.append((block.level, stack_of(model, crop_block(block, screened), screened)))
+        results.append(
+            VertebraResult(
+                block.level,
+                float("nan"),
+                reason=CUT if block.cut else SCREENED,
+                heights_mm=_heights(block),
+                block_origin_ijk=block.origin_ijk,
+                body_volume_mm3=block.body_volume_mm3,
+            )
+        )
         meter.step(options.p_slices)
-    p_of = {block.level: float("nan") for block in blocks}
+    told = {}
     if stacks:
         latents = network.encode(torch.cat([stack.images for _, stack in stacks]))
         own = latents.split([len(stack.images) for _, stack in stacks])
         for (level, _), z in zip(stacks, own, strict=True):
-            p_of[level] = float(expit(model.classifier.vertebra_logit(z)))
+            told[level] = _read(model.classifier, z)
     meter.phase("screen", 100, 1)
-    return list(p_of.items())
+    return [
+        replace(result, p_malignant=told[result.level][0], outside=told[result.level][1])
+        if result.level in told
+        else result
+        for result in results
+    ]
+
+
+def _read(classifier: LatentClassifier, latents: torch.Tensor) -> tuple[float, str]:
+    """p of a vertebra from its slices' z: (n, d), and why not to trust it."""
+    p = float(expit(classifier.vertebra_logit(latents)))
+    return p, UNSEEN if classifier.unlike_training(latents) else ""
+
+
+def _heights(block: VertebraBlock) -> tuple[float, float, float]:
+    """Anterior, middle and posterior height of a block's body; NaN where it is cut or too small."""
+    if block.cut:
+        return (math.nan,) * 3
+    try:
+        return measure_heights(block.body, block.ct.affine, vertebra=block.vertebra).mm
+    except LabelError:
+        return (math.nan,) * 3
 
 
 def central_slices(crop: BodyCrop, count: int) -> tuple[int, ...]:

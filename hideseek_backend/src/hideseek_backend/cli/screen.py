@@ -9,7 +9,7 @@ from hideseek_backend.cli.progress import ProgressBar
 from hideseek_backend.cli.segment import print_warnings
 from hideseek_backend.report.output import OutputFolder, writing
 
-SHOWN = ("vertebra", "p_malignant", "reason", "body_volume_mm3")
+SHOWN = ("vertebra", "p_malignant", "outside", "reason", "body_volume_mm3")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -18,6 +18,7 @@ SHOWN_CANDIDATES = (
     "candidate",
     "polarity",
     "delta",
+    "p_without",
     "kept",
     "area_px",
     "volume_mm3",
@@ -26,6 +27,7 @@ SHOWN_CANDIDATES = (
 SHOWN_VERTEBRAE = (
     "vertebra",
     "p_malignant",
+    "outside",
     "analysed",
     "reason",
     "lytic_volume_mm3",

@@ -220,6 +220,14 @@ VERBS: dict[str, Verb] = {
                     "hideseek benchmark volumes --cases 8",
                 ),
             ),
+            (
+                "cohort",
+                Verb(
+                    "what a second worker brings, and what the cohort's engine costs",
+                    "hideseek_lab.cli.benchmark_cohort",
+                    "hideseek benchmark cohort --cases 12",
+                ),
+            ),
         ),
     ),
     "models": Verb(

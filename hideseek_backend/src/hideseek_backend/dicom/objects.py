@@ -109,7 +109,8 @@ def report(
 ) -> Any:
     """Return a Comprehensive 3D SR with the measurements of each segment of `made` (TID 1500).
 
-    Volume and mean HU, Δ, the vertebra's probability, phenotype and review state.
+    Volume and mean HU, Δ, the vertebra's probability and that without the lesion, phenotype and
+    review state.
     """
     hd = need("highdicom")
     codes = need("pydicom.sr.codedict").codes
@@ -189,6 +190,9 @@ def _group(hd: Any, codes: Any, lesion: Lesion, made: Any, algorithm: Any) -> An
     ]
     if np.isfinite(c.delta):
         values.append(measured(coding.DELTA, round(c.delta, 4), units.NoUnits))
+    if c.p_without is not None:
+        without = round(100 * c.p_without, 2)
+        values.append(measured(coding.P_WITHOUT, without, units.Percent))
     if np.isfinite(lesion.vertebra.p_malignant):
         percent = round(100 * lesion.vertebra.p_malignant, 2)
         values.append(measured(coding.PROBABILITY, percent, units.Percent))

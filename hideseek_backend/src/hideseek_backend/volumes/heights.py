@@ -73,10 +73,11 @@ def measure_heights(
 
     Raises LabelError when the mask is empty or too small to have endplates.
     """
-    mask = _largest_part(body)
-    centre = apply_affine(affine, np.argwhere(mask).mean(axis=0))
-    front = _front(mask, vertebra, affine, centre)
-    mask, affine = _trimmed(mask, affine)
+    box = _box(body)
+    moved = _moved(affine, box)
+    mask = _largest_part(body[box])
+    centre = apply_affine(moved, np.argwhere(mask).mean(axis=0))
+    front = _front(body, vertebra, affine, centre)
     up = _unit(np.array([0.0, 0.0, 1.0]) if superior is None else np.asarray(superior, float))
     if abs(up @ front) > 0.95:
         raise LabelError(
@@ -84,8 +85,8 @@ def measure_heights(
             "Check the segmentation of this level.",
         )
     for _ in range(_ROUNDS):
-        up = _endplate_axis(_columns(mask, affine, centre, up, front))
-    columns = _columns(mask, affine, centre, up, front)
+        up = _endplate_axis(_columns(mask, moved, centre, up, front))
+    columns = _columns(mask, moved, centre, up, front)
     heights, depth = _patches(columns)
     return Heights(*heights, columns.frame[2], columns.frame[1], depth)
 
@@ -162,21 +163,28 @@ def _largest_part(body: BoolArray) -> BoolArray:
     return np.asarray(labels == 1 + int(sizes.argmax()))
 
 
-def _trimmed(mask: BoolArray, affine: FloatArray) -> tuple[BoolArray, FloatArray]:
-    """The box of a mask alone, and its affine."""
-    (box,) = ndimage.find_objects(mask.astype(np.uint8))
+def _box(mask: BoolArray) -> tuple[slice, ...]:
+    """The box that holds a mask; empty where it is."""
+    found = []
+    for axis in range(3):
+        hits = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
+        found.append(slice(int(hits[0]), int(hits[-1]) + 1) if hits.size else slice(0, 0))
+    return tuple(found)
+
+
+def _moved(affine: FloatArray, box: tuple[slice, ...]) -> FloatArray:
     moved = affine.copy()
     moved[:3, 3] = apply_affine(affine, [s.start for s in box])
-    return mask[box], moved
+    return moved
 
 
 def _front(
-    mask: BoolArray, vertebra: BoolArray | None, affine: FloatArray, centre: FloatArray
+    body: BoolArray, vertebra: BoolArray | None, affine: FloatArray, centre: FloatArray
 ) -> FloatArray:
     """Which way is anterior: away from the arch, or the patient's own front."""
     if vertebra is not None:
-        arch = vertebra & ~mask
-        if np.count_nonzero(arch) >= 0.1 * np.count_nonzero(mask):
+        arch = vertebra & ~body
+        if np.count_nonzero(arch) >= 0.1 * np.count_nonzero(body):
             behind = apply_affine(affine, np.argwhere(arch).mean(axis=0)) - centre
             return _unit(-behind)
     return np.array([0.0, 1.0, 0.0])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hideseek_backend.errors import Cancelled
-from hideseek_backend.wire.codec import to_plain
+from hideseek_backend.wire.codec import shared, to_plain
 from hideseek_backend.wire.records import Vertebra
 from hideseek_backend.wire.words import CUT, EMPTY
 from hideseek_backend.worker.about import model_message, versions
@@ -88,13 +88,12 @@ class Jobs:
         options = self._options(params, model)
         blocks, warnings = read_blocks(params)
         usable = [block for block in blocks if block.body.any()]
-        p_of = dict(
-            screen_vertebrae(
-                model, usable, options, progress=_reporter(outlet), cancelled=outlet.cancelled
-            )
+        told = screen_vertebrae(
+            model, usable, options, progress=_reporter(outlet), cancelled=outlet.cancelled
         )
+        found = {result.level: result for result in told}
         return {
-            "vertebrae": to_plain([_screened(block, p_of) for block in blocks]),
+            "vertebrae": to_plain([_screened(block, found) for block in blocks]),
             "warnings": list(warnings),
         }
 
@@ -267,14 +266,11 @@ def _case(
     return CaseResult(vertebrae=vertebrae, lesions=nothing, options=options, provenance=provenance)
 
 
-def _screened(block: VertebraBlock, p_of: Mapping[str, float]) -> Vertebra:
-    reason = EMPTY if block.level not in p_of else CUT if block.cut else ""
-    return Vertebra(
-        block.level,
-        p_of.get(block.level, float("nan")),
-        reason=reason,
-        body_volume_mm3=block.body_volume_mm3,
-    )
+def _screened(block: VertebraBlock, found: Mapping[str, VertebraResult]) -> Vertebra:
+    if block.level not in found:
+        return Vertebra(block.level, float("nan"), reason=EMPTY)
+    told = Vertebra(**shared(found[block.level], Vertebra))
+    return replace(told, reason=CUT if block.cut else "")
 
 
 def _reporter(outlet: Outlet) -> Callable[[Progress], None]:

@@ -18,7 +18,7 @@ from hideseek_lab.scoring.summary import (
     FalseFindings,
     Stat,
     false_findings,
-    stat,
+    mean_of,
     summarise,
 )
 
@@ -111,7 +111,7 @@ def make_row(
 def mean_pq(units: Sequence[ScoredSlice], phenotypes: Sequence[str]) -> float:
     """Mean over phenotypes of the mean PQ; phenotypes without a slice are left out."""
     means = [
-        stat(unit.scores.values["pq"] for unit in units if unit.phenotype == name).mean
+        mean_of(unit.scores.values["pq"] for unit in units if unit.phenotype == name)
         for name in phenotypes
     ]
     present = [value for value in means if math.isfinite(value)]

@@ -23,11 +23,12 @@ from hideseek_lab.cohort.work import THUMBNAIL, Outcome
 REFRESH_SECONDS = 10
 MAX_CARDS = 12
 MAX_FAILED = 200
+MAX_RUNNING = 64
 
 
 @dataclass(frozen=True)
 class State:
-    """A run as it stands. seconds: since it started."""
+    """A run as it stands. seconds: since it started. running: cases that workers have now."""
 
     total: int
     done: int
@@ -36,15 +37,11 @@ class State:
     seconds: float
     workers: int
     finished: bool
+    running: tuple[str, ...] = ()
 
     @property
     def left(self) -> int:
         return self.total - self.done - self.kept - len(self.failed)
-
-    @property
-    def running(self) -> int:
-        """Cases that the workers have now."""
-        return 0 if self.finished else min(self.left, self.workers)
 
     @property
     def rate(self) -> float:
@@ -86,6 +83,7 @@ def write_page(run: Path, state: State, results: Sequence[Result] = ()) -> None:
         refresh=0 if state.finished else REFRESH_SECONDS,
         disclaimer=DISCLAIMER,
         failed=state.failed[:MAX_FAILED],
+        running=state.running[:MAX_RUNNING],
         charts=charts(results) if results else (),
         cards=cards(results),
         outliers=outliers(results),

@@ -177,7 +177,7 @@ def _collect(
         dimensions=dimensions,
         per_vertebra=per_vertebra,
         confidence=confidence,
-        summary=summarise(scored),
+        summary=summarise(scored, groups=[unit.case for unit in units]),
         false=false_findings(scored),
         froc=curves,
         icc=icc_2_1(volumes) if len(volumes) > 1 else float("nan"),

@@ -18,6 +18,7 @@ from hideseek_lab.scoring.summary import Stat, as_pairs
 #: false positives per case up to which FROC curves are integrated, as the whole-body MRI paper
 FROC_LIMITS = {"all lesions": 15.0, "lesions ≥ 1 mL": 4.0}
 _RATER_METRICS = ("precision", "recall", "rq", "sq", "pq", "global_dice", "assd", "rvd")
+INTERVALS = "intervals are 95 %, bootstrapped over cases."
 RULES = (
     "Any overlap finds a lesion; several predictions on one lesion are judged as their union; a "
     "prediction counts for one lesion, the one with the higher Dice. A unit with lesions and no "
@@ -72,24 +73,20 @@ def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def table_text(summary: Mapping[str, Mapping[str, Stat]]) -> str:
-    """The summary as text for a terminal."""
-    head = ["", *summary]
+def summary_table(summary: Mapping[str, Mapping[str, Stat]]) -> Table:
+    """Metrics down, phenotypes across."""
     rows = [
-        [title, *(str(summary[name][metric]) for name in summary)]
+        [title, *(str(row[metric]) for row in summary.values())]
         for metric, title in METRICS.items()
     ]
-    rows.append(["units", *(str(max(s.n for s in summary[name].values())) for name in summary)])
-    table = [head, *rows]
-    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
-    lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in table]
-    return "\n".join(line.rstrip() for line in lines)
+    rows.append(["Units", *(str(max(s.n for s in row.values())) for row in summary.values())])
+    return Table(["Mean (95 % interval)", *summary], rows)
 
 
 def summary_lines(evaluation: Evaluation) -> list[str]:
     """What a verb prints of an evaluation: the table, false findings, volumes."""
     summary, false = evaluation.summary, evaluation.false
-    lines = [table_text(summary) if summary else "No unit holds a lesion."]
+    lines = [summary_table(summary).text() if summary else "No unit holds a lesion."]
     if false is not None:
         lines.append(
             f"{false.units} units without a lesion: nothing marked in {100 * false.clean:.1f} %, "
@@ -165,7 +162,7 @@ def _summary_csv(summary: Mapping[str, Mapping[str, Stat]]) -> str:
         for phenotype, row in summary.items()
         for metric, value in row.items()
     ]
-    return csv_text(rows, ["phenotype", "metric", "mean", "sd", "n"])
+    return csv_text(rows, ["phenotype", "metric", "mean", "low", "high", "sd", "n"])
 
 
 def _figures(evaluation: Evaluation) -> dict[str, Picture]:
@@ -204,16 +201,13 @@ def _figures(evaluation: Evaluation) -> dict[str, Picture]:
 def _page(evaluation: Evaluation, figures: Mapping[str, Picture], inter_rater: bool) -> str:
     summary = evaluation.summary
     unit = "vertebra" if evaluation.per_vertebra else "case"
-    first = Table(
-        ["Metric (mean ± SD)", *summary],
-        [
-            *[[title, *(str(row[metric]) for row in summary.values())]
-              for metric, title in METRICS.items()],
-            ["Units", *(str(max(s.n for s in row.values())) for row in summary.values())],
-        ],
-    )  # fmt: skip
     sections = [
-        Section("Scores by phenotype", [f"One unit is one {unit}."], [first], [figures["scores"]]),
+        Section(
+            "Scores by phenotype",
+            [f"One unit is one {unit}; {INTERVALS}"],
+            [summary_table(summary)],
+            [figures["scores"]],
+        ),
         Section(
             "Lesions found and missed",
             ["A: reference. B: prediction." if not inter_rater else "A: reference rater."],

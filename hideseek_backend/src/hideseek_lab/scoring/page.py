@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from jinja2 import Environment
 
+from hideseek_backend.optional import import_optional
+
 RESEARCH_NOTE = "For research use only. Not a medical device; not cleared for diagnosis."
 
 _TEMPLATE = """<!doctype html>
@@ -72,6 +74,25 @@ class Table:
     rows: Sequence[Sequence[str]]
     caption: str = ""
     best: frozenset[tuple[int, int]] = frozenset()
+
+    def markdown(self) -> str:
+        """The table in Markdown, the best cells bold."""
+        rows = [
+            [f"**{c}**" if (i, j) in self.best else c for j, c in enumerate(row)]
+            for i, row in enumerate(self.rows)
+        ]
+        return self._formatted(rows, "pipe")
+
+    def text(self) -> str:
+        """The table for a terminal."""
+        return self._formatted(self.rows, "plain")
+
+    def _formatted(self, rows: Sequence[Sequence[str]], form: str) -> str:
+        pandas = import_optional("pandas", "Tables of scores")
+        width = len(self.head)
+        filled = [[*row, *[""] * (width - len(row))] for row in rows]
+        frame = pandas.DataFrame(filled, columns=list(self.head))
+        return str(frame.to_markdown(index=False, tablefmt=form, disable_numparse=True))
 
 
 @dataclass(frozen=True)

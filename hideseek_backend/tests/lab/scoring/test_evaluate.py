@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from hideseek_backend.cli import evaluate as command
 from hideseek_backend.errors import GeometryError, InputError, OutputError
+from hideseek_lab.cli import evaluate as command
 from hideseek_lab.scoring.cases import find_cases
 from hideseek_lab.scoring.evaluate import ScoringOptions, evaluate_cases
 from hideseek_lab.scoring.masks import read_mask
