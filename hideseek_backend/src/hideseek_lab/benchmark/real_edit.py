@@ -18,8 +18,13 @@ from hideseek_backend.progress import ProgressCallback
 from hideseek_backend.volumes.crops import CROP_SPACING_MM
 from hideseek_lab.benchmark.contact_sheet import picture_sheet
 from hideseek_lab.benchmark.dataset import MIDDLE, MIN_TRUTH_PX, SliceSet, join, slices_of
-from hideseek_lab.benchmark.memo import Memory
-from hideseek_lab.benchmark.ours import BenchmarkModel, Findings, analyse_set, kept_labels, reconstructions
+from hideseek_lab.benchmark.ours import (
+    BenchmarkModel,
+    Findings,
+    analyse_set,
+    kept_labels,
+    reconstructions,
+)
 from hideseek_lab.benchmark.real_figures import Figure, mean_figure
 from hideseek_lab.benchmark.real_set import UNTOUCHED, WARPED, real_set
 from hideseek_lab.scoring.instances import BLASTIC, LYTIC
@@ -54,7 +59,7 @@ def edit_figures(
             patients.append(v.patient)
     shown = join(parts)
     found = analyse_set(model, shown, options, progress=progress, name="real edits")
-    rebuilt = reconstructions(model, shown, options, Memory())
+    rebuilt = reconstructions(model, shown, options)
     labels = kept_labels(found, options, gate=False)
     truth, body = shown.truth[:, MIDDLE], shown.body[:, MIDDLE]
     whole = np.ones_like(body)

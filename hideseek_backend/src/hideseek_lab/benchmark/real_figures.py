@@ -17,8 +17,8 @@ from hideseek_lab.benchmark.real_set import (
     WARPED,
     Screened,
 )
+from hideseek_lab.scoring.intervals import RESAMPLES, interval_of_mean
 
-RESAMPLES = 2000
 SPECIFICITY = 0.90
 """At which sensitivity by size is given: the threshold is that of the untouched vertebrae."""
 
@@ -41,15 +41,11 @@ class Figure:
         return f"{self.name:58s} {self.value:5.2f} ({self.low:.2f}–{self.high:.2f})  n {self.count}"
 
 
-def mean_figure(
-    name: str, patients: NDArray[np.str_], values: NDArray[np.float64], seed: int = 0
-) -> Figure:
+def mean_figure(name: str, patients: NDArray[np.str_], values: NDArray[np.float64]) -> Figure:
     """The mean of values (N,), with its interval over the patients (N,) they are of."""
-    if not len(values):
-        return Figure(name, float("nan"), float("nan"), float("nan"), 0)
-    means = [float(values[index].mean()) for index in patient_draws(patients, seed)]
-    low, high = np.percentile(means, [2.5, 97.5])
-    return Figure(name, float(values.mean()), float(low), float(high), len(values))
+    mean = float(values.mean()) if len(values) else float("nan")
+    low, high = interval_of_mean(values.tolist(), patients.tolist())
+    return Figure(name, mean, low, high, len(values))
 
 
 def patient_draws(
