@@ -32,7 +32,7 @@ class UpperPlan:
     """
 
     frozen: int = 4
-    steps: int = 700
+    steps: int = 500
     vertebrae: int = 8
     learning_rate: float = 5e-4
     warmup: int = 20
