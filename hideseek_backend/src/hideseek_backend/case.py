@@ -104,7 +104,10 @@ def segment_ct(
         results.append(result)
     results = with_fractures(results, options.fracture_loss)
     provenance = _provenance(ready, options, case, _names(ct, vertebrae, bodies), results, started)
-    return CaseResult(tuple(results), case.ct.with_data(lesions), options, provenance)
+    bodies = case.ct.with_data(case.vertebrae.bodies)
+    return CaseResult(
+        tuple(results), case.ct.with_data(lesions), options, provenance, bodies=bodies
+    )
 
 
 def screen_ct(

@@ -55,6 +55,7 @@ class CaseResult:
     """One CT.
 
     lesions: uint8 on the CT's grid, 1 lytic, 2 blastic; kept candidates only.
+    bodies: uint8 on that grid, VerSe's values; None where they stayed on another side.
     provenance: versions, model name and hash, seed, device, timings (s), names of the inputs,
         evidence_units ("HU" or "model") and warnings of the whole case.
     """
@@ -63,3 +64,4 @@ class CaseResult:
     lesions: Volume
     options: Options
     provenance: dict[str, Any]
+    bodies: Volume | None = None
