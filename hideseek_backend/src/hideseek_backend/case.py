@@ -330,8 +330,8 @@ def _provenance(
         "versions": {
             "hideseek": VERSION,
             "python": platform.python_version(),
-            "torch": str(torch.VERSION),
-            "numpy": np.VERSION,
+            "torch": str(torch.__version__),
+            "numpy": np.__version__,
         },
         "model": {"name": model.spec.name, "hash": model.hash},
         "device": str(model.device),
