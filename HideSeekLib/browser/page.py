@@ -264,15 +264,15 @@ class Page:
         ]
         state.selected = reviewer.selected
         state.counts = words.counts(rows, len(rows)) if rows else ""
-        slab = bool(rows) and case is not None and case.record.options.get("slices") == "central"
-        note = _("Central slices: mm³ are of one slab, not of lesions.")
-        state.volume_note = note if slab else ""
         chosen = [row for row in rows if row.key == reviewer.selected]
         state.reason = chosen[0].reason if chosen else ""
-        state.vertebra_text = ""
+        state.vertebra_text = state.volume_note = ""
         if case is not None and chosen:
             vertebra = [r for r in case.vertebra_rows() if r.level == chosen[0].vertebra]
             state.vertebra_text = words.about_candidate(vertebra[0], chosen[0])
+            reply = case.record.replies.get(chosen[0].vertebra)
+            if reply is not None and reply.options.get("slices") == "central":
+                state.volume_note = _("Central slices: mm³ are of one slab, not of lesions.")
         if case is not None and not self._dragging:
             state.threshold = round(case.review.threshold, 3)
         state.can_undo = case is not None and case.review.can_undo
