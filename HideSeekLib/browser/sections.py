@@ -251,7 +251,7 @@ def _candidates(page: Any) -> None:
 
 
 def _evidence(page: Any) -> None:
-    reviewer = page.reviewer
+    evidence = page.reviewer.evidence
     html.H3(_("4  Evidence"))
     with html.Div(classes="hs-row"):
         html.Span(_("CT → healthy"), classes="hs-label")
@@ -262,12 +262,12 @@ def _evidence(page: Any) -> None:
     with html.Div(classes="hs-row"):
         v3.VBtn(
             "{{ flickering ? 'Stop flicker (F)' : 'Flicker (F)' }}",
-            click=lambda: page.act(reviewer.toggle_flicker),
+            click=lambda: page.act(evidence.toggle_flicker),
             size="small", variant="tonal", classes="hs-flicker", disabled=("!selected",),
         )  # fmt: skip
         v3.VBtn(
             "{{ difference ? 'Hide difference (D)' : 'Difference (D)' }}",
-            click=lambda: page.act(lambda: reviewer.show_difference(not reviewer.difference)),
+            click=lambda: page.act(evidence.toggle_difference),
             size="small", variant="tonal", classes="hs-difference", disabled=("!selected",),
         )  # fmt: skip
         html.Span(_("red: missing bone, blue: excess bone"), classes="hs-note")
