@@ -17,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hideseek_backend.dae import DaeConfig
+from hideseek_backend.attribution.classifier import LatentClassifier
+from hideseek_backend.dae import DaeConfig, DiffusionAutoencoder
 from hideseek_backend.errors import InputError, OptionError
 from hideseek_backend.models.places import SPEC_FILE
 from hideseek_backend.phantom.options import PHANTOM_VERSION
@@ -32,6 +33,7 @@ from hideseek_lab.training.classifier import (
     middle_slices,
     sideways_parts,
 )
+from hideseek_lab.training.coverage import with_coverage
 from hideseek_lab.training.fit import fit_classifier, with_drift, with_label_head
 from hideseek_lab.training.presets import PRESETS as OWN_PRESETS
 from hideseek_lab.training.presets import Preset
@@ -242,6 +244,7 @@ def finish(
     if wide is not None and classifier.prior is not None:
         parts = classifier.scaled(sideways_parts(dae, wide, to_intensity))
         classifier = replace(classifier, prior=with_drift(classifier.prior, parts))
+    classifier = covered(dae, classifier, run, seen, to_intensity, seed)
     phantoms = dataset.ShardSet(run / "data", f"phantom-{VALIDATION_SEED}*.npz")
     hu, labels = central_slices(phantoms, len(phantoms), seed)
     z = encode_all(dae, to_intensity(hu))
@@ -288,6 +291,28 @@ def finish(
         record["pooling"] = list(classifier.pooling or ())
         save()
     return record
+
+
+def covered(
+    dae: DiffusionAutoencoder,
+    classifier: LatentClassifier,
+    run: Path,
+    seen: Sequence[RealCase],
+    to_intensity: Callable[[NDArray[np.float32]], Tensor],
+    seed: int = 0,
+) -> LatentClassifier:
+    """Return the classifier with what the training in `run` covered; seen: its real cases."""
+    phantoms = dataset.ShardSet(run / "data", "phantom-0*.npz")
+    names = {
+        path.stem.removeprefix("real-").rpartition("-")[0] for path in (run / "data").glob("real-*")
+    }
+    shards = {
+        case.name: dataset.ShardSet(run / "data", "real-*.npz", leave_out=names - {case.name})
+        for case in seen
+        if case.name in names
+    }
+    patients = {case.name: case.patient for case in seen}
+    return with_coverage(dae, classifier, to_intensity, phantoms, shards, patients, seed)
 
 
 def _credit(case: RealCase) -> dict[str, Any]:
