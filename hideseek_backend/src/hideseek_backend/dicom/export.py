@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from hideseek_backend import __version__
 from hideseek_backend.dicom import objects
 from hideseek_backend.dicom.key_picture import key_picture
 from hideseek_backend.dicom.lesions import (
@@ -29,6 +28,7 @@ from hideseek_backend.errors import InputError
 from hideseek_backend.progress import CancelledCallback, Meter, ProgressCallback
 from hideseek_backend.report.case_store import StoredCase
 from hideseek_backend.volumes.volume import Volume
+from hideseek_backend.wire.version import VERSION
 
 # The mean in the report is of a resampled crop, within the model's window; beyond this on the
 # median candidate, the CT is another one.
@@ -149,7 +149,7 @@ def _key_images(source: Source, labels: Volume, lesions: Sequence[Lesion]) -> It
         if "Laterality" in capture:
             del capture.Laterality  # the spine has none, and then it may not be given
         capture.BurnedInAnnotation = "NO"  # of the patient: the text in the picture names nobody
-        capture.SoftwareVersions = __version__
+        capture.SoftwareVersions = VERSION
         yield capture
 
 

@@ -45,7 +45,7 @@ def main(args: argparse.Namespace) -> int:
 
     from hideseek_backend.models.places import CARD_FILE, find_folder
     from hideseek_backend.models.store import load_model, save_model
-    from hideseek_lab.cli import train
+    from hideseek_lab.training.coverage import covered
     from hideseek_lab.training.real_cases import read_cases
 
     model = load_model(args.model, "cpu")
@@ -56,8 +56,8 @@ def main(args: argparse.Namespace) -> int:
     def to_intensity(hu: NDArray[np.float32]) -> Tensor:
         return torch.from_numpy(model.intensity.to_intensity(hu))
 
-    classifier = train.covered(
-        model.dae, replace(model.classifier, coverage=None), args.run, seen, to_intensity
+    classifier = covered(
+        model.dae, replace(model.classifier, coverage=None), args.run / "data", seen, to_intensity
     )
     spec = model.spec
     save_model(

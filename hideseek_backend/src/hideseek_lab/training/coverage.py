@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from hideseek_backend.attribution.coverage import PICTURES_EVERY, Coverage, pict
 from hideseek_backend.dae import DiffusionAutoencoder
 from hideseek_lab.insertion.scans import THICKEST_MM
 from hideseek_lab.training.dataset import SLICES, ShardSet
+from hideseek_lab.training.real_cases import RealCase
 
 FloatArray = NDArray[np.float64]
 
@@ -100,24 +102,29 @@ def fit_coverage(phantoms: Seen, real: Sequence[Seen], quantile: float = QUANTIL
     return replace(whole, limits=np.array([*limits, quantile, THICKEST_MM]))
 
 
-def with_coverage(
+def covered(
     dae: DiffusionAutoencoder,
     classifier: LatentClassifier,
+    data: Path,
+    seen: Sequence[RealCase],
     to_intensity: Callable[[NDArray[np.float32]], Tensor],
-    phantoms: ShardSet,
-    real: Mapping[str, ShardSet],
-    patients: Mapping[str, str],
-    seed: int,
+    seed: int = 0,
 ) -> LatentClassifier:
-    """Return the classifier with what its training covered. real: shards of each case; patients: of
-    each case."""
+    """Return the classifier with what its training covered.
+
+    data: the training's shards; seen: its real cases. Raises InputError without phantom shards.
+    """
+    phantoms = ShardSet(data, "phantom-0*.npz")
     drawn = look_at(dae, classifier, phantoms, VERTEBRAE["phantom"], to_intensity, "phantom", seed)
     by_patient: dict[str, list[Seen]] = {}
-    for case, shards in real.items():
-        one = look_at(dae, classifier, shards, VERTEBRAE["real"], to_intensity, case, seed)
-        by_patient.setdefault(patients[case], []).append(one)
-    seen = [_joined(own) for own in by_patient.values()]
-    return replace(classifier, coverage=fit_coverage(drawn, seen))
+    for case in seen:
+        pattern = f"real-{case.name}-*.npz"
+        if any(data.glob(pattern)):
+            shards = ShardSet(data, pattern)
+            one = look_at(dae, classifier, shards, VERTEBRAE["real"], to_intensity, case.name, seed)
+            by_patient.setdefault(case.patient, []).append(one)
+    real = [_joined(own) for own in by_patient.values()]
+    return replace(classifier, coverage=fit_coverage(drawn, real))
 
 
 def _gaussians(groups: Sequence[Seen]) -> Coverage:
