@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-import hideseek_backend
 from hideseek_backend.attribution.lesions import paint_lesions
 from hideseek_backend.attribution.options import Options
 from hideseek_backend.attribution.region import labels_in_crop, score_region
@@ -23,6 +22,7 @@ from hideseek_backend.attribution.results import (
     VertebraResult,
 )
 from hideseek_backend.attribution.vertebra import analyse_vertebra, screen_vertebrae
+from hideseek_backend.dicom.media import is_study
 from hideseek_backend.errors import InputError, LabelError
 from hideseek_backend.progress import (
     CancelledCallback,
@@ -36,6 +36,7 @@ from hideseek_backend.volumes.vertebrae import LoadedCase, Vertebrae, load_case
 from hideseek_backend.volumes.volume import Volume
 from hideseek_backend.wire.heights import with_fractures
 from hideseek_backend.wire.levels import LEVELS
+from hideseek_backend.wire.version import VERSION
 from hideseek_backend.wire.words import ABSENT, EMPTY
 
 if TYPE_CHECKING:
@@ -306,13 +307,15 @@ def _options(options: Options | None, model: Model) -> Options:
 
 
 def _names(ct: ScanInput, vertebrae: MaskInput, bodies: ScanInput | None) -> dict[str, str]:
-    """Names of the inputs, without their folders."""
+    """Names of the inputs, without their folders; a study is often named after its patient."""
     given = {"ct": ct, "vertebrae": vertebrae, "bodies": bodies}
     return {role: _name(value) for role, value in given.items() if value is not None}
 
 
 def _name(value: ScanInput | MaskInput) -> str:
-    return Path(value).name if isinstance(value, (str, Path)) else "in memory"
+    if not isinstance(value, (str, Path)):
+        return "in memory"
+    return "a DICOM study" if is_study(Path(value)) else Path(value).name
 
 
 def _provenance(
@@ -328,7 +331,7 @@ def _provenance(
 
     return {
         "versions": {
-            "hideseek": hideseek_backend.__version__,
+            "hideseek": VERSION,
             "python": platform.python_version(),
             "torch": str(torch.__version__),
             "numpy": np.__version__,
