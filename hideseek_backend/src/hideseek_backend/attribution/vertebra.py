@@ -29,6 +29,7 @@ from hideseek_backend.attribution.network import Autoencoder, Network
 from hideseek_backend.attribution.options import Options
 from hideseek_backend.attribution.phenotype import phenotype_of
 from hideseek_backend.attribution.results import SliceEvidence, VertebraResult
+from hideseek_backend.attribution.threads import side_by_side
 from hideseek_backend.errors import LabelError
 from hideseek_backend.progress import CancelledCallback, Meter, ProgressCallback
 from hideseek_backend.volumes.crops import (
@@ -183,23 +184,25 @@ def screen_vertebrae(
     network = Network(model.dae, model.device, options, meter)
     # A block counts as much for its crop as for its latents, which are computed all in one.
     meter.phase("screen", 100, 2 * len(blocks) * options.p_slices)
-    stacks = []
-    results = []
-    for block in blocks:
+
+    def prepared(block: VertebraBlock) -> tuple[VertebraResult, Stack | None]:
         screened = screened_slices(crop_body(block), options)
-        if screened:
-            stacks.append((block, stack_of(model, crop_block(block, screened), screened)))
-        results.append(
-            VertebraResult(
-                block.level,
-                float("nan"),
-                reason=CUT if block.cut else SCREENED,
-                heights_mm=_heights(block),
-                block_origin_ijk=block.origin_ijk,
-                body_volume_mm3=block.body_volume_mm3,
-            )
+        result = VertebraResult(
+            block.level,
+            float("nan"),
+            reason=CUT if block.cut else SCREENED,
+            heights_mm=_heights(block),
+            block_origin_ijk=block.origin_ijk,
+            body_volume_mm3=block.body_volume_mm3,
         )
         meter.step(options.p_slices)
+        if not screened:
+            return result, None
+        return result, stack_of(model, crop_block(block, screened), screened)
+
+    made = side_by_side(prepared, blocks, torch.get_num_threads())
+    results = [result for result, _ in made]
+    stacks = [(b, s) for b, (_, s) in zip(blocks, made, strict=True) if s is not None]
     told = {}
     if stacks:
         latents = network.encode(torch.cat([stack.images for _, stack in stacks]))
