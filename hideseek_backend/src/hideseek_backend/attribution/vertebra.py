@@ -34,6 +34,7 @@ from hideseek_backend.errors import LabelError
 from hideseek_backend.progress import CancelledCallback, Meter, ProgressCallback
 from hideseek_backend.volumes.crops import (
     BodyCrop,
+    CropFrame,
     VertebraBlock,
     VertebraCrop,
     crop_block,
@@ -241,8 +242,14 @@ def _heights(block: VertebraBlock) -> tuple[float, float, float]:
     """Anterior, middle and posterior height of a block's body; NaN where it is cut or too small."""
     if block.cut:
         return (math.nan,) * 3
+    # How much of the arch a block holds is up to who cut it; the crop's cube is always there.
+    cube = np.round(block.ct.ijk(CropFrame.centred(block.centre_ras).corners_ras), 6)
+    low, high = np.maximum(np.floor(cube.min(axis=0)), 0), np.ceil(cube.max(axis=0)) + 1
+    within = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    arch = np.zeros_like(block.vertebra)
+    arch[within] = block.vertebra[within]
     try:
-        return measure_heights(block.body, block.ct.affine, vertebra=block.vertebra).mm
+        return measure_heights(block.body, block.ct.affine, vertebra=arch).mm
     except LabelError:
         return (math.nan,) * 3
 
