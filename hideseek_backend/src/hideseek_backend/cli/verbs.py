@@ -75,6 +75,11 @@ VERBS: dict[str, Verb] = {
         "hideseek_backend.cli.text",
         "hideseek text results --decisions candidates.csv --language de",
     ),
+    "sins": Verb(
+        "write a worksheet of spinal instability for a reader to fill and sign",
+        "hideseek_backend.cli.sins",
+        "hideseek sins results --levels T12 --out worksheet",
+    ),
     "bodies": Verb(
         "fit approximate vertebral bodies at given points, where there is no segmentation",
         "hideseek_backend.cli.bodies",
