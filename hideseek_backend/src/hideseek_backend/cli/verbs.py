@@ -80,6 +80,16 @@ VERBS: dict[str, Verb] = {
         "hideseek_backend.cli.sins",
         "hideseek sins results --levels T12 --out worksheet",
     ),
+    "worklist": Verb(
+        "show a folder of cases and how far each is; draw a blinded order for readers",
+        "hideseek_backend.cli.worklist",
+        "hideseek worklist cases --plan AB CD --seed 7",
+    ),
+    "readers": Verb(
+        "print kappa, ICC, detection F1 and time of a reader study",
+        "hideseek_lab.cli.readers",
+        "hideseek readers cases --truth truth.csv",
+    ),
     "bodies": Verb(
         "fit approximate vertebral bodies at given points, where there is no segmentation",
         "hideseek_backend.cli.bodies",
