@@ -8,13 +8,13 @@ import pytest
 from hideseek_backend.errors import LabelError
 from hideseek_backend.followup.timepoint import Finding, Timepoint
 from hideseek_backend.sins.measure import alignment, body_frames
-from hideseek_backend.sins.page import worksheet_page
 from hideseek_backend.sins.worksheet import suggest
 from hideseek_backend.volumes.volume import FloatArray, Volume
 from hideseek_backend.wire.codec import from_plain, to_plain
 from hideseek_backend.wire.errors import WireError
 from hideseek_backend.wire.records import Candidate
 from hideseek_backend.wire.sins import ITEMS, Sheet, location, meaning
+from hideseek_lab.dates.worksheet_page import worksheet_page
 
 HEIGHT, DEPTH, WIDTH = 26.0, 32.0, 44.0
 

@@ -67,7 +67,7 @@ VERBS: dict[str, Verb] = {
     ),
     "follow-up": Verb(
         "compare two results of one patient: new, gone, grown, shrunk lesions",
-        "hideseek_backend.cli.follow_up",
+        "hideseek_lab.cli.follow_up",
         "hideseek follow-up results-april results-october --out change",
     ),
     "text": Verb(
@@ -77,12 +77,12 @@ VERBS: dict[str, Verb] = {
     ),
     "sins": Verb(
         "write a worksheet of spinal instability for a reader to fill and sign",
-        "hideseek_backend.cli.sins",
+        "hideseek_lab.cli.sins",
         "hideseek sins results --levels T12 --out worksheet",
     ),
     "worklist": Verb(
         "show a folder of cases and how far each is; draw a blinded order for readers",
-        "hideseek_backend.cli.worklist",
+        "hideseek_lab.cli.worklist",
         "hideseek worklist cases --plan AB CD --seed 7",
     ),
     "readers": Verb(

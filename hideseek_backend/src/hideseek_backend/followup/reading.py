@@ -90,3 +90,23 @@ def read_record(folder: Path) -> dict[str, Any]:
             "Give the folder that it wrote.",
         ) from error
     return record
+
+
+def tracking_uids(record: Mapping[str, Any], digest: str) -> dict[str, str]:
+    """Uids that a follow-up gives the lesions of one of its results: "T12:3" -> uid.
+
+    record: follow-up.json; digest: of the stored case. Of several lesions in one row the largest
+    carries the uid on: two lesions of one scan are never the same one. {} for another case.
+    """
+    told, cases = record.get("follow_up") or {}, record.get("cases") or {}
+    if digest == cases.get("current"):
+        level, numbers = "vertebra", "after"
+    elif digest == cases.get("earlier"):
+        level, numbers = "vertebra_before", "before"
+    else:
+        return {}
+    return {
+        f"{c[level]}:{c[numbers][0]}": c["tracking_uid"]
+        for c in told.get("changes", ())
+        if c.get(numbers)
+    }

@@ -49,7 +49,6 @@ def main(args: argparse.Namespace) -> int:
     Raises HideSeekError for results that cannot be used or share no vertebra.
     """
     from hideseek_backend.dicom.lesions import read_decisions, read_tracking
-    from hideseek_backend.followup import page
     from hideseek_backend.followup.compare import follow_up
     from hideseek_backend.followup.limits import FILE, limits_for
     from hideseek_backend.followup.matching import MatchOptions
@@ -57,6 +56,7 @@ def main(args: argparse.Namespace) -> int:
     from hideseek_backend.report.tables import text_table
     from hideseek_backend.volumes.reading import read_ct
     from hideseek_backend.wire.tables import cells
+    from hideseek_lab.dates import follow_up_page as page
 
     names = [f.name for f in dataclasses.fields(MatchOptions)]
     options = MatchOptions(**{name: getattr(args, name) for name in names})

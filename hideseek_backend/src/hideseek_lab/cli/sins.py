@@ -27,8 +27,8 @@ def main(args: argparse.Namespace) -> int:
     from hideseek_backend.dicom.lesions import read_decisions
     from hideseek_backend.followup.reading import read_timepoint
     from hideseek_backend.sins.measure import body_frames
-    from hideseek_backend.sins.page import worksheet_page
     from hideseek_backend.sins.worksheet import suggest
+    from hideseek_lab.dates.worksheet_page import worksheet_page
 
     with OutputFolder(args.out, overwrite=args.overwrite) as folder:
         decided = read_decisions(args.decisions) if args.decisions else {}
