@@ -357,6 +357,15 @@ class Case:
         """Write a reason beside decisions."""
         return self._change(lambda: self.review.set_reason(keys, reason))
 
+    def remove_region(self, key: str) -> ApplyReport:
+        """Take a region that the reader drew away; an undo brings it back.
+
+        Raises ValueError for a candidate of the model's: reject that.
+        """
+        done = self._change(lambda: self.review.withdraw([key]))
+        self._update_single_lesions()
+        return done
+
     def undo(self) -> ApplyReport:
         """Take the last change back."""
         return self._change(self.review.undo)
@@ -365,10 +374,15 @@ class Case:
         """Do the last change that was taken back again."""
         return self._change(self.review.redo)
 
+    def edited_by_hand(self, level: str) -> frozenset[str]:
+        """Polarities of a level whose segment was edited by hand, or removed."""
+        return self._lesions().edited_now(level)
+
     def restore_segment(self, level: str, polarity: str) -> None:
         """Draw a segment that was edited by hand from its candidates again; the edit is lost."""
         self._lesions().restore(level, polarity, self.review.kept_keys())
         self._save_review()
+        self.refresh_surfaces()
 
     def refresh_surfaces(self) -> None:
         """Make the 3D surfaces again that a change of voxels threw away; call after a drag."""
@@ -415,7 +429,7 @@ class Case:
             return None
         title = _("{case} single lesions")
         node = self.nodes.ours("perLesion", "vtkMRMLSegmentationNode", title)
-        candidates = [(c, self.voxels(c.key)) for c in self.record.candidates()]
+        candidates = [(c, self.voxels(c.key)) for c in self.rows()]
         lesion_segments.fill(node, self.record.grid, candidates)
         lesions_view.prepare(node, self.ct, self.record.grid)
         lesion_segments.mark(node, {c.key: self.review.kept(c.key) for c, _voxels in candidates})

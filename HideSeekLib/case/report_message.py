@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,16 +34,25 @@ def report_params(case: Any) -> dict[str, Any]:
     """
     need(case.node, _("The HideSeek case"))
     record = case.record
-    provenance = {k: v for k, v in record.provenance.items() if k != "inputs"}
     return {
         "title": TITLE_MARK,
-        "options": {**record.options, "tau": case.review.threshold},
-        "provenance": {"model": record.model, **provenance},
+        **settings(case),
         "vertebrae": [
             to_plain(vertebra_message(case, row))
             for row in rows.vertebra_rows(record, case.review)
             if row.level in record.replies
         ],
+    }
+
+
+def settings(case: Any) -> dict[str, Any]:
+    """Return the options and the provenance of a case; inputs, whose names may name a patient,
+    are left out."""
+    record = case.record
+    provenance = {k: v for k, v in record.provenance.items() if k != "inputs"}
+    return {
+        "options": {**record.options, "tau": case.review.threshold},
+        "provenance": {"model": record.model, **provenance},
     }
 
 
@@ -53,7 +63,10 @@ def put_title(page: str, title: str) -> str:
 
 def vertebra_message(case: Any, row: Vertebra) -> VertebraMessage:
     """Return one vertebra as the worker streams it, with what the review makes of it."""
-    evidence = evidence_message(case, case.record.replies[row.level])
+    reply = case.record.replies[row.level]
+    shown = {c.number for c in row.candidates}
+    reply = replace(reply, voxels={n: v for n, v in reply.voxels.items() if n in shown})
+    evidence = evidence_message(case, reply)
     return VertebraMessage(**shared(row, Vertebra), evidence=evidence)
 
 

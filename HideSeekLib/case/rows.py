@@ -20,7 +20,11 @@ def candidate_rows(
 ) -> list[Candidate]:
     """Candidates from head to foot, with what the review makes of them; keys limits them."""
     wanted = None if keys is None else set(keys)
-    return [_reviewed(c, review) for c in record.candidates() if wanted is None or c.key in wanted]
+    return [
+        _reviewed(c, review)
+        for c in record.candidates()
+        if (wanted is None or c.key in wanted) and not review.withdrawn(c.key)
+    ]
 
 
 def volume_mm3(record: Record, review: Review, level: str, polarity: str) -> float:
@@ -54,7 +58,9 @@ def _vertebra_row(record: Record, review: Review, level: str) -> Vertebra:
     reply = record.replies.get(level)
     if reply is None:
         return record.screen[level]
-    candidates = tuple(_reviewed(c, review) for c in reply.candidates)
+    candidates = tuple(
+        _reviewed(c, review) for c in reply.candidates if not review.withdrawn(c.key)
+    )
     explained = reply.reason == UNEXPLAINED and any(c.kept for c in candidates)
     return replace(
         Vertebra(**shared(reply, Vertebra)),

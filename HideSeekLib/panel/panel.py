@@ -14,6 +14,7 @@ import slicer.util
 from HideSeekLib.case import case as scene
 from HideSeekLib.i18n import _
 from HideSeekLib.panel import qt_tools
+from HideSeekLib.panel.dicom_export import DicomSection
 from HideSeekLib.panel.environment_page import EnvironmentPage
 from HideSeekLib.panel.export import ExportSection
 from HideSeekLib.panel.follow_up import FollowUpSection
@@ -65,6 +66,7 @@ class HideSeekPanel:
         self.inputs = InputsSection(ui, board)
         self.screening = ScreeningSection(ui, board)
         self.export = ExportSection(ui, board)
+        self.dicom = DicomSection(ui, board)
         self.review = ReviewSection(ui, board)
         self.region = RegionSection(ui, board)
         self.pick = PickSection(ui, board)
@@ -120,7 +122,7 @@ class HideSeekPanel:
         self.inputs.close()
         self.screening.close()
         self.pick.close()
-        for section in (self.region, self.follow_up, self.worksheet):
+        for section in (self.region, self.dicom, self.follow_up, self.worksheet):
             section.forget()
         self.review.leave()
         for observed, tag in self._observed + self._node_tags:
@@ -162,7 +164,7 @@ class HideSeekPanel:
         self.board.closing = True
         self.pick.close()
         self.pick.stop()
-        for section in (self.region, self.follow_up, self.worksheet):
+        for section in (self.region, self.dicom, self.follow_up, self.worksheet):
             section.forget()
         self.review.fading.stop()
         self.board.analysis.fail(_("The scene was closed."))

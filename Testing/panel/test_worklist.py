@@ -11,6 +11,7 @@ import slicer
 import slicer.util
 from harness import PanelBench, add_spine, spin
 
+from hideseek_lab.readers.plan import make_plan
 from HideSeekLib.wire import worklist
 
 
@@ -88,7 +89,7 @@ def test_cases_one_after_the_other(core: Any, cases: Path) -> None:
 
 
 def test_without_the_tool_nothing_of_it_is_shown(core: Any, cases: Path) -> None:
-    plan = worklist.make_plan(["one", "two"], ["AB"], 3)
+    plan = make_plan(["one", "two"], ["AB"], 3)
     plan["readers"]["AB"] = [
         ["one", "without"],
         ["two", "with"],
@@ -116,7 +117,7 @@ def test_without_the_tool_nothing_of_it_is_shown(core: Any, cases: Path) -> None
 
 
 def test_strangers_and_open_scenes_are_told(core: Any, cases: Path) -> None:
-    plan = worklist.make_plan(["one", "two"], ["AB"], 3)
+    plan = make_plan(["one", "two"], ["AB"], 3)
     (cases / worklist.PLAN).write_text(json.dumps(plan), encoding="utf-8")
     bench = opened(cases, "XY")
     assert "reader of the plan" in bench.ui.worklistLabel.text

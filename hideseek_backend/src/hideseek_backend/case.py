@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-import hideseek_backend
 from hideseek_backend.attribution.lesions import paint_lesions
 from hideseek_backend.attribution.options import Options
 from hideseek_backend.attribution.region import labels_in_crop, score_region
@@ -36,6 +35,7 @@ from hideseek_backend.volumes.vertebrae import LoadedCase, Vertebrae, load_case
 from hideseek_backend.volumes.volume import Volume
 from hideseek_backend.wire.heights import with_fractures
 from hideseek_backend.wire.levels import LEVELS
+from hideseek_backend.wire.version import VERSION
 from hideseek_backend.wire.words import ABSENT, EMPTY
 
 if TYPE_CHECKING:
@@ -328,7 +328,7 @@ def _provenance(
 
     return {
         "versions": {
-            "hideseek": hideseek_backend.__version__,
+            "hideseek": VERSION,
             "python": platform.python_version(),
             "torch": str(torch.__version__),
             "numpy": np.__version__,

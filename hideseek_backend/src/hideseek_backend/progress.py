@@ -14,7 +14,8 @@ from hideseek_backend.errors import Cancelled
 class Progress:
     """Say how far a job has come.
 
-    stage: "screen", "edit", "score" or "volumes". vertebra: its level, or None for the whole case.
+    stage: "screen", "edit", "score" or "volumes", of an export "read" or "write". vertebra: its
+    level, or None for the whole case.
     done, total: units of work; only their ratio has a meaning.
     """
 

@@ -6,17 +6,16 @@ candidates that the vertebra has already.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from hideseek_backend.attribution.attribute import attribute
 from hideseek_backend.attribution.candidates import Candidates, Polarity
-from hideseek_backend.attribution.edit import edit_steps, healthy_edit
 from hideseek_backend.attribution.network import Network
 from hideseek_backend.attribution.options import Options
-from hideseek_backend.attribution.scoring import score_candidates, score_steps
 from hideseek_backend.attribution.vertebra import AnalysisModel, sideways_of, stack_of
 from hideseek_backend.errors import InputError
 from hideseek_backend.progress import CancelledCallback, Meter, ProgressCallback
@@ -78,18 +77,23 @@ def score_region(
     meter = Meter(progress, cancelled, block.level)
     network = Network(model.dae, model.device, options, meter)
     stack = stack_of(model, crop_block(block, slices), slices)
-    meter.phase("edit", 70, edit_steps(len(slices), options))
-    sideways = sideways_of(outline, slices)
-    edit = healthy_edit(network, model.classifier, stack.images, options, sideways=sideways)
-    if polarity is None:
-        change = edit.difference(options)[drawn[:, :, list(slices)]]
-        polarity = "lytic" if float(change.sum()) >= 0 else "blastic"
+    stack = replace(stack, sideways=sideways_of(outline, slices))
     candidates = _beside_others(drawn, labels_in_crop(others, block, frame), slices)
     own = len(candidates)
-    meter.phase("score", 100, score_steps(candidates.labels, options))
-    score = score_candidates(network, model.classifier, edit, candidates, options, wanted=[own])[
-        own
-    ]
+    done = attribute(
+        network,
+        model.classifier,
+        model.intensity,
+        stack,
+        options,
+        wanted=lambda _: [own],
+        find=lambda _: candidates,
+    )
+    meter.phase("score", 100, 1)
+    score = done.scores[own]
+    if polarity is None:
+        change = done.edit.difference(options)[drawn[:, :, list(slices)]]
+        polarity = "lytic" if float(change.sum()) >= 0 else "blastic"
     index = np.argwhere(region)
     centre = block.ct.affine @ np.append(index.mean(axis=0), 1.0)
     candidate = Candidate(

@@ -13,7 +13,7 @@ from hideseek_backend.report.output import OutputFolder, writing
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `dicom export`."""
     add = parser.add_argument
-    add("result", metavar="RESULT", type=Path, help="results folder of `hideseek segment`")
+    add("result", metavar="RESULT", type=Path, help="results of `segment`, or an exported review")
     add("--study", type=Path, required=True, help="the study: folder, zip or DICOMDIR")
     add("--out", type=Path, required=True, metavar="DIR", help="folder to make")
     add("--series", metavar="UID|N", help="the analysed series (default: the one on its grid)")

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from hideseek_backend import __version__
 from hideseek_backend.dicom import coding
 from hideseek_backend.dicom.lesions import Lesion
 from hideseek_backend.dicom.needs import need
@@ -16,6 +15,7 @@ from hideseek_backend.dicom.study import Source
 from hideseek_backend.volumes.planes import sampled_on
 from hideseek_backend.volumes.volume import Volume
 from hideseek_backend.wire.codes import COLORS
+from hideseek_backend.wire.version import VERSION
 
 MAKER = "HideSeek"
 RESEARCH = "research use only"
@@ -50,7 +50,7 @@ def segmentation(
     frames = np.stack([sampled_on(labels, plane) for plane in source.planes])
     algorithm = hd.AlgorithmIdentificationSequence(
         name=MAKER,
-        version=__version__,
+        version=VERSION,
         family=codes.DCM.ArtificialIntelligence,
         parameters=settings,
     )
@@ -65,7 +65,7 @@ def segmentation(
         instance_number=1,
         manufacturer=MAKER,
         manufacturer_model_name=MAKER,
-        software_versions=__version__,
+        software_versions=VERSION,
         device_serial_number="0",
         series_description=f"HideSeek lesions ({RESEARCH})",
         content_label="LESIONS",
@@ -115,7 +115,7 @@ def report(
     hd = need("highdicom")
     codes = need("pydicom.sr.codedict").codes
     algorithm = hd.sr.AlgorithmIdentification(
-        name=MAKER, version=__version__, parameters=[f"{k}={v}" for k, v in settings.items()]
+        name=MAKER, version=VERSION, parameters=[f"{k}={v}" for k, v in settings.items()]
     )
     person = None
     if signature.reader:

@@ -57,7 +57,7 @@ class Jobs:
         if method == "score":
             return self.score(params, outlet)
         if method == "dicom_export":
-            return dicom_export(params)
+            return dicom_export(params, outlet)
         if method in ("text", "follow_up", "sheets"):
             from hideseek_backend.worker import dates
 
@@ -178,19 +178,20 @@ class Jobs:
         return read_options(params.get("options"), model.spec.defaults)
 
 
-def dicom_export(params: Mapping[str, Any]) -> dict[str, Any]:
+def dicom_export(params: Mapping[str, Any], outlet: Outlet) -> dict[str, Any]:
     """Write a reviewed case as DICOM into the folder `out`, for the study at `study`.
 
     vertebrae, options, provenance: as streamed; grid: {"shape", "affine"} of the CT. decisions:
-    {"T12:3": "accept"}. Both paths are on this machine; nothing is sent anywhere.
-    Raises InputError, LabelError, OutputError.
+    {"T12:3": "accept"}. reader, organization, sign: who answers for it. study: a path, or a list
+    of files. All paths are on this machine; nothing is sent anywhere.
+    Raises InputError, LabelError, OutputError, Cancelled.
     """
     from pathlib import Path
 
     from hideseek_backend.dicom.export import ExportOptions, export_case
     from hideseek_backend.dicom.objects import Signature
     from hideseek_backend.report.case_store import FORMAT, stored_from_message
-    from hideseek_backend.report.output import OutputFolder
+    from hideseek_backend.report.output import OutputFolder, writing
 
     given = {name: params.get(name) or {} for name in ("grid", "options", "provenance")}
     record = {"format": FORMAT, "vertebrae": params.get("vertebrae") or [], **given}
@@ -199,15 +200,32 @@ def dicom_export(params: Mapping[str, Any]) -> dict[str, Any]:
         series=params.get("series"),
         decisions={str(k): str(v) for k, v in (params.get("decisions") or {}).items()},
         rejected=bool(params.get("rejected")),
-        signature=Signature(_text(params, "reader", "")),
-        pseudonym=params.get("pseudonym"),
+        signature=Signature(
+            _text(params, "reader", ""),
+            _text(params, "organization", ""),
+            bool(params.get("sign")),
+        ),
+        pseudonym=_text(params, "pseudonym", "") or None,
         levels_checked=bool(params.get("levels_checked")),
     )
-    study, out = _text(params, "study", ""), _text(params, "out", "")
-    if not study or not out:
+    given_study, out = params.get("study"), _text(params, "out", "")
+    if not given_study or not out:
         raise ProtocolError("study, out: expected two paths.", "Send both.")
-    with OutputFolder(Path(out), overwrite=bool(params.get("overwrite"))) as folder:
-        done = export_case(case, Path(study), folder.staging, options)
+    study: Path | list[Path]
+    if isinstance(given_study, list):
+        study = [Path(str(one)) for one in given_study]
+    else:
+        study = Path(_text(params, "study", ""))
+    overwrite = bool(params.get("overwrite"))
+    with OutputFolder(Path(out), overwrite=overwrite) as folder, writing(folder.target):
+        done = export_case(
+            case,
+            study,
+            folder.staging,
+            options,
+            progress=_reporter(outlet),
+            cancelled=outlet.cancelled,
+        )
     return {
         "files": [str(path) for path in done.files],
         "lesions": len(done.lesions),

@@ -54,7 +54,10 @@ SWEEPS: dict[str, dict[str, dict[str, Any]]] = {
     "τ": {f"{t:g}": {"tau": t} for t in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)},
     "erosion": {str(n): {"erode": n} for n in (0, 1, 2)},
     "steps": {
-        **{f"{n} + {n}": {"invert_steps": n, "render_steps": n} for n in (4, 8, 16, 24)},
+        **{
+            f"{i} + {r}": {"invert_steps": i, "render_steps": r}
+            for i, r in ((4, 4), (8, 8), (8, 12), (12, 8), (10, 10), (20, 20))
+        },
         "DDIM 50 + 25": {"solver": "ddim", "invert_steps": 50, "render_steps": 25},
     },
 }

@@ -29,6 +29,7 @@ def main(args: argparse.Namespace) -> int:
     from hideseek_backend.report.tables import text_table
     from hideseek_backend.wire import worklist
     from hideseek_backend.wire.errors import WireError
+    from hideseek_lab.readers.plan import make_plan
 
     try:
         names = worklist.cases(args.folder)
@@ -38,7 +39,7 @@ def main(args: argparse.Namespace) -> int:
                 raise WireError(f"expected a folder without {worklist.PLAN}: readings follow it")
             if not names:
                 raise WireError("expected folders of cases, got none")
-            plan = worklist.make_plan(names, args.plan, args.seed)
+            plan = make_plan(names, args.plan, args.seed)
             with whole_file(args.folder / worklist.PLAN) as part:
                 part.write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
         readers = [args.reader] if args.reader else list(plan["readers"]) if plan else ["reader"]

@@ -54,6 +54,8 @@ def local_client(workers: int) -> Iterator[Any]:
             # Its HTTP server cannot be left out: a free port of the loopback address, no pages.
             dashboard_address=f"{LOOPBACK}:0",
             scheduler_kwargs={"dashboard": False},
+            # What ends is in the ledger, each by its name.
+            silence_logs=logging.CRITICAL,
         ) as cluster,
         distributed.Client(cluster) as client,
         _revived(cluster, workers),

@@ -18,8 +18,9 @@ from hideseek_backend.files import whole_folder
 from hideseek_backend.phantom import make_phantom, write_phantom
 from hideseek_lab.cohort import clusters, engine, ledger
 from hideseek_lab.cohort.jobs import Job, find_jobs
+from hideseek_lab.cohort.page import State
 from hideseek_lab.cohort.run import follow
-from hideseek_lab.cohort.work import Task, analyse
+from hideseek_lab.cohort.work import Outcome, Task, analyse
 
 FIRST_SEED = 2_200_501
 """Of the phantoms: of those for validation, which no figure of accuracy is told of."""
@@ -32,6 +33,7 @@ class Figures:
 
     one, two: with the engine and so many workers. bare_one, bare_two: as many processes that share
     the cases beforehand (`--part`), without an engine. work: what the cases of `one` took in all.
+    span: of `one`, from the start of its first case to the end of its last.
     """
 
     cases: int
@@ -41,6 +43,7 @@ class Figures:
     bare_one: float
     bare_two: float
     work: float
+    span: float
 
     @property
     def gain(self) -> float:
@@ -54,12 +57,17 @@ class Figures:
 
     @property
     def overhead(self) -> float:
-        """Share of a run with one worker that no case accounts for."""
-        return 1.0 - self.work / self.one
+        """Time between the cases of one worker, as a share of the work: what each case costs."""
+        return (self.span - self.work) / self.work
+
+    @property
+    def once(self) -> float:
+        """Seconds of a run before its first case and after its last: workers, tables, page."""
+        return self.one - self.span
 
     def to_dict(self) -> dict[str, Any]:
         """All figures by name."""
-        ratios = {name: getattr(self, name) for name in ("gain", "bare_gain", "overhead")}
+        ratios = {name: getattr(self, name) for name in ("gain", "bare_gain", "overhead", "once")}
         return {k: round(v, 4) for k, v in {**asdict(self), **ratios}.items()}
 
     def __str__(self) -> str:
@@ -70,8 +78,8 @@ class Figures:
                 f"{self.gain:.2f} times",
                 f"bare processes: one {self.bare_one:.1f}, two {self.bare_two:.1f}: "
                 f"{self.bare_gain:.2f} times",
-                f"overhead of the engine with one worker: {self.overhead:.2%} "
-                f"({self.work:.1f} s in cases)",
+                f"engine, one worker: {self.work:.1f} s in cases, {self.overhead:.2%} between "
+                f"them, {self.once:.1f} s once a run (workers, tables, page)",
             )
         )
 
@@ -92,27 +100,32 @@ def measure(cases: Path, out: Path, options: Mapping[str, Any], words: tuple[str
     Raises InputError where a case failed.
     """
     jobs = find_jobs(cases, SCHEME)
-    one, work, threads = _engine(jobs, out / "one", options, 1)
-    two, _, _ = _engine(jobs, out / "two", options, 2)
+    one, work, span, threads = _engine(jobs, out / "one", options, 1)
+    two, *_ = _engine(jobs, out / "two", options, 2)
     bare = [_bare(cases, out / f"bare-{n}", words, n) for n in (1, 2)]
-    return Figures(len(jobs), threads, one, two, bare[0], bare[1], work)
+    return Figures(len(jobs), threads, one, two, bare[0], bare[1], work, span)
 
 
 def _engine(
     jobs: list[Job], run: Path, options: Mapping[str, Any], workers: int
-) -> tuple[float, float, int]:
-    """Seconds of the run, of its cases, and threads that a worker computes with."""
+) -> tuple[float, float, float, int]:
+    """Seconds of the run and of its cases, from first to last, and a worker's threads."""
     _check_new(run)
+    ends: list[tuple[float, float]] = []
+
+    def note(_state: State, outcome: Outcome) -> None:
+        ends.append((time.monotonic(), outcome.seconds))
+
     started = time.monotonic()
     task = Task(str(run / "results"), "bundled", "cpu", options)
     with clusters.local_client(workers) as client:
         doing = engine.OnWorkers(client, jobs, partial(analyse, task=task))
-        state = follow(run, jobs, doing, workers=workers)
+        state = follow(run, jobs, doing, workers=workers, report=note)
         seconds = time.monotonic() - started
         threads = max(client.run(_threads).values())
     _check_done(run, state.done, len(jobs))
-    lines = ledger.read([run / "ledger.jsonl"])
-    return seconds, sum(float(line["seconds"]) for line in lines), threads
+    first = min(end - took for end, took in ends)
+    return seconds, sum(took for _, took in ends), ends[-1][0] - first, threads
 
 
 def _bare(cases: Path, run: Path, words: tuple[str, ...], count: int) -> float:

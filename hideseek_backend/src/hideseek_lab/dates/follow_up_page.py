@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-import hideseek_backend
 from hideseek_backend.followup.matching import MatchOptions
 from hideseek_backend.followup.reading import FORMAT, RECORD
 from hideseek_backend.followup.timepoint import Timepoint
@@ -18,6 +17,7 @@ from hideseek_backend.volumes.volume import Volume
 from hideseek_backend.wire.changes import FATES, Change, FollowUp
 from hideseek_backend.wire.codec import to_plain
 from hideseek_backend.wire.tables import csv_text
+from hideseek_backend.wire.version import VERSION
 from hideseek_lab.dates.pictures import change_picture
 
 PAGE, TABLE = "follow-up.html", "changes.csv"
@@ -41,7 +41,7 @@ def follow_up_page(
         dates=(told.date_before or "earlier", told.date or "current"),
         options=asdict(options),
         disclaimer=DISCLAIMER,
-        versions=(hideseek_backend.__version__, current.model),
+        versions=(VERSION, current.model),
         arrow=_arrow,
     )
 
@@ -59,7 +59,7 @@ def write_follow_up(
     record = {
         "format": FORMAT,
         "disclaimer": DISCLAIMER,
-        "version": hideseek_backend.__version__,
+        "version": VERSION,
         "cases": dict(cases),
         "options": asdict(options),
         "follow_up": to_plain(told),

@@ -17,6 +17,7 @@ from hideseek_backend.wire import worklist
 from hideseek_backend.wire.errors import WireError
 from hideseek_backend.wire.worklist import ARMS, Reading
 from hideseek_lab.manifest import read_manifest
+from hideseek_lab.readers.plan import make_plan
 from hideseek_lab.readers.simulate import simulated_readers
 from hideseek_lab.readers.study import cohen_kappa, read_readings, study_figures
 from hideseek_lab.scoring.agreement import icc_2_1
@@ -76,8 +77,8 @@ def test_detection_f1_against_the_truth() -> None:
 @given(st.integers(1, 30), st.integers(0, 10**6))
 def test_a_plan_holds_every_case_once_with_and_once_without(count: int, seed: int) -> None:
     names = [f"c{n}" for n in range(count)]
-    plan = worklist.make_plan(names, ["A", "B"], seed)
-    assert plan == worklist.make_plan(names, ["A", "B"], seed) and plan["seed"] == seed
+    plan = make_plan(names, ["A", "B"], seed)
+    assert plan == make_plan(names, ["A", "B"], seed) and plan["seed"] == seed
     for order in plan["readers"].values():
         assert sorted(order) == sorted((c, arm) for c in names for arm in ARMS)
         # The two readings of a case lie in different halves.
