@@ -52,11 +52,12 @@ def main(args: argparse.Namespace) -> int:
     from hideseek_backend.followup.compare import follow_up
     from hideseek_backend.followup.limits import FILE, limits_for
     from hideseek_backend.followup.matching import MatchOptions
-    from hideseek_backend.followup.reading import RECORD, case_digest, read_timepoint
+    from hideseek_backend.followup.reading import RECORD, case_digest
     from hideseek_backend.report.tables import text_table
     from hideseek_backend.volumes.reading import read_ct
     from hideseek_backend.wire.tables import cells
     from hideseek_lab.dates import follow_up_page as page
+    from hideseek_lab.dates.results import read_timepoint
 
     names = [f.name for f in dataclasses.fields(MatchOptions)]
     options = MatchOptions(**{name: getattr(args, name) for name in names})

@@ -25,9 +25,9 @@ def main(args: argparse.Namespace) -> int:
     Raises HideSeekError for a result that cannot be used or a level without a body.
     """
     from hideseek_backend.dicom.lesions import read_decisions
-    from hideseek_backend.followup.reading import read_timepoint
     from hideseek_backend.sins.measure import body_frames
     from hideseek_backend.sins.worksheet import suggest
+    from hideseek_lab.dates.results import read_timepoint
     from hideseek_lab.dates.worksheet_page import worksheet_page
 
     with OutputFolder(args.out, overwrite=args.overwrite) as folder:
