@@ -175,6 +175,21 @@ VERBS: dict[str, Verb] = {
             ),
         ),
     ),
+    "supervised": Verb(
+        "train networks on lesion masks, predict, and compare them with labels only",
+        "",
+        "hideseek supervised compare --out runs/supervised --budget 60",
+        (
+            (
+                "compare",
+                Verb(
+                    "how many lesion masks are vertebra labels worth?",
+                    "hideseek_lab.cli.supervised_compare",
+                    "hideseek supervised compare --out runs/supervised --budget 60",
+                ),
+            ),
+        ),
+    ),
     "benchmark": Verb(
         "measure speed or accuracy",
         "",
