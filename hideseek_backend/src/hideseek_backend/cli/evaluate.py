@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from hideseek_backend.cli.progress import ProgressBar
+from hideseek_backend.optional import import_optional
 from hideseek_backend.report.output import OutputFolder
 from hideseek_backend.scoring.cases import find_cases
 from hideseek_backend.scoring.evaluate import Evaluation, ScoringOptions, evaluate_cases
@@ -20,6 +21,8 @@ DESCRIPTION = (
     "Score predicted lesion masks against reference masks (1 lytic, 2 blastic; 2D slices or 3D "
     "volumes). Writes CSV, JSON and an HTML page."
 )
+CLINICAL = "hideseek_lab.cli.evaluate_clinical"
+LAB = "the whole hideseek-backend from its repository (Slicer's copy has no researchers' tools)"
 EXAMPLE = "example: hideseek evaluate out/ references/ --bodies bodies/ --out evaluation/"
 
 
@@ -67,6 +70,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help="write into a folder that holds other files"
     )
+    _add_clinical(parser)
+
+
+def _add_clinical(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the clinical analysis, which researchers' installations alone carry out."""
+    group = parser.add_argument_group(
+        "clinical analysis", "lesions in bones, lesion sizes, burden, radiomics; volumes only"
+    )
+    group.add_argument(
+        "--clinical", action="store_true",
+        help="count lesions in three dimensions and say where they lie, with figures over patients",
+    )  # fmt: skip
+    group.add_argument(
+        "--bones", type=Path, metavar="FILE_OR_DIR", help="label maps of bones, on the masks' grid"
+    )
+    group.add_argument(
+        "--bone-labels", metavar="SCHEME",
+        help='totalsegmentator, verse, or a JSON file {value: ["name", "group"]}',
+    )  # fmt: skip
+    group.add_argument(
+        "--diffuse", type=_share, default=0.8, metavar="SHARE",
+        help="of a bone in one slice from which a lesion is diffuse (default 0.8)",
+    )  # fmt: skip
+    group.add_argument(
+        "--ct", type=Path, metavar="FILE_OR_DIR", help="CTs of the cases, for radiomics"
+    )
+    group.add_argument("--name", default="prediction", help="name of PRED in tables")
+    group.add_argument(
+        "--against", action="append", default=[], metavar="NAME=PRED",
+        help="another system's masks to compare with PRED on the same truth; may be repeated",
+    )  # fmt: skip
 
 
 def main(args: argparse.Namespace) -> int:
@@ -82,7 +116,10 @@ def main(args: argparse.Namespace) -> int:
         cases = find_cases(args.prediction, args.truth, args.bodies)
         with ProgressBar() as bar:
             evaluation = evaluate_cases(cases, options, bar)
-        write_into(folder.staging, evaluation_files(evaluation, args.inter_rater))
+            write_into(folder.staging, evaluation_files(evaluation, args.inter_rater))
+            if args.clinical:
+                clinical = import_optional(CLINICAL, "The clinical analysis", LAB)
+                clinical.run(args, cases, options, folder.staging, bar)
     _print(evaluation, args.out)
     return 0
 
@@ -97,6 +134,13 @@ def _whole(text: str) -> int:
     value = int(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"expected 0 or more, got {text}")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"expected more than 0 and at most 1, got {text}")
     return value
 
 

@@ -48,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--steps", type=int, default=600, help="training steps (default 600)")
     parser.add_argument("--pretraining-steps", type=int, default=1000, metavar="N")
+    parser.add_argument("--classifier-steps", type=int, default=400, metavar="N")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--size", choices=("paper", "small", "tiny"), default="small")
     parser.add_argument("--networks", nargs="+", default=None, metavar="NAME")
@@ -82,6 +83,7 @@ def main(args: argparse.Namespace) -> int:
         size=args.size,
         fit=fit,
         pretraining=replace(fit, steps=args.pretraining_steps),
+        classifier=replace(fit, steps=args.classifier_steps),
         model=args.model,
         device=str(choose_device(args.device)),
         budget_minutes=args.budget,

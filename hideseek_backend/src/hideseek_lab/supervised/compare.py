@@ -75,6 +75,7 @@ class ComparePlan:
     size: str = "small"
     fit: FitPlan = field(default_factory=FitPlan)
     pretraining: FitPlan = field(default_factory=lambda: FitPlan(steps=800))
+    classifier: FitPlan = field(default_factory=FitPlan)
     model: str = "bundled"
     device: str = "cpu"
     budget_minutes: float | None = None
@@ -286,15 +287,15 @@ def _detection(
     shown = shows_lesion(truth)
     images = np.stack([s.image[:, :, :, MIDDLE] for s in arena.test.scans()]).astype(np.float32)
     for name in plan.classifiers:
-        torch.manual_seed(plan.fit.seed)
+        torch.manual_seed(plan.classifier.seed)
         network = make_classifier(name)
-        state = lab.place("detection", f"{name}-{n}", asdict(plan.fit)).with_suffix(".pt")
+        state = lab.place("detection", f"{name}-{n}", asdict(plan.classifier)).with_suffix(".pt")
         scans = arena.train.annotated(n).scans()
         try:
             fit(
-                network, classification_loss, slice_batches(scans, ROI, plan.fit), plan.fit, state,
-                device=lab.device, deadline=lab.deadline, name=CLASSIFIERS[name],
-                progress=lab.progress,
+                network, classification_loss, slice_batches(scans, ROI, plan.classifier),
+                plan.classifier, state, device=lab.device, deadline=lab.deadline,
+                name=CLASSIFIERS[name], progress=lab.progress,
             )  # fmt: skip
         except Cancelled as stop:
             missing.append(f"{CLASSIFIERS[name]}: {stop.message}")

@@ -139,7 +139,8 @@ def _page(found: Comparison) -> str:
     lead = [
         found.arena.told,
         f"Networks of size “{plan.size}”, {plan.fit.steps} steps of {plan.fit.batch} slices at rate "
-        f"{plan.fit.rate:g}; pretraining {plan.pretraining.steps} steps; seed {plan.fit.seed}. Model "
+        f"{plan.fit.rate:g}; pretraining {plan.pretraining.steps} steps, slice classifiers "
+        f"{plan.classifier.steps}; seed {plan.fit.seed}. Model "
         f"of HideSeek: {plan.model}. HideSeek {hideseek_backend.__version__}. “n annotated” means n "
         "diseased vertebrae with lesion masks and n healthy ones. All scores are of one central "
         "sagittal slice a vertebra.",

@@ -135,10 +135,11 @@ def encode(network: nn.Module, images: Tensor) -> Tensor:
 
 
 class ResAttUNet(nn.Module):
-    """U-Net with residual units and attention gates on the skips (Pawan, Rich et al.).
+    """MONAI's residual UNet with an attention gate on every skip (Pawan, Rich et al.).
 
-    MONAI's `AttentionUnet` has no residual units; this joins its gates (Oktay et al. 2018) with the
-    residual units of its `UNet`. Input sides are multiples of 2 ** (len(channels) − 1).
+    MONAI's `AttentionUnet` has no residual units. This has the strides and units of
+    `UNet(num_res_units=2)`, so that the two differ by the gates (Oktay et al. 2018) alone but for
+    the last layer. Input sides are multiples of 2 ** (len(channels) − 1).
     """
 
     def __init__(self, in_channels: int, classes: int, channels: Sequence[int]) -> None:
@@ -146,25 +147,33 @@ class ResAttUNet(nn.Module):
         blocks = _monai("monai.networks.blocks")
         gates = _monai("monai.networks.nets.attentionunet")
 
-        def residual(inside: int, outside: int, stride: int = 1) -> nn.Module:
-            unit: nn.Module = blocks.ResidualUnit(2, inside, outside, strides=stride, subunits=2)
+        def residual(inside: int, outside: int, stride: int, subunits: int = 2) -> nn.Module:
+            unit: nn.Module = blocks.ResidualUnit(
+                2, inside, outside, strides=stride, subunits=subunits
+            )
             return unit
 
         before = (in_channels, *channels[:-1])
+        deepest = len(channels) - 1
         self.down = nn.ModuleList(
-            residual(a, b, 1 if i == 0 else 2)
+            residual(a, b, 1 if i == deepest else 2)
             for i, (a, b) in enumerate(zip(before, channels, strict=True))
         )
-        pairs = list(zip(channels[:-1], channels[1:], strict=True))[::-1]
-        self.up = nn.ModuleList(
-            blocks.Convolution(2, deep, skip, strides=2, is_transposed=True) for skip, deep in pairs
-        )
-        self.gate = nn.ModuleList(
-            gates.AttentionBlock(2, f_int=max(skip // 2, 1), f_g=skip, f_l=skip)
-            for skip, _ in pairs
-        )
-        self.merge = nn.ModuleList(residual(2 * skip, skip) for skip, _ in pairs)
-        self.head = nn.Conv2d(channels[0], classes, 1)
+        self.gate, self.up = nn.ModuleList(), nn.ModuleList()
+        below = channels[-1]
+        for i in reversed(range(deepest)):
+            skip, out = channels[i], channels[max(i - 1, 0)]
+            self.gate.append(
+                gates.AttentionBlock(2, f_int=max(skip // 2, 1), f_g=below, f_l=skip)
+            )
+            self.up.append(
+                nn.Sequential(
+                    blocks.Convolution(2, skip + below, out, strides=2, is_transposed=True),
+                    residual(out, out, 1, subunits=1),
+                )
+            )
+            below = out
+        self.head = nn.Conv2d(below, classes, 1)
 
     def encode(self, images: Tensor) -> list[Tensor]:
         """Feature maps from the finest to the deepest."""
@@ -177,10 +186,9 @@ class ResAttUNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, classes, H, W) of images (B, C, H, W)."""
         *skips, x = self.encode(images)
-        for up, gate, merge in zip(self.up, self.gate, self.merge, strict=True):
+        for gate, up in zip(self.gate, self.up, strict=True):
             skip = skips.pop()
-            x = up(x)
-            x = merge(torch.cat([gate(g=x, x=skip), x], dim=1))
+            x = up(torch.cat([gate(g=x, x=skip), x], dim=1))
         logits: Tensor = self.head(x)
         return logits
 
