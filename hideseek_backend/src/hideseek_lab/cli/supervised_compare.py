@@ -59,6 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--nnunet-epochs", type=int, default=0, metavar="N",
         help="train nnU-Net v2 as well, five folds of so many epochs (default 0: not)",
     )  # fmt: skip
+    parser.add_argument(
+        "--nnunet-iterations", type=int, default=0, metavar="N",
+        help="batches an epoch (default nnU-Net's own 250)",
+    )  # fmt: skip
     parser.add_argument("--model", default="bundled", metavar="NAME_OR_DIR", help="our model")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--seed", type=int, default=0)
@@ -80,6 +84,7 @@ def main(args: argparse.Namespace) -> int:
         annotated=tuple(sorted(set(args.annotated))),
         pretrained=args.pretrained,
         nnunet_epochs=args.nnunet_epochs,
+        nnunet_iterations=args.nnunet_iterations,
         size=args.size,
         fit=fit,
         pretraining=replace(fit, steps=args.pretraining_steps),

@@ -112,7 +112,7 @@ def run_arm(lab: Laboratory, arm: Arm) -> ArmResult:
     before = (asdict(lab.pretraining), len(lab.arena.train)) if arm.init != "random" else ()
     kept = lab.place("predictions", arm.key, asdict(plan), before).with_suffix(".npz")
     if kept.is_file():
-        return _read(kept, arm)
+        return read_result(kept, arm)
     before_it = pretrain(lab, arm.network, arm.init) if arm.init != "random" else None
     torch.manual_seed(lab.plan.seed)
     network = make_segmenter(arm.network, classes=CLASSES, size=lab.size)
@@ -129,7 +129,7 @@ def run_arm(lab: Laboratory, arm: Arm) -> ArmResult:
     result = finish(
         lab, arm, lambda scan: probabilities(network, scan, ROI, lab.device), count(network)
     )
-    _write(kept, result)
+    write_result(kept, result)
     return result
 
 
@@ -231,7 +231,8 @@ def count(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters())
 
 
-def _write(path: Path, result: ArmResult) -> None:
+def write_result(path: Path, result: ArmResult) -> None:
+    """Keep an arm's predictions."""
     with whole_file(path) as part:
         np.savez_compressed(
             part,
@@ -245,7 +246,8 @@ def _write(path: Path, result: ArmResult) -> None:
         )
 
 
-def _read(path: Path, arm: Arm) -> ArmResult:
+def read_result(path: Path, arm: Arm) -> ArmResult:
+    """Read what `write_result` kept."""
     with np.load(path, allow_pickle=False) as kept:
         return ArmResult(
             arm,

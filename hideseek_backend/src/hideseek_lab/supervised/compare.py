@@ -72,6 +72,7 @@ class ComparePlan:
     pretrained: str = "resunet"
     classifiers: tuple[str, ...] = tuple(CLASSIFIERS)
     nnunet_epochs: int = 0
+    nnunet_iterations: int = 0
     size: str = "small"
     fit: FitPlan = field(default_factory=FitPlan)
     pretraining: FitPlan = field(default_factory=lambda: FitPlan(steps=800))
@@ -183,7 +184,7 @@ def _run(lab: Laboratory, arm: Arm, plan: ComparePlan) -> ArmResult:
     if arm.network == "nnunet":
         from hideseek_lab.supervised.nnunet import run_nnunet_arm
 
-        return run_nnunet_arm(lab, arm, plan.nnunet_epochs)
+        return run_nnunet_arm(lab, arm, plan.nnunet_epochs, plan.nnunet_iterations)
     return run_arm(lab, arm)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hideseek_backend.optional import import_optional
+from hideseek_backend.scoring import plots
 from hideseek_lab.benchmark.baselines.cams import cam_maps
 from hideseek_lab.benchmark.dataset import MIN_TRUTH_PX
 from hideseek_lab.supervised.networks import CAM_LAYERS
@@ -102,11 +103,22 @@ def detection_figures(
 
 
 def cam_overlay(name: str, network: nn.Module, image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """GradCAM of a slice (H, W) in [0, 1]: (H, W), 0 to 1, larger where the network looks."""
-    planes = torch.from_numpy(np.ascontiguousarray(image))[None, None]
-    heat = cam_maps("gradcam", network, planes, CAM_LAYERS[name])[0]
+    """GradCAM of a slice (H, W), or (C, H, W), in [0, 1]: (H, W), 0 to 1, larger where the network
+    looks."""
+    planes = torch.from_numpy(np.ascontiguousarray(image))
+    heat = cam_maps("gradcam", network, planes.reshape(1, -1, *planes.shape[-2:]), CAM_LAYERS[name])
     top = float(heat.max())
-    return heat / top if top > 0 else heat
+    return heat[0] / top if top > 0 else heat[0]
+
+
+def cam_picture(image: NDArray[np.float32], heat: NDArray[np.float32], title: str) -> bytes:
+    """A slice (H, W) with its map over it, as PNG; superior up, posterior to the right."""
+    figure, (axis,) = plots.new_figure(width=4, height=4)
+    axis.imshow(image.T[::-1], cmap="gray", vmin=0, vmax=0.8)
+    axis.imshow(heat.T[::-1], cmap="inferno", alpha=0.45, vmin=0, vmax=1)
+    axis.set_title(title, fontsize=9)
+    axis.axis("off")
+    return plots.png(figure)
 
 
 def cam_share_inside(heat: NDArray[np.float32], lesions: NDArray[np.uint8]) -> float:

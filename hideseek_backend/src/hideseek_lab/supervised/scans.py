@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ class Scan:
     image: (C, I, J, K) float, each channel in [0, 1]. lesions: (I, J, K) uint8, 1 lytic,
     2 blastic. bones: (I, J, K) uint8, 0 or one more than the index in REGIONS.
     spacing: mm per axis. patient: scans of one patient share it and are never parted.
+    affine: (4, 4) index -> RAS mm, where the scan has a place in a patient.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Scan:
     lesions: NDArray[np.uint8]
     bones: NDArray[np.uint8]
     spacing: tuple[float, float, float]
+    affine: NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
 
     @property
     def shape(self) -> tuple[int, int, int]:
