@@ -13,9 +13,9 @@ from hideseek_backend.report.output import writing
 from hideseek_backend.scoring.output import write_into
 
 DESCRIPTION = (
-    "Train the papers' networks on few and on many lesion masks and set them beside HideSeek, which "
-    "needs none, on the same test vertebrae. Stops when its budget is spent and goes on when it is "
-    "called again."
+    "Train the papers' networks on few and on many lesion masks and set them beside HideSeek, "
+    "which needs none, on the same test vertebrae. Stops when its budget is spent and goes on when "
+    "it is called again."
 )
 EXAMPLE = "example: hideseek supervised compare --out runs/supervised --budget 60"
 
@@ -44,7 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--test-patients", nargs="+", default=[], metavar="ID", help="with --real: whom to test on"
     )
     parser.add_argument(
-        "--budget", type=float, metavar="MINUTES", help="stop training after so long (default: never)"
+        "--budget",
+        type=float,
+        metavar="MINUTES",
+        help="stop training after so long (default: never)",
     )
     parser.add_argument("--steps", type=int, default=600, help="training steps (default 600)")
     parser.add_argument("--pretraining-steps", type=int, default=1000, metavar="N")

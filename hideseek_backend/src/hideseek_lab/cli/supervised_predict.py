@@ -16,9 +16,9 @@ from hideseek_backend.report.output import OutputFolder
 from hideseek_backend.scoring.output import csv_text, write_into
 
 DESCRIPTION = (
-    "Run a network of `hideseek supervised train` on a manifest's cases. Writes CASE/lesions.nii.gz "
-    "on each CT's grid, for `hideseek evaluate --clinical`; a slice classifier writes slices.csv and "
-    "GradCAM pictures."
+    "Run a network of `hideseek supervised train` on a manifest's cases. Writes "
+    "CASE/lesions.nii.gz on each CT's grid, for `hideseek evaluate --clinical`; a slice classifier "
+    "writes slices.csv and GradCAM pictures."
 )
 EXAMPLE = (
     "example: hideseek supervised predict --model resunet --manifest manifest.csv --out predicted"
@@ -41,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--trust-nnunet", action="store_true",
         help="nnU-Net unpickles its checkpoints, which can run code: say that the folder is yours",
     )  # fmt: skip
-    parser.add_argument("--nnunet-configuration", choices=("2d", "3d_fullres"), default="3d_fullres")
+    parser.add_argument(
+        "--nnunet-configuration", choices=("2d", "3d_fullres"), default="3d_fullres"
+    )
     parser.add_argument("--spacing", type=float, default=1.5, metavar="MM", help="nnU-Net only")
     parser.add_argument("--overwrite", action="store_true")
 

@@ -16,9 +16,9 @@ from hideseek_backend.errors import OptionError
 from hideseek_backend.report.output import writing
 
 DESCRIPTION = (
-    "Train a slice classifier or a lesion segmenter on the patients of a manifest whose lesions are "
-    "drawn. Goes on where an earlier call stopped; started by torchrun, all processes train one "
-    "network."
+    "Train a slice classifier or a lesion segmenter on the patients of a manifest whose lesions "
+    "are drawn. Goes on where an earlier call stopped; started by torchrun, all processes train "
+    "one network."
 )
 EXAMPLE = (
     "example: hideseek supervised train --manifest manifest.csv --network resunet --init sap "
@@ -59,7 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pretraining-steps", type=int, default=4000, metavar="N")
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--rate", type=float, help="learning rate (default 1e-3; Swin UNETR 1e-5)")
-    parser.add_argument("--nnunet-configuration", choices=("2d", "3d_fullres"), default="3d_fullres")
+    parser.add_argument(
+        "--nnunet-configuration", choices=("2d", "3d_fullres"), default="3d_fullres"
+    )
     parser.add_argument("--nnunet-epochs", type=int, default=0, metavar="N",
                         help="default nnU-Net's own 1000")  # fmt: skip
     parser.add_argument("--nnunet-iterations", type=int, default=0, metavar="N",

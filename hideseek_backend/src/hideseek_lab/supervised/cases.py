@@ -60,7 +60,7 @@ def load_scan(case: Case, grid: Grid) -> Scan:
         on_ct, _ = onto_grid(mask.volume, ct, mask.source)
         for value, level in choice.values.items():
             bones[on_ct == value] = REGION_OF[level]
-    lesions = np.zeros(ct.shape, np.uint8)
+    lesions: NDArray[np.uint8] = np.zeros(ct.shape, np.uint8)
     if case.lesions is not None:
         drawn = read_label_map(case.lesions)
         if int(drawn.volume.data.max(initial=0)) > 2:
@@ -90,9 +90,7 @@ def channel_files(first: Path, channels: int) -> list[Path]:
     """Files of all channels. Raises InputError where one is missing."""
     if channels == 1:
         return [first]
-    files = [
-        first.with_name(_CHANNEL.sub(rf"_{n:04d}\1", first.name)) for n in range(channels)
-    ]
+    files = [first.with_name(_CHANNEL.sub(rf"_{n:04d}\1", first.name)) for n in range(channels)]
     missing = [f.name for f in files if not f.is_file()]
     if missing or len(set(files)) < channels:
         raise InputError(
@@ -152,9 +150,7 @@ def _layout(
         low, high, margin = np.zeros(3), np.array(ct.shape) - 1, 0.0
     corners = np.array(np.meshgrid(*zip(low, high, strict=True))).reshape(3, -1).T
     ras = ct.ras(corners)
-    whole = ct.ras(
-        np.array(np.meshgrid(*((0, n - 1) for n in ct.shape))).reshape(3, -1).T
-    )
+    whole = ct.ras(np.array(np.meshgrid(*((0, n - 1) for n in ct.shape))).reshape(3, -1).T)
     start = np.maximum(ras.min(axis=0) - margin, whole.min(axis=0))
     end = np.minimum(ras.max(axis=0) + margin, whole.max(axis=0))
     extent = end - start

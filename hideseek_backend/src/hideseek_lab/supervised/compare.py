@@ -1,4 +1,4 @@
-"""How many masks is a label worth? One table of ours and of supervised systems on the same cases."""
+"""How many masks is a label worth? Ours and supervised systems in one table, on the same cases."""
 
 from __future__ import annotations
 
@@ -143,14 +143,21 @@ class Comparison:
 
 
 def run_compare(
-    plan: ComparePlan, arena: Arena, folder: Path, progress: ProgressCallback | None = None
+    plan: ComparePlan,
+    arena: Arena,
+    folder: Path,
+    progress: ProgressCallback | None = None,
+    model: BenchmarkModel | None = None,
 ) -> Comparison:
-    """Run, or go on with, a comparison; what the budget does not allow is named, not guessed."""
+    """Run, or go on with, a comparison; what the budget does not allow is named, not guessed.
+
+    model: ours, loaded; by default the plan's.
+    """
     lab = Laboratory(
         arena, folder, plan.fit, plan.pretraining, plan.size, torch.device(plan.device),
         Deadline(plan.budget_minutes), progress,
     )  # fmt: skip
-    model = load(plan.model, plan.device)
+    model = model or load(plan.model, plan.device)
     options = Options.for_protocol("fast", model.spec.defaults)
     own, findings = ours(lab, model, arena.test, options, "test")
     predictions = {OURS: own}
@@ -209,7 +216,9 @@ def tests(entries: Sequence[Entry]) -> list[Test]:
     found: list[Test] = []
     budgets = sorted({e.annotated for e in entries if e.annotated})
     for n in budgets:
-        rows = {(e.arm.network, e.arm.init): e for e in entries if e.arm and e.annotated == n}
+        rows: dict[tuple[str, str], Entry] = {
+            (e.arm.network, e.arm.init): e for e in entries if e.arm and e.annotated == n
+        }
         present = [name for name in ORDER if (name, "random") in rows]
         pairs = [
             (rows[(b, "random")], rows[(a, "random")], "dice")
@@ -260,9 +269,7 @@ def worth(entries: Sequence[Entry]) -> list[str]:
         level = own.figures[metric].value
         parts = []
         for title in titles:
-            rows = sorted(
-                (e for e in entries if e.title == title), key=lambda e: e.annotated
-            )
+            rows = sorted((e for e in entries if e.title == title), key=lambda e: e.annotated)
             reached = [e.annotated for e in rows if e.figures[metric].value >= level]
             most = rows[-1].annotated
             parts.append(
@@ -323,7 +330,7 @@ def _second_opinion(
     results: Sequence[ArmResult],
     findings: Findings,
 ) -> dict[str, Any]:
-    """Δ on the candidates of the best network, chosen by F2 on tuning patients; its threshold too."""
+    """Δ on the candidates of the best network; both chosen on tuning patients."""
     if not results:
         return {}
     best = max(results, key=lambda r: (r.tune_f2, r.arm.annotated))
@@ -360,8 +367,6 @@ def removal_line(found: Removal) -> str:
     return (
         f"{found.score} ≥ {found.threshold:.2f}: {found.false_before - found.false_after} of "
         f"{found.false_before} false lesions removed ({100 * found.false_removed:.0f} %), "
-        f"{found.lesions_before - found.lesions_after} of {found.lesions_before} found lesions lost "
-        f"({100 * found.recall_lost:.0f} %)"
+        f"{found.lesions_before - found.lesions_after} of {found.lesions_before} found lesions "
+        f"lost ({100 * found.recall_lost:.0f} %)"
     )
-
-

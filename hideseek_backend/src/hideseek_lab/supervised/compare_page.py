@@ -28,8 +28,8 @@ from hideseek_lab.supervised.slice_scores import FROC_LIMIT
 _LINES = ("-", "--", ":", "-.")
 _SHOWN_CASES = 6
 RULES = (
-    "Any overlap finds a lesion; what overlaps none is false; lesions and marks of under 5 px do not "
-    "count; the polarity is forgotten. F2, sensitivity and Dice are means over patients with "
+    "Any overlap finds a lesion; what overlaps none is false; lesions and marks of under 5 px do "
+    "not count; the polarity is forgotten. F2, sensitivity and Dice are means over patients with "
     "bootstrap intervals (1,000 resamples). Dice of all lesions is 0 where every lesion was missed "
     "and where a healthy slice was marked. Each network's threshold has the best mean F2 on tuning "
     "patients, with as many masks again as it learned from, 40 at most."
@@ -138,11 +138,11 @@ def _page(found: Comparison) -> str:
     plan = found.plan
     lead = [
         found.arena.told,
-        f"Networks of size “{plan.size}”, {plan.fit.steps} steps of {plan.fit.batch} slices at rate "
-        f"{plan.fit.rate:g}; pretraining {plan.pretraining.steps} steps, slice classifiers "
+        f"Networks of size “{plan.size}”, {plan.fit.steps} steps of {plan.fit.batch} slices at "
+        f"rate {plan.fit.rate:g}; pretraining {plan.pretraining.steps} steps, slice classifiers "
         f"{plan.classifier.steps}; seed {plan.fit.seed}. Model "
-        f"of HideSeek: {plan.model}. HideSeek {hideseek_backend.__version__}. “n annotated” means n "
-        "diseased vertebrae with lesion masks and n healthy ones. All scores are of one central "
+        f"of HideSeek: {plan.model}. HideSeek {hideseek_backend.__version__}. “n annotated” means "
+        "n diseased vertebrae with lesion masks and n healthy ones. All scores are of one central "
         "sagittal slice a vertebra.",
         RULES,
     ]
@@ -222,8 +222,8 @@ def _tests_table(tests: Sequence[Test]) -> Table:
     ]  # fmt: skip
     return Table(
         head, rows,
-        "The corrected p is of the t-test where the differences pass for normal, else of Wilcoxon's; "
-        "the correction is within a family.",
+        "The corrected p is of the t-test where the differences pass for normal, else of "
+        "Wilcoxon's; the correction is within a family.",
     )  # fmt: skip
 
 
@@ -390,5 +390,7 @@ def _opinion(found: Comparison) -> Section:
     axis.set(xlabel="Found lesions lost", ylabel="False lesions removed", xlim=(-0.02, 1.02),
              ylim=(-0.02, 1.02))  # fmt: skip
     axis.legend(frameon=False, loc="lower right")
-    picture = Picture(plots.png(figure), "Every threshold on the test patients, for the reader only.")
+    picture = Picture(
+        plots.png(figure), "Every threshold on the test patients, for the reader only."
+    )
     return Section("Δ as a second opinion", texts, [], [picture])

@@ -74,9 +74,7 @@ def slice_batches(scans: Sequence[Scan], roi: Roi, plan: FitPlan) -> Batches:
 def slice_probabilities(network: nn.Module, images: NDArray[np.float32]) -> NDArray[np.float64]:
     """Probability of a lesion on slices (N, C, H, W) in [0, 1]."""
     network.eval()
-    parts = [
-        network(piece).softmax(dim=1)[:, 1] for piece in torch.from_numpy(images).split(32)
-    ]
+    parts = [network(piece).softmax(dim=1)[:, 1] for piece in torch.from_numpy(images).split(32)]
     return torch.cat(parts).double().numpy()
 
 

@@ -56,19 +56,19 @@ def make_segmenter(
     _check(name, SEGMENTERS, size)
     nets = _monai("monai.networks.nets")
     if name == "swinunetr":
-        network: nn.Module = nets.SwinUNETR(
+        swin: nn.Module = nets.SwinUNETR(
             in_channels=in_channels, out_channels=classes, feature_size=_FEATURES[size],
             drop_rate=0.1, attn_drop_rate=0.1, dropout_path_rate=0.1,
         )  # fmt: skip
-        return network
+        return swin
     channels = _CHANNELS[size]
     if name == "resattunet":
         return ResAttUNet(in_channels, classes, channels)
-    network = nets.UNet(
+    unet: nn.Module = nets.UNet(
         spatial_dims=2, in_channels=in_channels, out_channels=classes, channels=channels,
         strides=(2,) * (len(channels) - 1), num_res_units=2 if name == "resunet" else 0,
     )  # fmt: skip
-    return network
+    return unet
 
 
 def make_classifier(name: str, *, in_channels: int = 1) -> nn.Module:
@@ -92,9 +92,7 @@ def make_classifier(name: str, *, in_channels: int = 1) -> nn.Module:
             spatial_dims=2, n_input_channels=in_channels, num_classes=2, act=act
         )
     else:
-        network = nets.DenseNet121(
-            spatial_dims=2, in_channels=in_channels, out_channels=2, act=act
-        )
+        network = nets.DenseNet121(spatial_dims=2, in_channels=in_channels, out_channels=2, act=act)
     return network
 
 
@@ -110,6 +108,8 @@ def parts_of(network: nn.Module) -> Parts:
     it to the decoder and are not what self-supervision trains.
     """
     names = [name for name, _ in network.named_parameters()]
+    encoder: tuple[str, ...]
+    head: tuple[str, ...]
     if isinstance(network, ResAttUNet):
         encoder, head = ("down.",), ("head.",)
     elif hasattr(network, "swinViT"):
@@ -163,9 +163,7 @@ class ResAttUNet(nn.Module):
         below = channels[-1]
         for i in reversed(range(deepest)):
             skip, out = channels[i], channels[max(i - 1, 0)]
-            self.gate.append(
-                gates.AttentionBlock(2, f_int=max(skip // 2, 1), f_g=below, f_l=skip)
-            )
+            self.gate.append(gates.AttentionBlock(2, f_int=max(skip // 2, 1), f_g=below, f_l=skip))
             self.up.append(
                 nn.Sequential(
                     blocks.Convolution(2, skip + below, out, strides=2, is_transposed=True),

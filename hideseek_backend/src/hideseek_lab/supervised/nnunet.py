@@ -86,12 +86,8 @@ class NnUNet:
         with redirect_stdout(StringIO()):
             api.extract_fingerprints([_ID], num_processes=1, check_dataset_integrity=True)
             api.plan_experiments([_ID])
-            api.preprocess(
-                [_ID], configurations=[self.plan.configuration], num_processes=[1]
-            )
-        folds = patient_folds(
-            {case: scan.patient for case, scan in names.items()}, self.plan.folds
-        )
+            api.preprocess([_ID], configurations=[self.plan.configuration], num_processes=[1])
+        folds = patient_folds({case: scan.patient for case, scan in names.items()}, self.plan.folds)
         done.write_text(json.dumps(folds, indent=1) + "\n", encoding="utf-8")
 
     def train(
@@ -131,9 +127,7 @@ class NnUNet:
         image = np.stack([channel.transpose() for channel in scan.image]).astype(np.float32)
         spacing = [float(v) for v in reversed(scan.spacing)]
         with redirect_stdout(StringIO()):
-            _, p = predictor.predict_single_npy_array(
-                image, {"spacing": spacing}, None, None, True
-            )
+            _, p = predictor.predict_single_npy_array(image, {"spacing": spacing}, None, None, True)
         return np.ascontiguousarray(np.asarray(p, dtype=np.float32).transpose(0, 3, 2, 1))
 
     def _load(self) -> Any:
@@ -177,9 +171,9 @@ class NnUNet:
         for place in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
             (self.folder / place).mkdir(parents=True, exist_ok=True)
             os.environ[place] = str(self.folder / place)
-        os.environ["nnUNet_compile"] = "f"
+        os.environ["nnUNet_compile"] = "f"  # noqa: SIM112
         # planning needs a positive number; training in this process none
-        os.environ["nnUNet_n_proc_DA"] = "1" if planning else "0"
+        os.environ["nnUNet_n_proc_DA"] = "1" if planning else "0"  # noqa: SIM112
 
 
 def run_nnunet_arm(lab: Laboratory, arm: Arm, epochs: int, iterations: int) -> ArmResult:

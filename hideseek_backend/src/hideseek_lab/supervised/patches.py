@@ -57,7 +57,8 @@ class BalancedPatches:
             ]
         if not self.lesions:
             raise InputError(
-                f"Expected lesions in the masks to learn from, got none in {len(self.scans)} scans.",
+                f"Expected lesions in the masks to learn from, got none in {len(self.scans)} "
+                "scans.",
                 "Give scans whose lesions are drawn, at least one.",
             )
 
@@ -66,9 +67,7 @@ class BalancedPatches:
         drawn = [self._positive(lesion, rng) for lesion in self.lesions]
         wanted = round(self.ratio * len(drawn))
         if self.negatives and wanted:
-            chosen = rng.choice(
-                len(self.negatives), wanted, replace=wanted > len(self.negatives)
-            )
+            chosen = rng.choice(len(self.negatives), wanted, replace=wanted > len(self.negatives))
             drawn += [self.negatives[int(i)] for i in chosen]
         return [drawn[int(i)] for i in rng.permutation(len(drawn))]
 
@@ -97,13 +96,13 @@ class BalancedPatches:
 def cut(scan: Scan, patch: Patch, roi: Roi) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Image (C, *roi) and (lesions, bones) (2, *roi) of a patch; what lies beyond is 0."""
     where = window(patch.start, roi)
-    image = np.zeros((scan.image.shape[0], *roi), dtype=np.float32)
     masks = np.zeros((2, *roi), dtype=np.uint8)
-    part = scan.image[(slice(None), *where)]
-    inside = tuple(slice(0, n) for n in part.shape[1:])
-    image[(slice(None), *inside)] = part
-    masks[(0, *inside)] = scan.lesions[where]
-    masks[(1, *inside)] = scan.bones[where]
+    lesions, bones = scan.lesions[where], scan.bones[where]
+    inside = tuple(slice(0, n) for n in lesions.shape)
+    masks[0][inside], masks[1][inside] = lesions, bones
+    image = np.zeros((scan.image.shape[0], *roi), dtype=np.float32)
+    for own, channel in zip(image, scan.image, strict=True):
+        own[inside] = channel[where]
     return image, masks
 
 

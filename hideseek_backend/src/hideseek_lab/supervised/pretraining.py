@@ -127,7 +127,8 @@ def masked(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         size = np.maximum((sides * rng.uniform(0.1, 0.35, 3)).astype(int), 1)
         low = [int(rng.integers(full - n + 1)) for full, n in zip(sides, size, strict=True)]
         box = tuple(slice(a, a + int(n)) for a, n in zip(low, size, strict=True))
-        out[(slice(None), *box)] = rng.random((image.shape[0], *size)).astype(np.float32)
+        for channel in out:
+            channel[box] = rng.random(channel[box].shape)
         gone[box] = True
     return out
 

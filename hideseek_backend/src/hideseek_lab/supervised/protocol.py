@@ -32,9 +32,7 @@ class Fold:
     test: frozenset[str]
 
 
-def stratified_folds(
-    lesions: Mapping[str, int], folds: int = FOLDS, seed: int = 0
-) -> list[Fold]:
+def stratified_folds(lesions: Mapping[str, int], folds: int = FOLDS, seed: int = 0) -> list[Fold]:
     """Part patients by their lesion counts; fold 0 chooses thresholds, the others are tested.
 
     lesions: patient -> number of lesions. Patients are dealt to and fro in the order of their
@@ -48,9 +46,7 @@ def stratified_folds(
         )
     rng = np.random.default_rng(seed)
     names = sorted(lesions)
-    order = sorted(
-        zip((-lesions[n] for n in names), rng.random(len(names)), names, strict=True)
-    )
+    order = sorted(zip((-lesions[n] for n in names), rng.random(len(names)), names, strict=True))
     groups: list[set[str]] = [set() for _ in range(folds)]
     for position, (_, _, name) in enumerate(order):
         lap, place = divmod(position, folds)

@@ -113,9 +113,7 @@ def fit(
     for step in range(done, plan.steps):
         torch.manual_seed(plan.seed * 1_000_003 + step)  # dropout, the same after a stop
         whole = batches(step)
-        part = Batch(
-            replicas.part(whole.image).to(device), replicas.part(whole.target).to(device)
-        )
+        part = Batch(replicas.part(whole.image).to(device), replicas.part(whole.target).to(device))
         loss = loss_of(trainee, part)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -182,9 +180,7 @@ def patch_batches(patches: BalancedPatches, plan: FitPlan, *, bones: bool = Fals
             images.append(image[..., 0] if flat else image)
             mask = masks[1 if bones else 0]
             targets.append((mask[..., 0] if flat else mask)[None])
-        return Batch(
-            torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(targets)).long()
-        )
+        return Batch(torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(targets)).long())
 
     return batch_at
 

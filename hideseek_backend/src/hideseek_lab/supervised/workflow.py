@@ -78,9 +78,7 @@ class TrainPlan:
                 f"Try {max(2 * multiple, self.roi // multiple * multiple)}.",
             )
         if self.network in CLASSIFIERS and self.init != "random":
-            raise OptionError(
-                "Pretraining is for the segmentation networks.", "Leave --init out."
-            )
+            raise OptionError("Pretraining is for the segmentation networks.", "Leave --init out.")
 
     @property
     def patch(self) -> Roi:
@@ -105,7 +103,11 @@ class Workshop:
 
 
 def train_segmenter(
-    plan: TrainPlan, train: Sequence[Scan], tune: Sequence[Scan], shop: Workshop, name: str = "model"
+    plan: TrainPlan,
+    train: Sequence[Scan],
+    tune: Sequence[Scan],
+    shop: Workshop,
+    name: str = "model",
 ) -> tuple[nn.Module, SupervisedSpec]:
     """Pretrain as the plan says, learn lesions, and choose the threshold on the tuning scans.
 
@@ -122,9 +124,7 @@ def train_segmenter(
         )
     before = _pretrain(plan, train, shop, name)
     torch.manual_seed(plan.fit.seed)
-    network = make_segmenter(
-        plan.network, in_channels=channels, classes=classes, size=plan.size
-    )
+    network = make_segmenter(plan.network, in_channels=channels, classes=classes, size=plan.size)
     if before is not None:
         take_over(network, before, plan.init)
     own = fine_tuning(plan.fit, plan.init)
@@ -141,7 +141,11 @@ def train_segmenter(
 
 
 def train_classifier(
-    plan: TrainPlan, train: Sequence[Scan], tune: Sequence[Scan], shop: Workshop, name: str = "model"
+    plan: TrainPlan,
+    train: Sequence[Scan],
+    tune: Sequence[Scan],
+    shop: Workshop,
+    name: str = "model",
 ) -> tuple[nn.Module, SupervisedSpec, DetectionFigures]:
     """Train a slice classifier; figures are of the tuning scans' slices.
 
@@ -212,11 +216,7 @@ def of_split(manifest: Manifest, split: str) -> list[Case]:
 
     A case without a lesion mask is used where every level of it is labelled healthy.
     """
-    return [
-        case
-        for case in manifest.of(split)
-        if case.lesions is not None or _healthy(case)
-    ]
+    return [case for case in manifest.of(split) if case.lesions is not None or _healthy(case)]
 
 
 def _healthy(case: Case) -> bool:
@@ -224,9 +224,7 @@ def _healthy(case: Case) -> bool:
     return bool(said) and all(label == "healthy" for label in said)
 
 
-def _pretrain(
-    plan: TrainPlan, train: Sequence[Scan], shop: Workshop, name: str
-) -> Path | None:
+def _pretrain(plan: TrainPlan, train: Sequence[Scan], shop: Workshop, name: str) -> Path | None:
     if plan.init == "random":
         return None
     own, roi, scans = plan.pretraining, plan.patch, list(train)

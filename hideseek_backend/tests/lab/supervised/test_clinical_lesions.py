@@ -110,9 +110,11 @@ def test_tasks_are_anchored_on_true_lesions() -> None:
     predicted[24, 25, 0] = True  # false, in the rib
     (a, _), (b, count) = count_lesions_3d(truth), count_lesions_3d(predicted)
     pairs = anchor(a, describe(a, 1.0, bones, names), b, describe(b, 1.0, bones, names))
-    assert count == 3 and [p.predicted is not None for p in pairs] == [True, False, True] or [
-        p.predicted is not None for p in pairs
-    ] == [True, True, False]
+    assert (
+        count == 3
+        and [p.predicted is not None for p in pairs] == [True, False, True]
+        or [p.predicted is not None for p in pairs] == [True, True, False]
+    )
     figures = {t.task: t for t in clinical_tasks(pairs)}
     bearing = figures["weight bearing"]
     assert (bearing.tp, bearing.fn, bearing.fp, bearing.tn) == (1, 1, 0, 1)

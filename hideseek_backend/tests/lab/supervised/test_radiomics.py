@@ -1,6 +1,6 @@
 """mirp against pyradiomics 3.0.1 on one region, and agreement by family.
 
-The figures were printed by pyradiomics (numpy 2.2, bin width 25, spacing 0.8 × 0.8 × 1.5 mm) for the
+The figures were printed by pyradiomics (numpy 2.2, bin width 25, 0.8 × 0.8 × 1.5 mm) for the
 region that `region` makes.
 """
 

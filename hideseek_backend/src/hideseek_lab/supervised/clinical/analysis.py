@@ -1,4 +1,4 @@
-"""Both papers' clinical analysis of predicted masks, for one system or several on the same truth."""
+"""Both papers' clinical analysis of predicted masks, of one system or several on one truth."""
 
 from __future__ import annotations
 
@@ -173,20 +173,20 @@ def files_by_case(path: Path, cases: Sequence[str], names: Sequence[str]) -> dic
         raise InputError(f"{path} does not exist.", "Check the path.")
     if path.is_file():
         return dict.fromkeys(cases[:1], path)
-    found = {}
+    found: dict[str, Path] = {}
     for case in cases:
         inside = path / case
-        if inside.is_dir():
-            masks = {stem(p): p for p in sorted(inside.iterdir()) if is_mask(p)}
-            for name in names:
-                if name in masks:
-                    found.setdefault(case, masks[name])
-        else:
-            found.update({case: p for p in path.iterdir() if is_mask(p) and stem(p) == case})
-    own = {stem(p): p for p in sorted(path.iterdir()) if is_mask(p)}
-    if not found and len(cases) == 1:
-        found = {cases[0]: own[name] for name in names if name in own}
+        own = _named(inside, names) if inside.is_dir() else _named(path, (case,))
+        if own is None and len(cases) == 1:
+            own = _named(path, names)
+        if own is not None:
+            found[case] = own
     return found
+
+
+def _named(folder: Path, names: Sequence[str]) -> Path | None:
+    masks = {stem(p): p for p in sorted(folder.iterdir()) if is_mask(p)}
+    return next((masks[name] for name in names if name in masks), None)
 
 
 Features = tuple[list[dict[str, float]], list[dict[str, float]]]

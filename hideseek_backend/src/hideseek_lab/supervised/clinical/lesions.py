@@ -78,9 +78,7 @@ def describe(
     """
     stacked = np.moveaxis(labels, axis, 0)
     bone_planes = None if bones is None else np.moveaxis(np.asarray(bones), axis, 0)
-    spans = [
-        (number, box) for number, box in enumerate(ndimage.find_objects(stacked), 1) if box
-    ]
+    spans = [(number, box) for number, box in enumerate(ndimage.find_objects(stacked), 1) if box]
     ranges = {number: (box[0].start, box[0].stop - 1) for number, box in spans}
     sizes = np.bincount(labels.ravel())
     bone_areas: dict[int, NDArray[np.int_]] = {}
@@ -174,7 +172,9 @@ class TaskFigures:
         return _share(self.tn, self.fp)
 
 
-def task(name: str, pairs: Sequence[Anchored], says: Callable[[Lesion], bool | None]) -> TaskFigures:
+def task(
+    name: str, pairs: Sequence[Anchored], says: Callable[[Lesion], bool | None]
+) -> TaskFigures:
     """Compare what truth and prediction say of each true lesion; None leaves the lesion out."""
     counts = {(a, b): 0 for a in (True, False) for b in (True, False)}
     found = dict(counts)

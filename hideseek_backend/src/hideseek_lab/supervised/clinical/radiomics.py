@@ -66,8 +66,7 @@ def features(
     """
     if np.count_nonzero(region) < LEAST_VOXELS:
         raise InputError(
-            f"Expected a region of at least {LEAST_VOXELS} voxels, got "
-            f"{np.count_nonzero(region)}.",
+            f"Expected a region of at least {LEAST_VOXELS} voxels, got {np.count_nonzero(region)}.",
             "Leave regions so small out: textures mean nothing in them.",
         )
     mirp = import_optional("mirp", "Radiomic features", RADIOMICS_EXTRA)

@@ -321,16 +321,15 @@ def _burden(systems: Sequence[System]) -> Section:
     figures = [
         Picture(
             plots.agreement_plot(
-                [c.reference_ml for c in s.figures.cases], [c.predicted_ml for c in s.figures.cases],
+                [c.reference_ml for c in s.figures.cases],
+                [c.predicted_ml for c in s.figures.cases],
                 s.figures.burden.value,
             ),
             f"{s.name}: total lesion volume of each case.",
         )
         for s in systems
     ]  # fmt: skip
-    return Section(
-        "Burden", [], [Table(["System", "ICC(2,1) (95 %)", "Cases"], rows)], figures
-    )
+    return Section("Burden", [], [Table(["System", "ICC(2,1) (95 %)", "Cases"], rows)], figures)
 
 
 def _icc(value: Interval) -> str:
@@ -351,8 +350,9 @@ def _radiomics(systems: Sequence[System]) -> Section:
              *(f"{own[n].lowest:.2f}, {own[n].highest:.2f}" if n in own else "–" for n in names)]
         )  # fmt: skip
     text = (
-        "ICC(2,1) between features of the true and the predicted region, of lesions that were found; "
-        "mean over a family's features with its interval over lesions. By mirp, bins of 25 HU."
+        "ICC(2,1) between features of the true and the predicted region, of lesions that were "
+        "found; mean over a family's features with its interval over lesions. By mirp, bins of "
+        "25 HU."
     )
     return Section("Radiomics", [text], [Table(["System", *names], rows)])
 
@@ -371,8 +371,9 @@ def _differences(compared: Sequence[Difference]) -> Section:
     head = ["System", "against", "in", "Mean difference ± SD", "Shapiro-Wilk p", "paired t p",
             "Wilcoxon p", "Mann-Whitney p", "p, Bonferroni"]  # fmt: skip
     caption = (
-        "Patients are compared in pairs; lesions that each system found are not the same ones and are "
-        "compared unpaired. The corrected p is of the t-test where the differences pass for normal."
+        "Patients are compared in pairs; the lesions that each system found are not the same ones "
+        "and are compared unpaired. The corrected p is of the t-test where the differences pass "
+        "for normal."
     )
     return Section("Differences", [], [Table(head, rows, caption)])
 
