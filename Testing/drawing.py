@@ -36,14 +36,14 @@ def draw_case(app: Any, case: Any, folder: Path) -> list[Path]:
         slices["Yellow"].zoom(150)
         views.jump_to(views.candidate_point(case, kept[0].key))
     lesions_view.show_surfaces(case.lesions, True)
-    if case.vertebra_node is not None:
-        case.vertebra_node.CreateClosedSurfaceRepresentation()
+    if case.nodes.vertebrae is not None:
+        case.nodes.vertebrae.CreateClosedSurfaceRepresentation()
     space = ThreeDView(app, (480, 480))
     space.look_from((-0.8, 0.9, 0.15))
     red, yellow, green = (slices[name].render() for name in ("Red", "Yellow", "Green"))
     picture = _rows([[red, space.render()], [yellow, green]])
     written = [_write(picture, folder / "views.png")]
-    if kept and case.healthy(kept[0].vertebra) is not None:
+    if kept and case.nodes.healthy(kept[0].vertebra) is not None:
         written.append(_write(_evidence(case, kept[0], slices["Yellow"]), folder / "evidence.png"))
     views.clear_highlight(case)
     return written

@@ -34,6 +34,8 @@ class Block:
     ct: (I, J, K) HU. vertebra: (I, J, K) uint8, 1 inside. body: the same for the vertebral
     body, or None when the backend shall split it off. origin_ijk: the box's corner in the CT.
     edges: of each axis, whether the box's low and its high face is the CT's own.
+    neighbours: (I, J, K) uint8, 1 in the vertebrae next to it, or None: whether the segmentation
+    lies on bone is judged by them too.
     """
 
     level: str
@@ -43,6 +45,7 @@ class Block:
     body: np.ndarray | None
     origin_ijk: tuple[int, int, int]
     edges: tuple[tuple[bool, bool], ...]
+    neighbours: np.ndarray | None = None
 
     def message(self) -> dict[str, Any]:
         """The block as the worker's protocol has it, its arrays not yet encoded."""
@@ -54,6 +57,7 @@ class Block:
             "body": self.body,
             "origin_ijk": list(self.origin_ijk),
             "edges": [list(pair) for pair in self.edges],
+            "neighbours": self.neighbours,
         }
 
     def to_json(self) -> dict[str, Any]:
@@ -113,6 +117,7 @@ def iter_blocks(
     Raises InputError for a level that no segment has, NodeGone when a node is deleted meanwhile.
     """
     by_level = segments_by_level(match_levels(vertebra_node, overrides))
+    run = list(by_level)
     wanted = list(by_level) if levels_wanted is None else sorted(levels_wanted, key=levels.order)
     for level in wanted:
         if level not in by_level:
@@ -121,15 +126,26 @@ def iter_blocks(
                     level=level
                 )
             )
-        yield cut_block(ct_node, vertebra_node, by_level[level], level, body_node=body_node)
+        place = run.index(level)
+        beside = [by_level[other] for other in run[max(0, place - 1) : place + 2] if other != level]
+        yield cut_block(
+            ct_node, vertebra_node, by_level[level], level, body_node=body_node, beside=beside
+        )
 
 
 def cut_block(
-    ct_node: Any, vertebra_node: Any, segment_id: str, level: str, *, body_node: Any = None
+    ct_node: Any,
+    vertebra_node: Any,
+    segment_id: str,
+    level: str,
+    *,
+    body_node: Any = None,
+    beside: Sequence[str] = (),
 ) -> Block:
     """Cut the block of one segment: the vertebra and the whole 51.2 mm crop cube about its body.
 
-    body_node: a segmentation of bodies, by level or all in one segment; or None.
+    body_node: a segmentation of bodies, by level or all in one segment; or None. beside: segments
+    of the vertebrae next to it.
     Raises InputError when the segment has no voxel on the CT or the body segmentation has none for
     it; NodeGone when a node was deleted.
     """
@@ -158,6 +174,13 @@ def cut_block(
     vertebra = _pad_to(vertebra, low, box_low, box_high)
     if body is not None:
         body = _pad_to(body, low, box_low, box_high)
+    neighbours = None
+    if beside:
+        neighbours = np.zeros(vertebra.shape, np.uint8)
+        for other in beside:
+            neighbours |= SegmentVoxels(vertebra_node, other).on_grid(
+                to_segment @ affine, vertebra.shape
+            )
     where = tuple(slice(a, b) for a, b in zip(box_low, box_high, strict=True))
     return Block(
         level,
@@ -170,6 +193,7 @@ def cut_block(
             (bool(low == 0), bool(high == size))
             for low, high, size in zip(box_low, box_high, grid.shape, strict=True)
         ),
+        neighbours,
     )
 
 

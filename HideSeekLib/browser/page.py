@@ -211,12 +211,11 @@ class Page:
         rows = []
         for level in board.levels() or tuple(known):
             row = known.get(level)
-            p = words.known(row.p_malignant) if row is not None else None
             rows.append(
                 {
                     "level": level,
-                    "p": "" if p is None else f"{p:.2f}",
-                    "tint": "" if p is None else f"background: rgba(208, 59, 50, {0.75 * p:.2f})",
+                    "p": words.about_p(row),
+                    "tint": f"background: rgba(208, 59, 50, {0.75 * words.weight_of_p(row):.2f})",
                     "state": words.state_in_job(board.job, level)
                     or words.state_of_vertebra(row, candidates),
                     "ticked": level in self.reviewer.ticked,
@@ -249,7 +248,7 @@ class Page:
         state.vertebra_text = ""
         if case is not None and chosen:
             vertebra = [r for r in case.vertebra_rows() if r.level == chosen[0].vertebra]
-            state.vertebra_text = words.about_vertebra(vertebra[0])
+            state.vertebra_text = words.about_candidate(vertebra[0], chosen[0])
         if case is not None and not self._dragging:
             state.threshold = round(case.review.threshold, 3)
         state.can_undo = case is not None and case.review.can_undo

@@ -195,8 +195,8 @@ class Reviewer:
             board.parameters.levelOverrides = dict(case.record.overrides)
             if board.parameters.ct is None:
                 board.parameters.ct = case.ct
-            if board.parameters.vertebrae is None and case.vertebra_node is not None:
-                board.parameters.vertebrae = case.vertebra_node
+            if board.parameters.vertebrae is None and case.nodes.vertebrae is not None:
+                board.parameters.vertebrae = case.nodes.vertebrae
             lesions_view.show_surfaces(case.lesions, True)
         else:
             board.parameters.levelOverrides = {}

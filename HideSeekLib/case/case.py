@@ -22,7 +22,7 @@ import slicer
 from HideSeekLib import __version__
 from HideSeekLib.anatomy import terminology
 from HideSeekLib.anatomy.geometry import grid_of, in_scene, need
-from HideSeekLib.case import evidence, folders, lesions_view, table_nodes
+from HideSeekLib.case import evidence, folders, lesion_segments, lesions_view, table_nodes
 from HideSeekLib.case import rows as case_rows
 from HideSeekLib.case.nodes import CaseNodes
 from HideSeekLib.case.record import Record, same_grid
@@ -87,7 +87,7 @@ def begin_run(
     for case in reversed(cases_in_scene()):
         if (
             case.ct is ct_node
-            and case.vertebra_node is vertebra_node
+            and case.nodes.vertebrae is vertebra_node
             and case.record.model.get("hash") == digest
             and same_grid(case.record.grid, grid)
         ):
@@ -135,7 +135,7 @@ def case_from_node(hub: Any) -> Case:
     return Case(hub, Record.loads(record_node.GetText() or ""))
 
 
-class Case(CaseNodes):
+class Case:
     """One CT's results under review. Made by `begin_run` or `case_from_node`.
 
     Every method that needs the scene raises NodeGone when the case was deleted or the scene was
@@ -143,11 +143,13 @@ class Case(CaseNodes):
     """
 
     def __init__(self, hub: Any, record: Record) -> None:
-        super().__init__(hub, record, Review(float(record.options.get("tau", _DEFAULT_TAU))))
+        self.nodes = CaseNodes(hub, record.name)
+        self.record = record
+        self.review = Review(float(record.options.get("tau", _DEFAULT_TAU)))
         self._segments: LesionSegments | None = None
         self._surfaces_lost = False
         self._faded: set[str] = set()  # changed during a drag, single lesions not yet told
-        stored = self._stored()
+        stored = self.nodes.stored()
         for reply in record.replies.values():
             self._put_candidates(reply)
         self._edited = {tuple(pair) for pair in stored.get("edited", ())}
@@ -177,13 +179,38 @@ class Case(CaseNodes):
         case._fill_tables()
         return case
 
+    @property
+    def node(self) -> Any:
+        """The hub, a text node."""
+        return self.nodes.hub
+
+    @property
+    def alive(self) -> bool:
+        """Tell whether the case is still in a scene."""
+        return self.nodes.alive
+
+    @property
+    def name(self) -> str:
+        """The case's name, as its folder and nodes have it."""
+        return self.nodes.name
+
+    @property
+    def ct(self) -> Any:
+        """The CT volume node, or None when it was deleted."""
+        return self.nodes.ct
+
+    @property
+    def lesions(self) -> Any:
+        """The segmentation node of kept lesions, or None when it was deleted."""
+        return self.nodes.lesions
+
     # -- segments -------------------------------------------------------------------------------
     def _lesions(self) -> LesionSegments:
         """The lesion segments, in step with the node: adopted after a reload, made when gone."""
         before = need(self.node, _("The HideSeek case")).GetNodeReference("lesions")
         if self._segments is not None and before is self._segments.node:
             return self._segments
-        node = self._node("lesions", "vtkMRMLSegmentationNode", _("{case} lesions"))
+        node = self.nodes.ours("lesions", "vtkMRMLSegmentationNode", _("{case} lesions"))
         segments = LesionSegments(node, self.record.grid)
         self._segments = segments
         replies = self.record.replies.values()
@@ -225,7 +252,7 @@ class Case(CaseNodes):
         if self.review.reviewed(reply.level):
             newer = begin_run(
                 need(self.ct, _("The CT")),
-                self.vertebra_node,
+                self.nodes.vertebrae,
                 model=self.record.model,
                 options=self.record.options,
                 levels=[reply.level],
@@ -243,8 +270,8 @@ class Case(CaseNodes):
         segments.apply(self._shown, [c.key for c in shown.candidates])
         if reply.evidence is not None:
             evidence.put(
-                self._evidence_node("healthy", reply.level, _("{case} {level} healthy edit")),
-                self._evidence_node("difference", reply.level, _("{case} {level} difference")),
+                self.nodes.evidence("healthy", reply.level, _("{case} {level} healthy edit")),
+                self.nodes.evidence("difference", reply.level, _("{case} {level} difference")),
                 self.ct,
                 reply.evidence,
             )
@@ -330,6 +357,15 @@ class Case(CaseNodes):
         """Write a reason beside decisions."""
         return self._change(lambda: self.review.set_reason(keys, reason))
 
+    def remove_region(self, key: str) -> ApplyReport:
+        """Take a region that the reader drew away; an undo brings it back.
+
+        Raises ValueError for a candidate of the model's: reject that.
+        """
+        done = self._change(lambda: self.review.withdraw([key]))
+        self._update_single_lesions()
+        return done
+
     def undo(self) -> ApplyReport:
         """Take the last change back."""
         return self._change(self.review.undo)
@@ -338,10 +374,15 @@ class Case(CaseNodes):
         """Do the last change that was taken back again."""
         return self._change(self.review.redo)
 
+    def edited_by_hand(self, level: str) -> frozenset[str]:
+        """Polarities of a level whose segment was edited by hand, or removed."""
+        return self._lesions().edited_now(level)
+
     def restore_segment(self, level: str, polarity: str) -> None:
         """Draw a segment that was edited by hand from its candidates again; the edit is lost."""
         self._lesions().restore(level, polarity, self.review.kept_keys())
         self._save_review()
+        self.refresh_surfaces()
 
     def refresh_surfaces(self) -> None:
         """Make the 3D surfaces again that a change of voxels threw away; call after a drag."""
@@ -372,6 +413,37 @@ class Case(CaseNodes):
             frozenset(changed), tuple(written), tuple(left), time.perf_counter() - started
         )
 
+    # -- single lesions -------------------------------------------------------------------------
+    def voxels(self, key: str) -> np.ndarray:
+        """Voxels of a candidate, (N, 3) indices on the CT's grid. Raises KeyError if unknown."""
+        candidate = self.review.candidate(key)
+        found = self.record.replies[candidate.vertebra].voxels.get(candidate.number)
+        return np.zeros((0, 3), np.int32) if found is None else found
+
+    def lesion_segments(self, show: bool) -> Any:
+        """Make a node with one segment per candidate, dropped ones faint; or take it away again."""
+        hub = need(self.node, _("The HideSeek case"))
+        if not show:
+            if self.nodes.single_lesions is not None:
+                hub.GetScene().RemoveNode(self.nodes.single_lesions)
+            return None
+        title = _("{case} single lesions")
+        node = self.nodes.ours("perLesion", "vtkMRMLSegmentationNode", title)
+        candidates = [(c, self.voxels(c.key)) for c in self.rows()]
+        lesion_segments.fill(node, self.record.grid, candidates)
+        lesions_view.prepare(node, self.ct, self.record.grid)
+        lesion_segments.mark(node, {c.key: self.review.kept(c.key) for c, _voxels in candidates})
+        return node
+
+    def _update_single_lesions(self, changed: Iterable[str] | None = None) -> None:
+        if self.nodes.single_lesions is None:
+            return
+        if changed is None:
+            self.lesion_segments(True)
+        else:
+            kept = {key: self.review.kept(key) for key in changed}
+            lesion_segments.mark(self.nodes.single_lesions, kept)
+
     # -- tables ---------------------------------------------------------------------------------
     def rows(self, keys: Iterable[str] | None = None) -> list[Candidate]:
         """Candidates as the table shows them, from head to foot; keys limits them (a filter)."""
@@ -387,17 +459,20 @@ class Case(CaseNodes):
 
     def _fill_tables(self) -> None:
         table_nodes.fill(
-            self._node("candidates", "vtkMRMLTableNode", _("{case} candidates")),
+            self.nodes.ours("candidates", "vtkMRMLTableNode", _("{case} candidates")),
             Candidate,
             self.rows(),
         )
         table_nodes.fill(
-            self._node("vertebraTable", "vtkMRMLTableNode", _("{case} vertebrae")),
+            self.nodes.ours("vertebraTable", "vtkMRMLTableNode", _("{case} vertebrae")),
             Vertebra,
             self.vertebra_rows(),
         )
 
     # -- saving ---------------------------------------------------------------------------------
+    def _save_record(self) -> None:
+        self.nodes.keep_record(self.record.dumps())
+
     def _save_review(self) -> None:
         need(self.node, _("The HideSeek case"))
         if self._segments is not None:

@@ -15,15 +15,18 @@ from typing import Any
 import numpy as np
 import slicer
 
-from HideSeekLib.anatomy.geometry import SegmentVoxels, need
+from HideSeekLib.anatomy.geometry import need
 from HideSeekLib.case import nifti
 from HideSeekLib.case.case import Case
-from HideSeekLib.case.segments import segment_id
+from HideSeekLib.case.reviewed import segment_voxels
+from HideSeekLib.case.stored_case import stored_case
 from HideSeekLib.errors import SceneError
 from HideSeekLib.i18n import _
 from HideSeekLib.wire.codes import LESION_VALUES, POLARITIES
+from HideSeekLib.wire.lines import encode_line
 from HideSeekLib.wire.records import Candidate, Vertebra
 from HideSeekLib.wire.tables import csv_text
+from HideSeekLib.wire.words import CASE_FILE
 
 FORMATS = ("seg.nrrd", "nii.gz")
 
@@ -53,24 +56,10 @@ def export_lesions(
 
 def lesion_map(case: Case) -> np.ndarray:
     """Lesions on the CT's grid, (I, J, K) uint8: 1 lytic, 2 blastic; where both, blastic."""
-    node = need(case.lesions, _("The lesion segmentation"))
-    grid = case.record.grid
-    out = np.zeros(grid.shape, np.uint8)
+    out = np.zeros(case.record.grid.shape, np.uint8)
     for level in case.record.replies:
         for polarity in POLARITIES:
-            identifier = segment_id(level, polarity)
-            if node.GetSegmentation().GetSegment(identifier) is None:
-                continue
-            voxels = SegmentVoxels(node, identifier)
-            box = voxels.box()
-            if box is None:
-                continue
-            part = voxels.array[tuple(slice(a, b) for a, b in zip(*box, strict=True))]
-            index = np.argwhere(part == voxels.value) + box[0]
-            ras = index @ voxels.affine[:3, :3].T + voxels.affine[:3, 3]
-            ijk = np.rint(grid.ijk(ras)).astype(int)
-            inside = np.all((ijk >= 0) & (ijk < grid.shape), axis=1)
-            out[tuple(ijk[inside].T)] = LESION_VALUES[polarity]
+            out[tuple(segment_voxels(case, level, polarity).T)] = LESION_VALUES[polarity]
     return out
 
 
@@ -84,6 +73,13 @@ def export_tables(case: Case, folder: str | os.PathLike[str]) -> list[Path]:
             ("vertebrae", Vertebra, case.vertebra_rows()),
         )
     ]
+
+
+def export_case(case: Case, folder: str | os.PathLike[str]) -> list[Path]:
+    """Write the whole case with its review, for `hideseek dicom export`; returns the file."""
+    # No name and no time in the gzip header: they would differ from export to export.
+    packed = gzip.compress(encode_line(stored_case(case)), 6, mtime=0)
+    return [_put(_folder(folder) / CASE_FILE, _bytes_writer(packed))]
 
 
 def _folder(folder: str | os.PathLike[str]) -> Path:

@@ -14,6 +14,9 @@ from HideSeekLib.case.case import Case
 from HideSeekLib.errors import InputError
 from HideSeekLib.i18n import _
 
+CLICKED = "clicked"
+"""Role of the bodies about clicks, of which a case may have several."""
+
 
 @dataclass(frozen=True, eq=False)
 class Region:
@@ -28,19 +31,64 @@ class Region:
     params: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class _Place:
+    """A vertebra that a region may lie in. clicked: only a body about a click is known of it."""
+
+    level: str
+    node: Any
+    segment_id: str
+    clicked: bool
+
+    def block(self, case: Case) -> blocks.Block:
+        """Cut the block of the vertebra out of the CT."""
+        if self.clicked:
+            return blocks.block_from_body(case.ct, self.node, self.segment_id, self.level)
+        body_node = case.node.GetNodeReference("bodies")
+        return blocks.cut_block(
+            case.ct, self.node, self.segment_id, self.level, body_node=body_node
+        )
+
+
+def remember_clicked(case: Case, body_node: Any) -> None:
+    """Let regions be scored in a vertebra that was clicked and has no segmentation of its own."""
+    hub = need(case.node, _("The HideSeek case"))
+    known = [hub.GetNthNodeReferenceID(CLICKED, n) for n in range(_count(hub))]
+    if body_node.GetID() not in known:
+        hub.AddNodeReferenceID(CLICKED, body_node.GetID())
+
+
+def has_vertebrae(case: Case) -> bool:
+    """Tell whether there is any vertebra that a region may lie in."""
+    return case.nodes.vertebrae is not None or _count(case.node) > 0
+
+
+def _count(hub: Any) -> int:
+    return int(hub.GetNumberOfNodeReferences(CLICKED))
+
+
+def _places(case: Case) -> dict[str, _Place]:
+    found = {}
+    clicked = [case.node.GetNthNodeReference(CLICKED, n) for n in range(_count(case.node))]
+    for node in [*clicked, case.nodes.vertebrae]:
+        if node is not None:
+            of_case = node is case.nodes.vertebrae
+            matches = match_levels(node, case.record.overrides if of_case else {})
+            for level, segment_id in segments_by_level(matches).items():
+                found[level] = _Place(level, node, segment_id, not of_case)
+    return found
+
+
 def region_of(case: Case, segmentation_node: Any, segment_id: str) -> Region:
     """Make the request for a segment: the vertebra that holds most of it is the one it belongs to.
 
     Raises InputError for a segment without voxels or in no vertebra, NodeGone.
     """
     ct = need(case.ct, _("The CT"))
-    vertebrae = need(case.vertebra_node, _("The vertebra segmentation"))
     need(segmentation_node, _("The segmentation of the region"))
     drawn = SegmentVoxels(segmentation_node, segment_id)
-    level, vertebra_segment = _vertebra_of(case, vertebrae, segmentation_node, drawn)
-    block = blocks.cut_block(
-        ct, vertebrae, vertebra_segment, level, body_node=case.node.GetNodeReference("bodies")
-    )
+    place = _place_of(case, segmentation_node, drawn)
+    level, block = place.level, place.block(case)
     mask = drawn.on_grid(between(ct, segmentation_node) @ block.affine, block.ct.shape)
     if not mask.any():
         raise InputError(
@@ -48,43 +96,46 @@ def region_of(case: Case, segmentation_node: Any, segment_id: str) -> Region:
         )
     others = np.zeros(mask.shape, np.uint16)
     reply = case.record.replies.get(level)
-    for number, index in (reply.voxels if reply is not None else {}).items():
-        place = index - np.array(block.origin_ijk)
-        inside = np.all((place >= 0) & (place < mask.shape), axis=1)
-        others[tuple(place[inside].T)] = number
-    known = [c.number for c in reply.candidates] if reply is not None else []
+    known = list(reply.candidates) if reply is not None else []
+    for candidate in known:
+        if reply is None or case.review.withdrawn(candidate.key):
+            continue
+        inside = reply.voxels[candidate.number] - np.array(block.origin_ijk)
+        inside = inside[np.all((inside >= 0) & (inside < mask.shape), axis=1)]
+        others[tuple(inside.T)] = candidate.number
     params = {
         "blocks": [block.message()],
         "region": mask.astype(np.uint8),
         "others": others,
-        "number": max(known, default=0) + 1,
+        "number": max((c.number for c in known), default=0) + 1,
     }
     voxels = (np.argwhere(mask) + np.array(block.origin_ijk)).astype(np.int32)
     return Region(level, voxels, params)
 
 
-def _vertebra_of(
-    case: Case, vertebrae: Any, segmentation_node: Any, drawn: SegmentVoxels
-) -> tuple[str, str]:
-    """Level and segment id of the vertebra that holds most of a segment."""
+def _place_of(case: Case, segmentation_node: Any, drawn: SegmentVoxels) -> _Place:
+    """The vertebra that holds most of a segment."""
     box = drawn.box()
     if box is None:
         raise InputError(_("The segment is empty. Draw the region first."))
     part = drawn.array[tuple(slice(a, b) for a, b in zip(*box, strict=True))]
     index = np.argwhere(part == drawn.value) + box[0]
-    to_vertebrae = between(segmentation_node, vertebrae) @ drawn.affine
-    points = index @ to_vertebrae[:3, :3].T + to_vertebrae[:3, 3]
-    shares = {
-        level: int(SegmentVoxels(vertebrae, segment).contains(points).sum())
-        for level, segment in segments_by_level(
-            match_levels(vertebrae, case.record.overrides)
-        ).items()
-    }
+    places = _places(case)
+    if not places:
+        need(case.nodes.vertebrae, _("The vertebra segmentation"))
+
+    def share(place: _Place) -> int:
+        to_vertebra = between(segmentation_node, place.node) @ drawn.affine
+        points = index @ to_vertebra[:3, :3].T + to_vertebra[:3, 3]
+        return int(SegmentVoxels(place.node, place.segment_id).contains(points).sum())
+
+    shares = {level: share(place) for level, place in places.items()}
     level = max(shares, key=lambda name: shares[name], default="")
     if not shares.get(level):
+        names = {place.node.GetName() for place in places.values()}
         raise InputError(
             _(
                 "The region lies in no vertebra of '{name}'. Draw it in one, or extend that one."
-            ).format(name=vertebrae.GetName())
+            ).format(name="', '".join(sorted(names)))
         )
-    return level, segments_by_level(match_levels(vertebrae, case.record.overrides))[level]
+    return places[level]

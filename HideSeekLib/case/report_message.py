@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,12 +34,25 @@ def report_params(case: Any) -> dict[str, Any]:
     """
     need(case.node, _("The HideSeek case"))
     record = case.record
-    provenance = {k: v for k, v in record.provenance.items() if k != "inputs"}
     return {
         "title": TITLE_MARK,
+        **settings(case),
+        "vertebrae": [
+            to_plain(vertebra_message(case, row))
+            for row in rows.vertebra_rows(record, case.review)
+            if row.level in record.replies
+        ],
+    }
+
+
+def settings(case: Any) -> dict[str, Any]:
+    """Return the options and the provenance of a case; inputs, whose names may name a patient,
+    are left out."""
+    record = case.record
+    provenance = {k: v for k, v in record.provenance.items() if k != "inputs"}
+    return {
         "options": {**record.options, "tau": case.review.threshold},
         "provenance": {"model": record.model, **provenance},
-        "vertebrae": [to_plain(vertebra_message(case, r)) for r in record.replies.values()],
     }
 
 
@@ -47,15 +61,21 @@ def put_title(page: str, title: str) -> str:
     return page.replace(TITLE_MARK, html.escape(title))
 
 
-def vertebra_message(case: Any, reply: VertebraReply) -> VertebraMessage:
+def vertebra_message(case: Any, row: Vertebra) -> VertebraMessage:
     """Return one vertebra as the worker streams it, with what the review makes of it."""
-    row = rows.vertebra_row(case.record, case.review, reply.level)
-    return VertebraMessage(**shared(row, Vertebra), evidence=evidence_message(case, reply))
+    reply = case.record.replies[row.level]
+    shown = {c.number for c in row.candidates}
+    reply = replace(reply, voxels={n: v for n, v in reply.voxels.items() if n in shown})
+    evidence = evidence_message(case, reply)
+    return VertebraMessage(**shared(row, Vertebra), evidence=evidence)
 
 
 def evidence_message(case: Any, reply: VertebraReply) -> Evidence | None:
     """Return the evidence of a vertebra from its two volumes, or None where they are gone."""
-    healthy_node, difference_node = case.healthy(reply.level), case.difference(reply.level)
+    healthy_node, difference_node = (
+        case.nodes.healthy(reply.level),
+        case.nodes.difference(reply.level),
+    )
     if healthy_node is None or difference_node is None:
         return None
     slices = [int(k) for k in (healthy_node.GetAttribute("HideSeek.Slices") or "").split()]

@@ -46,17 +46,20 @@ class Filters:
 
 @dataclass
 class _Step:
-    """One undoable change: candidate key -> (before, after), and the threshold's two values."""
+    """One undoable change: candidate key -> (before, after), the threshold's two values, and keys
+    of regions that were taken away."""
 
     label: str
     decisions: dict[str, tuple[Decision, Decision]]
     threshold: tuple[float, float] | None = None
     live: bool = False
+    withdrawn: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
             "label": self.label,
             "threshold": list(self.threshold) if self.threshold else None,
+            "withdrawn": list(self.withdrawn),
             "decisions": {
                 key: [[d.verdict, d.reason] for d in pair] for key, pair in self.decisions.items()
             },
@@ -72,6 +75,7 @@ class _Step:
                 for key, (before, after) in data["decisions"].items()
             },
             (float(pair[0]), float(pair[1])) if pair else None,
+            withdrawn=tuple(data.get("withdrawn", ())),
         )
 
 
@@ -86,6 +90,7 @@ class Review:
         self._candidates: dict[str, Candidate] = {}
         self._held_back: set[str] = set()
         self._decisions: dict[str, Decision] = {}
+        self._withdrawn: set[str] = set()
         self._undo: list[_Step] = []
         self._redo: list[_Step] = []
 
@@ -138,11 +143,13 @@ class Review:
         for key in [k for k, c in self._candidates.items() if c.vertebra == level]:
             del self._candidates[key]
             self._held_back.discard(key)
+            self._withdrawn.discard(key)
             self._decisions.pop(key, None)
             for step in (*self._undo, *self._redo):
                 step.decisions.pop(key, None)
+                step.withdrawn = tuple(k for k in step.withdrawn if k != key)
         for stack in (self._undo, self._redo):
-            stack[:] = [s for s in stack if s.decisions or s.threshold]
+            stack[:] = [s for s in stack if s.decisions or s.threshold or s.withdrawn]
         for candidate in candidates:
             self._candidates[candidate.key] = candidate
             if tau is not None and candidate.delta >= tau and not candidate.kept:
@@ -150,10 +157,16 @@ class Review:
 
     def kept(self, key: str) -> bool:
         """Tell whether a candidate counts now: accepted, or Δ ≥ threshold and not rejected."""
+        if key in self._withdrawn:
+            return False
         verdict = self.decision(key).verdict
         if verdict:
             return verdict == ACCEPT
         return self._candidates[key].delta >= self._threshold and key not in self._held_back
+
+    def withdrawn(self, key: str) -> bool:
+        """Tell whether a region of the reader's was taken away; it is shown nowhere then."""
+        return key in self._withdrawn
 
     def kept_keys(self) -> set[str]:
         """Keys of all candidates that count now."""
@@ -171,7 +184,11 @@ class Review:
         """Keys of the candidates that pass, in their own order. A NaN Δ passes no Δ filter."""
         if filters.state not in STATES:
             raise ValueError(f"state must be one of {STATES}, got {filters.state!r}")
-        return [key for key, c in self._candidates.items() if self._passes(key, c, filters)]
+        return [
+            key
+            for key, c in self._candidates.items()
+            if key not in self._withdrawn and self._passes(key, c, filters)
+        ]
 
     def _passes(self, key: str, c: Candidate, f: Filters) -> bool:
         if f.vertebrae is not None and c.vertebra not in f.vertebrae:
@@ -262,6 +279,16 @@ class Review:
                 changes[key] = (before, after)
         return self._do(_Step("reason", changes)) if changes else set()
 
+    def withdraw(self, keys: Iterable[str]) -> set[str]:
+        """Take regions that the reader drew away, as one step to undo.
+
+        Raises KeyError for an unknown candidate, ValueError for one of the model's.
+        """
+        gone = tuple(key for key in keys if key not in self._withdrawn)
+        if any(self._candidates[key].source != "reader" for key in gone):
+            raise ValueError("only what a reader drew can be taken away; reject the others")
+        return self._do(_Step("withdraw", {}, withdrawn=gone)) if gone else set()
+
     @property
     def can_undo(self) -> bool:
         """Tell whether there is a step to take back."""
@@ -306,6 +333,10 @@ class Review:
                 self._decisions.pop(key, None)
         if step.threshold is not None:
             self._threshold = step.threshold[side]
+        if side:
+            self._withdrawn.update(step.withdrawn)
+        else:
+            self._withdrawn.difference_update(step.withdrawn)
         return before ^ self.kept_keys()
 
     # -- JSON ---------------------------------------------------------------------------------
@@ -314,6 +345,7 @@ class Review:
         return {
             "threshold": self._threshold,
             "decisions": {k: [d.verdict, d.reason] for k, d in self._decisions.items()},
+            "withdrawn": sorted(self._withdrawn),
             "undo": [step.to_json() for step in self._undo],
             "redo": [step.to_json() for step in self._redo],
         }
@@ -326,5 +358,6 @@ class Review:
             for key, pair in data["decisions"].items()
             if key in self._candidates
         }
+        self._withdrawn = {k for k in data.get("withdrawn", ()) if k in self._candidates}
         self._undo = [_Step.from_json(step) for step in data.get("undo", ())]
         self._redo = [_Step.from_json(step) for step in data.get("redo", ())]

@@ -10,7 +10,9 @@ import numpy as np
 from HideSeekLib.case.record import Record
 from HideSeekLib.case.review import Review
 from HideSeekLib.wire.codec import shared
+from HideSeekLib.wire.heights import GENANT_GRADE_2, with_fractures
 from HideSeekLib.wire.records import Candidate, Vertebra
+from HideSeekLib.wire.words import UNEXPLAINED
 
 
 def candidate_rows(
@@ -18,7 +20,11 @@ def candidate_rows(
 ) -> list[Candidate]:
     """Candidates from head to foot, with what the review makes of them; keys limits them."""
     wanted = None if keys is None else set(keys)
-    return [_reviewed(c, review) for c in record.candidates() if wanted is None or c.key in wanted]
+    return [
+        _reviewed(c, review)
+        for c in record.candidates()
+        if (wanted is None or c.key in wanted) and not review.withdrawn(c.key)
+    ]
 
 
 def volume_mm3(record: Record, review: Review, level: str, polarity: str) -> float:
@@ -38,18 +44,28 @@ def volume_mm3(record: Record, review: Review, level: str, polarity: str) -> flo
 
 
 def vertebra_rows(record: Record, review: Review) -> list[Vertebra]:
-    """Vertebrae from head to foot with what is kept now; those only screened have no volumes."""
-    return [vertebra_row(record, review, level) for level in record.levels()]
+    """Vertebrae from head to foot with what is kept now; those only screened have no volumes.
+
+    Heights are compared anew, because each vertebra came without its neighbours.
+    """
+    told = [_vertebra_row(record, review, level) for level in record.levels()]
+    loss = record.options.get("fracture_loss")
+    return with_fractures(told, float(loss) if loss is not None else GENANT_GRADE_2)
 
 
-def vertebra_row(record: Record, review: Review, level: str) -> Vertebra:
+def _vertebra_row(record: Record, review: Review, level: str) -> Vertebra:
     """One vertebra with its candidates and volumes as the review makes them."""
     reply = record.replies.get(level)
     if reply is None:
         return record.screen[level]
+    candidates = tuple(
+        _reviewed(c, review) for c in reply.candidates if not review.withdrawn(c.key)
+    )
+    explained = reply.reason == UNEXPLAINED and any(c.kept for c in candidates)
     return replace(
         Vertebra(**shared(reply, Vertebra)),
-        candidates=tuple(_reviewed(c, review) for c in reply.candidates),
+        reason="" if explained else reply.reason,
+        candidates=candidates,
         lytic_volume_mm3=volume_mm3(record, review, level, "lytic"),
         blastic_volume_mm3=volume_mm3(record, review, level, "blastic"),
     )

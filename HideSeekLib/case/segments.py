@@ -175,6 +175,11 @@ class LesionSegments:
             written.append(segment_name(*where))
         return written, left
 
+    def edited_now(self, level: str) -> frozenset[str]:
+        """Polarities of a level whose segment shows something else than what is kept."""
+        own = [where for where in self._boxes if where[0] == level]
+        return frozenset(w[1] for w in own if w in self.edited or self._is_edited(w))
+
     def restore(self, level: str, polarity: str, kept: set[str]) -> None:
         """Draw a segment from its candidates again, giving up what was edited by hand in it."""
         box = self._boxes.get((level, polarity))

@@ -58,7 +58,7 @@ _SNAP_MM = 3.0
 def _on_evidence(case: Case, level: str, point: np.ndarray) -> np.ndarray:
     """Move a point onto the nearest edited slice when one is near: between slices, or beside a
     single one, a view would show the lesion without its healthy edit."""
-    node = case.healthy(level)
+    node = case.nodes.healthy(level)
     if not in_scene(node) or node.GetImageData() is None:
         return point
     grid = grid_of(node)
@@ -143,7 +143,7 @@ def fade(case: Case, level: str, opacity: float) -> None:
         clear_fade(case)
         return
     need(case.node, _("The HideSeek case"))
-    node = case.healthy(level)
+    node = case.nodes.healthy(level)
     if not in_scene(node):
         raise SceneError(
             _("{level} has no healthy edit in the scene. Analyse it again to see one.").format(
@@ -156,7 +156,7 @@ def fade(case: Case, level: str, opacity: float) -> None:
 def flicker(case: Case, level: str) -> bool:
     """Swap between the CT and its healthy edit; returns True when the edit shows now."""
     need(case.node, _("The HideSeek case"))
-    node = case.healthy(level)
+    node = case.nodes.healthy(level)
     shown = any(
         composite.GetForegroundVolumeID() == node.GetID() and composite.GetForegroundOpacity() > 0.5
         for composite in _nodes(case.node.GetScene(), "vtkMRMLSliceCompositeNode")
@@ -175,7 +175,7 @@ def show_difference(case: Case, level: str, on: bool, opacity: float = 0.6) -> N
         clear_fade(case)
         return
     need(case.node, _("The HideSeek case"))
-    node = case.difference(level)
+    node = case.nodes.difference(level)
     if not in_scene(node):
         raise SceneError(
             _("{level} has no difference volume in the scene. Analyse it again to see one.").format(

@@ -84,6 +84,7 @@ class ExportSection:
             self._todo.append(partial(export.export_lesions, case, folder, (name,)))
         if ui.exportTablesCheck.checked:
             self._todo.append(lambda: export.export_tables(case, folder))
+            self._todo.append(lambda: export.export_case(case, folder))
         if ui.exportReportCheck.checked:
             self._todo.append(lambda: self._ask_report(case, folder))
         self._say(_("Writing …"))

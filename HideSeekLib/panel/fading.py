@@ -63,10 +63,10 @@ class FadingSection:
 
     def _enable(self) -> None:
         case = self._case()
-        there = case is not None and case.healthy(self._level) is not None
+        there = case is not None and case.nodes.healthy(self._level) is not None
         self.ui.fadeSlider.enabled = self.ui.flickerButton.enabled = there
         self.ui.differenceCheck.enabled = (
-            case is not None and case.difference(self._level) is not None
+            case is not None and case.nodes.difference(self._level) is not None
         )
 
     def _fade(self, opacity: float) -> None:

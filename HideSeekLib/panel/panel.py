@@ -14,6 +14,7 @@ import slicer.util
 from HideSeekLib.case import case as scene
 from HideSeekLib.i18n import _
 from HideSeekLib.panel import qt_tools
+from HideSeekLib.panel.dicom_export import DicomSection
 from HideSeekLib.panel.environment_page import EnvironmentPage
 from HideSeekLib.panel.export import ExportSection
 from HideSeekLib.panel.inputs import InputsSection
@@ -61,6 +62,7 @@ class HideSeekPanel:
         self.inputs = InputsSection(ui, board)
         self.screening = ScreeningSection(ui, board)
         self.export = ExportSection(ui, board)
+        self.dicom = DicomSection(ui, board)
         self.review = ReviewSection(ui, board)
         self.region = RegionSection(ui, board)
         self.pick = PickSection(ui, board)
@@ -112,6 +114,7 @@ class HideSeekPanel:
         self.screening.close()
         self.pick.close()
         self.region.forget()
+        self.dicom.forget()
         self.review.leave()
         for observed, tag in self._observed + self._node_tags:
             observed.RemoveObserver(tag)
@@ -153,6 +156,7 @@ class HideSeekPanel:
         self.pick.close()
         self.pick.stop()
         self.region.forget()
+        self.dicom.forget()
         self.review.fading.stop()
         self.board.analysis.fail(_("The scene was closed."))
         self.board.case = None

@@ -8,7 +8,7 @@ import slicer
 import slicer.util
 
 from HideSeekLib.case.case import Case
-from HideSeekLib.case.region import Region, region_of
+from HideSeekLib.case.region import Region, has_vertebrae, region_of
 from HideSeekLib.i18n import _
 from HideSeekLib.panel import tables
 from HideSeekLib.run import words
@@ -117,7 +117,7 @@ class RegionSection:
 
     def _enable(self) -> None:
         case = self.board.live_case()
-        ready = case is not None and case.vertebra_node is not None
+        ready = case is not None and has_vertebrae(case)
         chosen = bool(tables.combo_key(self.ui.regionSegmentCombo))
         idle = not (self._scoring or self.board.analysis.busy())
         self.ui.drawRegionButton.enabled = case is not None

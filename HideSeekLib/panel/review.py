@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import slicer.util
+
 from HideSeekLib.case import case as scene
+from HideSeekLib.case.segments import segment_name
 from HideSeekLib.errors import SceneError
 from HideSeekLib.i18n import _
 from HideSeekLib.panel import qt_tools, tables
@@ -36,6 +40,8 @@ class ReviewSection:
         ui.resetButton.connect("clicked()", lambda: self.decide(None))
         ui.undoButton.connect("clicked()", self.undo)
         ui.redoButton.connect("clicked()", self.redo)
+        ui.removeRegionButton.connect("clicked()", self.remove_regions)
+        ui.restoreButton.connect("clicked()", self.restore)
         ui.reasonEdit.connect("returnPressed()", self._set_reason)
         ui.caseCombo.connect("activated(int)", lambda index: self._choose_case())
         ui.lesionSegmentsCheck.connect("toggled(bool)", self._lesion_segments)
@@ -118,6 +124,40 @@ class ReviewSection:
         """Make the change that was taken back."""
         self._apply(lambda case: case.redo(), everything=True)
 
+    def remove_regions(self) -> None:
+        """Take the selected regions that the reader drew away; an undo brings them back."""
+        for key in self._selected_regions():
+            self._apply(partial(_remove_region, key=key), everything=True)
+
+    def _selected_regions(self) -> list[str]:
+        rows = {key: self.table.row(key) for key in self.table.selected()}
+        return [key for key, row in rows.items() if row is not None and row.source == "reader"]
+
+    def restore(self) -> None:
+        """Draw the segments of the selected candidates as they were analysed and decided."""
+        case = self.board.live_case()
+        edited = self._edited()
+        if case is None or not edited:
+            return
+        names = ", ".join(segment_name(*where) for where in edited)
+        if slicer.util.confirmOkCancelDisplay(
+            _("Give up what was edited by hand in {names}?").format(names=names)
+        ):
+            for where in edited:
+                self.board.guarded(partial(case.restore_segment, *where))
+            self.board.say(_("Restored as analysed: {names}.").format(names=names))
+            self._refresh_text()
+            self.board.review_changed.emit()
+
+    def _edited(self) -> list[tuple[str, str]]:
+        """Segments (level, polarity) of the selected candidates that were edited by hand."""
+        case = self.board.live_case()
+        rows = [self.table.row(key) for key in self.table.selected()]
+        chosen = sorted({(row.vertebra, row.polarity) for row in rows if row is not None})
+        if case is None or case.lesions is None:
+            return []
+        return [where for where in chosen if where[1] in case.edited_by_hand(where[0])]
+
     def _set_reason(self) -> None:
         keys = self.table.selected()
         text = self.ui.reasonEdit.text.strip()
@@ -192,6 +232,8 @@ class ReviewSection:
         chosen = bool(self.table.selected()) and alive
         for button in (ui.acceptButton, ui.rejectButton, ui.resetButton, ui.reasonEdit):
             button.enabled = chosen
+        ui.removeRegionButton.enabled = alive and bool(self._selected_regions())
+        ui.restoreButton.enabled = chosen and bool(self._edited())
         ui.undoButton.enabled = case is not None and case.review.can_undo
         ui.redoButton.enabled = case is not None and case.review.can_redo
         ui.thresholdSlider.enabled = ui.selectShownButton.enabled = alive and bool(rows)
@@ -201,7 +243,7 @@ class ReviewSection:
         row = self.table.row(key) if key else None
         self.ui.reasonEdit.text = row.reason if row is not None else ""
         self.ui.vertebraLabel.text = (
-            self._vertebra_text(row.vertebra)
+            self._vertebra_text(row)
             if row is not None
             else _("Select a candidate to see it in the views.")
         )
@@ -210,12 +252,12 @@ class ReviewSection:
         if case is not None:
             self.board.guarded(lambda: self.fading.show(case, row))
 
-    def _vertebra_text(self, level: str) -> str:
+    def _vertebra_text(self, candidate: Any) -> str:
         case = self.board.live_case()
         for row in case.vertebra_rows() if case is not None else ():
-            if row.level == level:
-                return words.about_vertebra(row)
-        return level
+            if row.level == candidate.vertebra:
+                return words.about_candidate(row, candidate)
+        return str(candidate.vertebra)
 
     def _fill_cases(self) -> None:
         case = self.board.live_case()
@@ -236,3 +278,7 @@ class ReviewSection:
         case = self.board.live_case()
         if case is not None:
             self.board.guarded(lambda: case.lesion_segments(on))
+
+
+def _remove_region(case: Any, key: str) -> Any:
+    return case.remove_region(key)

@@ -68,10 +68,10 @@ class ScreeningSection:
         before = table.blockSignals(True)
         for index, level in enumerate(levels):
             row = rows.get(level)
-            p = words.known(row.p_malignant) if row is not None else None
             item = table.item(index, 1)
-            tables.write(item, "" if p is None else f"{p:.2f}")
-            tables.tint(table, item, tables.RED, 0.65 * p if p is not None else 0.0)
+            tables.write(item, words.about_p(row))
+            tables.tint(table, item, tables.RED, 0.65 * words.weight_of_p(row))
+            item.setToolTip(row.outside if row is not None else "")
             tables.write(
                 table.item(index, 3),
                 (
@@ -182,7 +182,8 @@ class ScreeningSection:
         warnings = row.warnings
         if isinstance(warnings, (list, tuple)):
             warnings = "\n".join(warnings)
-        return "\n".join(part for part in (row.reason, str(warnings or "")) if part)
+        told = (row.outside, row.reason, str(warnings or ""))
+        return "\n".join(part for part in told if part)
 
     def _tick(self, levels: set[str]) -> None:
         self._ticked = levels & set(self._levels)

@@ -15,9 +15,11 @@ from typing import Any
 
 from HideSeekLib.anatomy import blocks as scene_blocks
 from HideSeekLib.case import case as scene
+from HideSeekLib.case.region import remember_clicked
 from HideSeekLib.errors import NodeGone, SceneError
 from HideSeekLib.i18n import _
 from HideSeekLib.run.jobs import Job, JobState
+from HideSeekLib.wire.words import BESIDE
 from HideSeekLib.worker.client import WorkerClient
 from HideSeekLib.worker.request import ClientState, Failure, Request
 
@@ -25,9 +27,6 @@ log = logging.getLogger(__name__)
 
 BATCH_VOXELS = 60_000_000
 """Voxels sent in one request at most, so that a fine CT does not fill memory twice."""
-
-NO_MODEL = ("body", "report")
-"""Requests that the worker answers without a model."""
 
 
 class Analysis:
@@ -111,10 +110,16 @@ class Analysis:
         params: Mapping[str, Any],
         on_result: Callable[[dict[str, Any]], None],
         on_failure: Callable[[Failure], None],
+        on_progress: Callable[[dict[str, Any]], None] | None = None,
     ) -> str:
-        """Send a request that is no job, such as a report, once the model it needs is loaded."""
-        request = Request(method, params, on_result=on_result, on_failure=on_failure)
-        if method in NO_MODEL or self._loaded == self.wanted_model:
+        """Send a request that is no job, such as a report, once the model it needs is loaded.
+
+        Returns its id, by which it can be cancelled, or "" while the model is loaded.
+        """
+        request = Request(
+            method, params, on_result=on_result, on_failure=on_failure, on_progress=on_progress
+        )
+        if method in BESIDE or self._loaded == self.wanted_model:
             return self.client.submit(request)
         self._load_model(lambda: self.client.submit(request), on_failure)
         return ""
@@ -196,6 +201,8 @@ class Analysis:
             body_node=inputs.bodies,
             overrides=dict(inputs.overrides),
         )
+        if job.body is not None:
+            remember_clicked(job.case, job.body.node)
         self._next_batch()
 
     def _next_batch(self) -> None:

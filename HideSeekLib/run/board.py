@@ -143,10 +143,14 @@ class Board:
         params: dict[str, Any],
         on_result: Callable[[dict[str, Any]], None],
         on_failure: Callable[[Failure], None],
-    ) -> None:
-        """Ask the backend something that is no job, with the model of the settings."""
+        on_progress: Callable[[dict[str, Any]], None] | None = None,
+    ) -> str:
+        """Ask the backend something that is no job, with the model of the settings.
+
+        Returns the id of the request, "" while a model is loaded for it.
+        """
         self.analysis.wanted_model = (self.settings.model, self.settings.device)
-        self.analysis.ask(method, params, on_result, on_failure)
+        return self.analysis.ask(method, params, on_result, on_failure, on_progress)
 
     # --- the user ----------------------------------------------------------------------------
 

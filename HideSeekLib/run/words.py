@@ -90,8 +90,13 @@ def about_end(job: Job, rows: Iterable[Vertebra]) -> str:
     if job.state == JobState.FAILED:
         return "⚠ " + (job.problem or _("The analysis failed.")) + finished
     if job.kind == "screen":
-        flagged = sum((known(row.p_malignant) or 0.0) >= FLAGGED for row in rows)
-        return _("Screened {n} vertebrae; {flagged} with P ≥ 0.5.").format(n=n, flagged=flagged)
+        told = list(rows)
+        flagged = sum((known(row.p_malignant) or 0.0) >= FLAGGED for row in told)
+        text = _("Screened {n} vertebrae; {flagged} with P ≥ 0.5.").format(n=n, flagged=flagged)
+        outside = [row.level for row in told if row.outside]
+        if outside:
+            text += " ⚠ " + _("P is not to be trusted in {names}.").format(names=", ".join(outside))
+        return text
     return _("Done: {names}. Review the candidates below.").format(names=names)
 
 
@@ -108,6 +113,10 @@ def state_of_vertebra(row: Vertebra | None, candidates: Sequence[Candidate]) -> 
     """Say what is known about a vertebra. candidates: all rows of its case."""
     if row is None:
         return ""
+    return " · ".join(part for part in (row.outside, _found_in(row, candidates)) if part)
+
+
+def _found_in(row: Vertebra, candidates: Sequence[Candidate]) -> str:
     if not row.analysed:
         return row.reason or ""
     own = [candidate for candidate in candidates if candidate.vertebra == row.level]
@@ -118,7 +127,23 @@ def state_of_vertebra(row: Vertebra | None, candidates: Sequence[Candidate]) -> 
         text = _("1 candidate, {kept} kept").format(kept=kept)
     else:
         text = _("{n} candidates, {kept} kept").format(n=len(own), kept=kept)
+    if row.reason:
+        text += " · " + row.reason
     return text + (" ⚠" if row.warnings else "")
+
+
+def about_p(row: Vertebra | None) -> str:
+    """P(malignant) as text, marked where it is not to be trusted; "" where it is not known."""
+    p = known(row.p_malignant) if row is not None else None
+    if row is None or p is None:
+        return ""
+    return f"{p:.2f} ?" if row.outside else f"{p:.2f}"
+
+
+def weight_of_p(row: Vertebra | None) -> float:
+    """How much P(malignant) should stand out, 0 to 1: not at all where it is not to be trusted."""
+    p = known(row.p_malignant) if row is not None else None
+    return 0.0 if row is None or p is None or row.outside else p
 
 
 def about_vertebra(row: Vertebra) -> str:
@@ -127,7 +152,11 @@ def about_vertebra(row: Vertebra) -> str:
     p, healthy = known(row.p_malignant), known(row.p_healthy_image)
     if p is not None:
         after = "" if healthy is None else _(" → {p:.2f} after the healthy edit").format(p=healthy)
-        parts.append(f"P {p:.2f}{after}")
+        parts.append(f"P {about_p(row)}{after}")
+    if row.outside:
+        parts.append(row.outside)
+    if row.analysed and row.reason:
+        parts.append(row.reason)
     for name, volume, share in (
         (_("lytic"), row.lytic_volume_mm3, row.lytic_fraction),
         (_("blastic"), row.blastic_volume_mm3, row.blastic_fraction),
@@ -136,6 +165,19 @@ def about_vertebra(row: Vertebra) -> str:
             percent = 100 * (known(share) or 0.0)
             parts.append(f"{name} {volume / 1000:.2f} cm³ ({percent:.1f} %)")
     return " · ".join(parts)
+
+
+def about_candidate(row: Vertebra, candidate: Candidate) -> str:
+    """Say what was found in a vertebra, and what is lost when only this candidate is hidden."""
+    text = about_vertebra(row)
+    without = known(candidate.p_without)
+    if without is None:
+        return text
+    return (
+        text
+        + " · "
+        + _("P {p:.2f} without candidate {number}").format(p=without, number=candidate.number)
+    )
 
 
 def about_region(candidate: Candidate) -> str:

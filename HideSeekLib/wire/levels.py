@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 LEVELS: tuple[str, ...] = (
     *(f"C{n}" for n in range(1, 8)),
@@ -40,6 +40,36 @@ _NEUTRAL_WORDS = _BODY_WORDS | {
 def order(level: str) -> int:
     """Position of a level from head to foot; unknown names come last."""
     return _ORDER.get(level, len(LEVELS))
+
+
+VARIANTS = ("T13", "L6")
+"""Levels that most spines do not have."""
+
+
+def oddities(names: Sequence[str], heights: Mapping[str, float] | None = None) -> tuple[str, ...]:
+    """Say what is odd about the levels of a spine; a wrong level is a wrong report.
+
+    names: levels that are there. heights: of their middles, mm towards the head, as far as known.
+    T13 or L6 (a transitional vertebra, or a count that is off by one), levels missing between two
+    others, and an order that contradicts anatomy.
+    """
+    odd = []
+    ordered = sorted(set(names), key=order)
+    variants = [level for level in ordered if level in VARIANTS]
+    if variants:
+        odd.append(f"{' and '.join(variants)} is present: a transitional vertebra, or a miscount.")
+    usual = [level for level in ordered if level not in VARIANTS]
+    if usual:
+        run = [level for level in LEVELS if level not in VARIANTS]
+        between = run[run.index(usual[0]) : run.index(usual[-1])]
+        gap = [level for level in between if level not in usual]
+        if gap:
+            odd.append(f"{', '.join(gap)} is missing between {usual[0]} and {usual[-1]}.")
+    placed = [level for level in ordered if level in (heights or {})]
+    for upper, lower in zip(placed, placed[1:], strict=False):
+        if heights is not None and heights[upper] <= heights[lower]:
+            odd.append(f"{upper} lies below {lower}.")
+    return tuple(odd)
 
 
 def parse_level(text: str) -> str | None:

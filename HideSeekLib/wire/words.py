@@ -29,3 +29,11 @@ EMPTY = "no body in the segmentation"
 CUT = "cut by the field of view"
 SCREENED = "screened only"
 UNEXPLAINED = "flagged, nothing found that explains it"
+
+# Why a vertebra's p is not to be trusted.
+FRACTURED = "fractured: outside the method"
+UNSEEN = "outside what the model has seen"
+
+CASE_FILE = "case.json.gz"
+CASE_FORMAT = "hideseek-stored-case-1"
+"""A whole case, with evidence and voxels: what `segment` and an export of a review write."""

@@ -91,11 +91,6 @@ class WorkerClient:
             self._send("cancel", {"target": request_id})
         return True
 
-    def cancel_all(self) -> None:
-        """Cancel the running request and everything that waits."""
-        for request in [*self._queue, *([self._active] if self._active else [])]:
-            self.cancel(request.id)
-
     def waiting(self) -> int:
         """Return how many requests wait behind the running one."""
         return len(self._queue)

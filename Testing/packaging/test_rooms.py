@@ -7,15 +7,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "HideSeekLib"
+BACKEND = ROOT / "hideseek_backend" / "src"
 # From the bottom up; a room knows those before it and itself.
 FLOORS = ("wire", "anatomy", "case", "worker", "run", "setup", "panel")
 
 
-def imports() -> dict[str, set[str]]:
-    """Module -> modules of HideSeekLib that it imports anywhere, also for types alone."""
+def imports(root: Path = ROOT, packages: tuple[str, ...] = ("HideSeekLib",)) -> dict[str, set[str]]:
+    """Module -> modules of the packages that it imports anywhere, also for types alone."""
     files = {
-        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-        for path in LIBRARY.rglob("*.py")
+        ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path
+        for package in packages
+        for path in (root / package).rglob("*.py")
     }
     graph: dict[str, set[str]] = {}
     for name, path in files.items():
@@ -61,6 +63,14 @@ def test_nothing_imports_in_a_circle():
     graph = imports()
     assert len(graph) > 50
     assert circles(graph) == []
+
+
+def test_nothing_of_the_backend_imports_in_a_circle():
+    graph = imports(BACKEND, ("hideseek_backend", "hideseek_lab"))
+    assert len(graph) > 200
+    assert circles(graph) == []
+    ships = [name for name in graph if name.startswith("hideseek_backend.")]
+    assert not [name for name in ships if any(m.startswith("hideseek_lab") for m in graph[name])]
 
 
 def test_rooms_know_only_the_floors_below():

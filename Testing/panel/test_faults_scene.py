@@ -47,9 +47,9 @@ def test_a_node_is_deleted_mid_run(make: Callable[..., PanelBench], victim: str)
         "ct": bench.ct,
         "vertebrae": bench.vertebrae,
         "lesions": case.lesions,
-        "candidates": case.candidates_table,
-        "vertebra table": case.vertebra_table,
-        "healthy": case.healthy("T12"),
+        "candidates": case.nodes.candidates_table,
+        "vertebra table": case.nodes.vertebra_table,
+        "healthy": case.nodes.healthy("T12"),
         "hub": case.node,
     }[victim]
     if node is None:
@@ -69,7 +69,7 @@ def test_deleting_the_reviewed_nodes_then_deciding(make: Callable[..., PanelBenc
     bench = make("good")
     bench.analyse_all()
     bench.finish()
-    for node in (bench.board.case.lesions, bench.board.case.candidates_table):
+    for node in (bench.board.case.lesions, bench.board.case.nodes.candidates_table):
         slicer.mrmlScene.RemoveNode(node)
     spin()
     bench.ui.candidatesTable.selectRow(1)

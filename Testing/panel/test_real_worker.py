@@ -48,7 +48,7 @@ def test_screen_analyse_review_and_report(bench: PanelBench, tmp_path: Path) -> 
     assert "Done: T11, T12, L1" in bench.status()
     case = bench.board.case
     assert case.record.provenance["model"]["name"] == "tiny"
-    assert all(case.healthy(level) is not None for level in LEVELS)
+    assert all(case.nodes.healthy(level) is not None for level in LEVELS)
     assert case.record.model["hash"] and case.record.provenance["options"]
     rows = bench.panel.review.rows()
     if rows:

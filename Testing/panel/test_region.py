@@ -10,6 +10,7 @@ import pytest
 import slicer
 import slicer.util
 from harness import PanelBench, spin
+from standins import slicer_modules
 
 from HideSeekLib.case.segments import segment_id
 
@@ -60,6 +61,54 @@ def test_a_segment_of_another_tool_gets_its_delta(bench: PanelBench) -> None:
     )
     assert (found[mask > 0] == 1).all()
     assert bench.ui.scoreRegionButton.enabled
+
+
+def test_a_region_is_removed_by_its_button_and_comes_back(core: Any) -> None:
+    bench = PanelBench()
+    bench.board.start_job("segment", ("L1",))
+    bench.finish()
+    node, _mask = drawn(bench)
+    bench.ui.regionSelector.setCurrentNode(node)
+    bench.click("scoreRegionButton")
+    bench.finish()
+    ours, theirs = bench.panel.review.rows()[-1], bench.panel.review.rows()[0]
+    table = bench.panel.review.table
+    table.select(theirs.key)
+    assert not bench.ui.removeRegionButton.enabled, "the model's are rejected"
+    table.select(ours.key)
+    bench.click("removeRegionButton")
+    assert ours.key not in table.shown() and theirs.key in table.shown()
+    bench.click("undoButton")
+    assert ours.key in table.shown()
+    bench.close()
+
+
+def test_an_edit_by_hand_is_given_up_only_when_asked(core: Any) -> None:
+    bench = PanelBench()
+    bench.board.start_job("segment", ("L1",))
+    bench.finish()
+    case, row = bench.board.case, bench.panel.review.rows()[0]
+    identifier = segment_id("L1", row.polarity)
+    bench.panel.review.table.select(row.key)
+    assert not bench.ui.restoreButton.enabled
+
+    def shown() -> np.ndarray:
+        return np.array(
+            slicer.util.arrayFromSegmentBinaryLabelmap(case.lesions, identifier, bench.ct)
+        )
+
+    before = shown()
+    _node, mask = drawn(bench)
+    slicer.util.updateSegmentBinaryLabelmapFromArray(mask, case.lesions, identifier, bench.ct)
+    bench.panel.review.refresh()
+    bench.panel.review.table.select(row.key)
+    slicer_modules.answers.append(False)
+    bench.click("restoreButton")
+    assert np.array_equal(shown(), mask)
+    bench.click("restoreButton")
+    assert np.array_equal(shown(), before) and "Restored" in bench.status()
+    assert not bench.ui.restoreButton.enabled
+    bench.close()
 
 
 def test_a_region_in_no_vertebra_is_refused_with_a_sentence(core: Any) -> None:

@@ -31,6 +31,7 @@ PYTHON_CLASSES = {
 }
 APPLICATION_CLASSES = (
     application.Application,
+    application.DicomDatabase,
     application.LayoutManager,
     application.SliceWidget,
     application.SliceView,

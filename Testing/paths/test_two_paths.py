@@ -138,7 +138,7 @@ def test_the_same_answer(
     assert case.record.provenance["evidence_units"] == report["provenance"]["evidence_units"]
     for level in LEVELS:
         if told[level]["analysed"]:
-            node = case.healthy(level)
+            node = case.nodes.healthy(level)
             assert node.GetAttribute("HideSeek.Unit") == ("HU" if kind == "window" else "model")
 
 
@@ -148,7 +148,7 @@ def test_a_models_own_intensity_is_not_called_hu(
     """Percentiles give 0 to 1: a window of HU would show nothing, and a unit of HU would lie."""
     scan = Scan(GRIDS["oblique"])
     case = by_slicer(scan, scene, worker, models["percentile"])
-    node, difference = case.healthy("L1"), case.difference("L1")
+    node, difference = case.nodes.healthy("L1"), case.nodes.difference("L1")
     low, high = difference.GetImageData().GetScalarRange()
     assert max(abs(low), abs(high)) < 50, "not HU"
     display = difference.GetDisplayNode()
@@ -184,8 +184,44 @@ def test_the_same_refusals(
         assert _without_numbers(str(told.value)) in _without_numbers(said)
 
 
+@pytest.mark.parametrize("asked", [LEVELS, ("L1",)], ids=["all levels", "one level"])
+def test_a_mask_beside_the_bone_is_refused_on_both_paths(
+    scene: Any, worker: Worker, models: dict[str, Path], tmp_path: Path, asked: tuple[str, ...]
+) -> None:
+    scan = Scan(GRIDS["oblique"])
+    scan.labels = np.roll(scan.labels, 30, axis=0)
+    status, said = scan.by_command("segment", models["window"], tmp_path)
+    assert status == 2 and "lie on bone" in said
+    ct, segmentation = scan.nodes(scene)
+    worker.ask("load_model", {"model": str(models["window"]), "device": "cpu"})
+    blocks = [block.to_json() for block in iter_blocks(ct, segmentation, asked)]
+    for verb in ("screen", "segment"):
+        with pytest.raises(WorkerFailed) as told:
+            worker.ask(verb, {"blocks": blocks})
+        assert _without_numbers(str(told.value)) in _without_numbers(said)
+
+
+def test_a_destroyed_vertebra_is_judged_with_its_neighbours(
+    scene: Any, worker: Worker, models: dict[str, Path], tmp_path: Path
+) -> None:
+    """No brighter than muscle, and the mask is right all the same."""
+    scan = Scan(GRIDS["oblique"])
+    scan.hu[scan.labels == VALUES["L1"]] = 45
+    status, said = scan.by_command("screen", models["window"], tmp_path)
+    assert status == 0, said
+    ct, segmentation = scan.nodes(scene)
+    worker.ask("load_model", {"model": str(models["window"]), "device": "cpu"})
+    (block,) = iter_blocks(ct, segmentation, ["L1"])
+    told = worker.ask("screen", {"blocks": [block.to_json()]})
+    assert [v["vertebra"] for v in told["vertebrae"]] == ["L1"]
+    alone = {**block.to_json(), "neighbours": None}
+    with pytest.raises(WorkerFailed, match="lie on bone"):
+        worker.ask("screen", {"blocks": [alone]})
+
+
 def _without_numbers(text: str) -> str:
     joined = " ".join(text.split()).replace("the CT at T12", "the CT")
+    joined = joined.replace("vertebrae.nii.gz", "the vertebra mask")
     return re.sub(r"-?\d+(\.\d+)?", "#", joined)
 
 

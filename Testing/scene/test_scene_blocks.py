@@ -209,12 +209,31 @@ def test_message_is_what_the_protocol_says(scene):
     bodies = add_segmentation(scene, ct, {"L1": ("L1", body)}, "bodies")
     (block,) = iter_blocks(ct, node, body_node=bodies)
     message = json.loads(json.dumps(block.to_json()))
-    assert set(message) == {"level", "ct", "affine", "vertebra", "body", "origin_ijk", "edges"}
+    fields = {"level", "ct", "affine", "vertebra", "body", "origin_ijk", "edges", "neighbours"}
+    assert set(message) == fields and message["neighbours"] is None, "alone, it has none"
     assert np.array_equal(arrays.decode(message["ct"]), block.ct)
     assert np.array_equal(arrays.decode(message["body"]), block.body)
     assert "CT" not in json.dumps(
         {k: v for k, v in message.items() if k not in ("ct", "vertebra", "body")}
     )
+
+
+def test_a_block_tells_of_the_vertebrae_next_to_it(scene):
+    affine = replies.ct_affine((1, 1, 1), turn=0)
+    ct, whole, _body = spine(scene, affine)
+    above, below = np.zeros_like(whole), np.zeros_like(whole)
+    above[..., -12:], below[..., :3] = whole[..., -12:], whole[..., :3]
+    above[20:30, 20:30, -12:] = below[20:30, 20:30, :3] = True
+    whole &= ~(above | below)
+    segments = {"T12": ("T12", above), "L1": ("L1", whole), "L2": ("L2", below)}
+    node = add_segmentation(scene, ct, segments)
+    for block in iter_blocks(ct, node):
+        where = tuple(
+            slice(low, low + n) for low, n in zip(block.origin_ijk, block.ct.shape, strict=True)
+        )
+        beside = {"T12": whole, "L1": above | below, "L2": whole}[block.level]
+        assert np.array_equal(block.neighbours > 0, beside[where]), block.level
+    assert beside[where].any()
 
 
 def test_a_body_alone_makes_a_block(scene):

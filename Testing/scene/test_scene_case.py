@@ -73,7 +73,7 @@ def test_evidence_keeps_every_voxel_in_its_place(scene):
     message = replies.vertebra_reply("T10", (20, 30, 22), {"lytic": [0.9]}, affine, evidence=True)
     case.add_vertebra(message)
     crop = np.array(message["evidence"]["affine"])
-    for node, offset in ((case.healthy("T10"), 0), (case.difference("T10"), None)):
+    for node, offset in ((case.nodes.healthy("T10"), 0), (case.nodes.difference("T10"), None)):
         volume, to_ras = voxels_of(node), to_numpy_affine(node)
         assert np.linalg.det(to_ras[:3, :3]) > 0
         assert volume.shape == (64, 64, 3)
@@ -108,14 +108,14 @@ def test_tables_follow_the_review(scene):
     affine = GRIDS["axis-aligned"]
     _ct, _segmentation, case = make_case(scene, affine)
     case.add_vertebra(replies.vertebra_reply("T10", (20, 30, 22), {"lytic": [0.9, 0.2]}, affine))
-    table = case.candidates_table.GetTable()
+    table = case.nodes.candidates_table.GetTable()
     assert [table.GetValueByName(r, "kept").ToInt() for r in range(2)] == [1, 0]
     case.decide(["T10:1"], "reject", "Schmorl node")
     assert [table.GetValueByName(r, "kept").ToInt() for r in range(2)] == [0, 0]
     assert table.GetValueByName(0, "decision").ToString() == "reject"
     assert table.GetValueByName(0, "reason").ToString() == "Schmorl node"
-    assert case.candidates_table.GetColumnUnitLabel("volume_mm3") == "mm3"
-    vertebrae = case.vertebra_table.GetTable()
+    assert case.nodes.candidates_table.GetColumnUnitLabel("volume_mm3") == "mm3"
+    vertebrae = case.nodes.vertebra_table.GetTable()
     assert vertebrae.GetValueByName(0, "lytic_volume_mm3").ToDouble() == 0.0
 
 
@@ -137,7 +137,7 @@ def test_segments_carry_colour_code_and_geometry(scene):
     sh = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
     folder = sh.GetItemParent(sh.GetItemByDataNode(case.lesions))
     assert sh.GetItemName(folder) == "CT HideSeek"
-    assert sh.GetItemParent(sh.GetItemByDataNode(case.candidates_table)) == folder
+    assert sh.GetItemParent(sh.GetItemByDataNode(case.nodes.candidates_table)) == folder
 
 
 def test_nothing_of_the_users_is_touched(scene):

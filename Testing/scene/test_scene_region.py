@@ -21,9 +21,9 @@ from scene_helpers import (
 
 from HideSeekLib.case import case as case_scene
 from HideSeekLib.case import files
-from HideSeekLib.case.region import region_of
+from HideSeekLib.case.region import has_vertebrae, region_of, remember_clicked
 from HideSeekLib.case.segments import segment_id
-from HideSeekLib.errors import InputError, ReplyError
+from HideSeekLib.errors import InputError, NodeGone, ReplyError
 
 AFFINE = CASE_GRIDS["oblique anisotropic"]
 VOXEL = abs(np.linalg.det(AFFINE[:3, :3]))
@@ -157,6 +157,65 @@ def test_a_vertebra_that_was_not_analysed(case):
     found = mask_of(case.lesions, segment_id("T11", "blastic"), case.ct)
     assert np.array_equal(found, mask)
     assert case.volume_mm3("T11", "blastic") == pytest.approx(mask.sum() * VOXEL)
+
+
+def test_a_region_in_a_vertebra_that_was_clicked(scene):
+    """There is no segmentation then: the body about the click stands for the vertebra."""
+    ct, segmentation, _case = make_case(scene, AFFINE, ("T10",))
+    body = np.zeros(CASE_SHAPE, bool)
+    body[10:70, 10:60, 5:15] = True
+    node = add_segmentation(scene, ct, {"body_T10": ("T10 body (approximate)", body)}, "T10 body")
+    scene.RemoveNode(segmentation)
+    case = case_scene.begin_run(ct, None, model={"name": "bundled", "hash": "clicked"})
+    case.add_vertebra(MESSAGE)
+    assert not has_vertebrae(case)
+    drawn_node = regions(case, drawn())
+    with pytest.raises(NodeGone):
+        region_of(case, drawn_node, "r")
+    for _again in (1, 2):
+        remember_clicked(case, node)
+    assert has_vertebrae(case)
+    region = region_of(case, drawn_node, "r")
+    (block,) = region.params["blocks"]
+    assert region.level == "T10" and np.array_equal(block["body"], block["vertebra"])
+    case.add_region(scored(region), region.voxels)
+    check(case, drawn(), [1, 4])
+    outside = np.zeros(CASE_SHAPE, bool)
+    outside[80:85, 70:75, 50:55] = True
+    with pytest.raises(InputError, match="T10 body"):
+        region_of(case, regions(case, outside, "outside"), "r")
+
+
+def test_a_region_is_rejected_or_taken_away_and_comes_back(app, tmp_path):
+    _ct, _segmentation, case = make_case(app.scene, AFFINE, ("T10", "T11"))
+    case.add_vertebra(MESSAGE)
+    region = region_of(case, regions(case, drawn()), "r")
+    key = case.add_region(scored(region), region.voxels).key
+    case.decide([key], "reject")
+    check(case, drawn(), [1])
+    case.undo()
+    check(case, drawn(), [1, 4])
+    case.remove_region(key)
+    check(case, drawn(), [1])
+    assert key not in {r.key for r in case.rows()}
+    assert len(case.vertebra_rows()[0].candidates) == 3
+    assert case.nodes.candidates_table.GetNumberOfRows() == 3
+    case.undo()
+    check(case, drawn(), [1, 4])
+    case.redo()
+    with pytest.raises(ValueError, match="reject"):
+        case.remove_region("T10:1")
+    # Another region does not take its number: an undo may bring it back.
+    assert region_of(case, regions(case, drawn()), "r").params["number"] == 5
+    assert not (region_of(case, regions(case, drawn()), "r").params["others"] == 4).any()
+    fresh = save_and_reopen(app, tmp_path)
+    try:
+        (again,) = case_scene.cases_in_scene()
+        check(again, drawn(), [1])
+        again.undo()
+        check(again, drawn(), [1, 4])
+    finally:
+        fresh.close()
 
 
 def test_an_edited_segment_stays_the_readers(case):

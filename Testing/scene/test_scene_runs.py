@@ -107,7 +107,7 @@ def test_screening_fills_the_vertebra_table(scene):
     assert case.vertebra_rows()[1].p_malignant == 0.2
     case.add_vertebra(replies.vertebra_reply("T10", (20, 30, 10), {"lytic": [0.9]}, affine))
     assert case.vertebra_rows()[0].p_malignant == 0.93
-    assert case.vertebra_table.GetTable().GetNumberOfRows() == 3
+    assert case.nodes.vertebra_table.GetTable().GetNumberOfRows() == 3
 
 
 def test_deleted_nodes_are_made_again(scene):
@@ -120,18 +120,18 @@ def test_deleted_nodes_are_made_again(scene):
     case.decide(["T10:2"], "accept")
     for node in (
         case.lesions,
-        case.candidates_table,
-        case.vertebra_table,
-        case.healthy("T10"),
+        case.nodes.candidates_table,
+        case.nodes.vertebra_table,
+        case.nodes.healthy("T10"),
         segmentation,
     ):
         scene.RemoveNode(node)
-    assert case.lesions is None and case.healthy("T10") is None
+    assert case.lesions is None and case.nodes.healthy("T10") is None
     case.add_vertebra(replies.vertebra_reply("T11", (20, 30, 25), {"lytic": [0.7]}, affine))
     assert np.array_equal(
         mask_of(case.lesions, segment_id("T10", "lytic"), ct), expected_mask(message, [1, 2])
     )
-    assert case.candidates_table.GetTable().GetNumberOfRows() == 3
+    assert case.nodes.candidates_table.GetTable().GetNumberOfRows() == 3
     scene.RemoveNode(ct)
     case.add_vertebra(
         replies.vertebra_reply("L1", (20, 30, 40), {"blastic": [0.7]}, affine, evidence=True)
@@ -202,7 +202,7 @@ def test_results_follow_the_cts_transform(scene):
     case.add_vertebra(
         replies.vertebra_reply("T10", (20, 30, 22), {"lytic": [0.9]}, affine, evidence=True)
     )
-    for node in (case.lesions, case.healthy("T10"), case.difference("T10")):
+    for node in (case.lesions, case.nodes.healthy("T10"), case.nodes.difference("T10")):
         assert node.GetParentTransformNode() is transform
 
 

@@ -127,7 +127,7 @@ def check(case, folder: Path, edited: dict | None = None) -> None:
     for (level, polarity), mask in want.items():
         found = mask_of(case.lesions, segment_id(level, polarity), case.ct)
         assert np.array_equal(found, mask), f"{level} {polarity} on screen"
-    table = case.candidates_table
+    table = case.nodes.candidates_table
     kept = {
         f"{table.GetCellText(row, 0)}:{table.GetCellText(row, 1)}"
         for row in range(table.GetNumberOfRows())

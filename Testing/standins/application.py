@@ -118,6 +118,19 @@ class LayoutManager:
         return self.views[name]
 
 
+class DicomDatabase:
+    """Slicer's DICOM database: knows the file of an instance, "" for one that it does not know."""
+
+    REAL = "ctkDICOMDatabase"
+    FOR_TESTS = ("files",)
+
+    def __init__(self) -> None:
+        self.files: dict[str, str] = {}
+
+    def fileForInstance(self, sopInstanceUID: str) -> str:
+        return self.files.get(sopInstanceUID, "")
+
+
 class Application:
     """What the panel asks of `slicer.app`."""
 
@@ -130,6 +143,7 @@ class Application:
 
     def __init__(self, scene: Any, settings_file: str) -> None:
         self._layout = LayoutManager(scene)
+        self._database = DicomDatabase()
         self._settings_file = settings_file
         self.slicerHome = os.path.dirname(settings_file)
         self.temporaryPath = self.slicerHome
@@ -139,6 +153,9 @@ class Application:
         launcher.chmod(0o755)
         self.startup: list[Any] = []
         self.testing = True
+
+    def dicomDatabase(self) -> DicomDatabase:
+        return self._database
 
     def layoutManager(self) -> LayoutManager:
         return self._layout

@@ -163,7 +163,7 @@ def test_fade_flicker_and_difference(room):
     assert np.array_equal(room.colour_at(view, evidence_point), ct_only)
     assert view.composite.GetForegroundVolumeID() == before
     views.show_difference(room.case, "T12", True)
-    assert view.composite.GetForegroundVolumeID() == room.case.difference("T12").GetID()
+    assert view.composite.GetForegroundVolumeID() == room.case.nodes.difference("T12").GetID()
     views.show_difference(room.case, "T12", False)
     assert np.array_equal(room.colour_at(view, evidence_point), ct_only)
     with pytest.raises(SceneError, match="L1"):
@@ -191,7 +191,7 @@ def test_the_difference_is_red_where_bone_is_restored_and_blue_where_it_is_taken
 def evidence_centre(case):
     from HideSeekLib.anatomy.geometry import grid_of
 
-    grid = grid_of(case.healthy("T12"))
+    grid = grid_of(case.nodes.healthy("T12"))
     # A little off the lesions, which are drawn over everything.
     return tuple(grid.ras(np.array([50.0, 40.0, 1.0])))
 
@@ -290,7 +290,7 @@ def test_single_lesions_on_request(room):
     room.case.undo()
     assert node.GetDisplayNode().GetSegmentOpacity2DFill("T12_1") == 1.0
     room.case.lesion_segments(False)
-    assert room.case.lesion_segments_node is None
+    assert room.case.nodes.single_lesions is None
 
 
 def test_views_of_a_closed_scene_say_so(room):

@@ -27,14 +27,16 @@ DIRECTIONS["oblique"] = (
 )
 
 
-def write_study(folder: Path, directions: str = "axial", patient: str = "Doe^Jane") -> Volume:
+def write_study(
+    folder: Path, directions: str = "axial", patient: str = "Doe^Jane", accession: str = "ACC77"
+) -> Volume:
     """Write a CT of random HU under the sample case's lesions; returns it."""
     affine = np.eye(4)
     affine[:3, :3] = DIRECTIONS[directions]
     affine[:3, 3] = (20.0, -15.0, -300.0)
     hu = np.random.default_rng(1).normal(40, 60, sample_case.SHAPE).astype(np.int16)
     ct = Volume(hu, affine)
-    write_ct_series(ct, folder, patient=patient, accession="ACC77")
+    write_ct_series(ct, folder, patient=patient, accession=accession)
     return ct
 
 

@@ -94,7 +94,6 @@ def evidence(k: int) -> SliceEvidence:
     return SliceEvidence(
         k=k,
         image=image.astype(np.float32),
-        reconstruction=image.astype(np.float32),
         healthy=healthy.astype(np.float32),
         difference=(healthy - image).astype(np.float32),
         labels=labels,

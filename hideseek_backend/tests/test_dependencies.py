@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-# Rooms whose packages are extras: evaluation and dicom.
+# The room whose packages are extras: dicom.
 SCRIPT = """
 import importlib, pkgutil, sys
 
@@ -17,7 +17,7 @@ class Absent:
 
 sys.meta_path.insert(0, Absent())
 import hideseek_backend
-extras = ("hideseek_backend.scoring", "hideseek_backend.dicom")
+extras = ("hideseek_backend.dicom",)
 for module in pkgutil.walk_packages(hideseek_backend.__path__, "hideseek_backend."):
     if not module.name.startswith(extras) and not module.name.endswith("__main__"):
         importlib.import_module(module.name)

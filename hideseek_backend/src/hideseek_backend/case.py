@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-import hideseek_backend
 from hideseek_backend.attribution.lesions import paint_lesions
 from hideseek_backend.attribution.options import Options
 from hideseek_backend.attribution.region import labels_in_crop, score_region
@@ -34,8 +33,10 @@ from hideseek_backend.volumes.crops import VertebraBlock, cut_block
 from hideseek_backend.volumes.regions import read_regions
 from hideseek_backend.volumes.vertebrae import LoadedCase, Vertebrae, load_case
 from hideseek_backend.volumes.volume import Volume
+from hideseek_backend.wire.heights import with_fractures
 from hideseek_backend.wire.levels import LEVELS
-from hideseek_backend.wire.words import ABSENT, CUT, EMPTY, SCREENED
+from hideseek_backend.wire.version import VERSION
+from hideseek_backend.wire.words import ABSENT, EMPTY
 
 if TYPE_CHECKING:
     from hideseek_backend.models.store import Model
@@ -101,8 +102,12 @@ def segment_ct(
             paint_lesions(lesions, result.candidates, result.block_labels, block.origin_ijk)
         report(Progress("volumes", level, 1, 1))
         results.append(result)
+    results = with_fractures(results, options.fracture_loss)
     provenance = _provenance(ready, options, case, _names(ct, vertebrae, bodies), results, started)
-    return CaseResult(tuple(results), case.ct.with_data(lesions), options, provenance)
+    bodies = case.ct.with_data(case.vertebrae.bodies)
+    return CaseResult(
+        tuple(results), case.ct.with_data(lesions), options, provenance, bodies=bodies
+    )
 
 
 def screen_ct(
@@ -129,18 +134,15 @@ def screen_ct(
     options = _options(options, ready)
     found = {level: _block(case, level) for level in chosen}
     blocks = [block for block, _ in found.values() if block is not None]
-    p_of = dict(screen_vertebrae(ready, blocks, options, progress=progress, cancelled=cancelled))
-    results = []
-    for level, (block, reason) in found.items():
-        result = VertebraResult(level, p_of.get(level, float("nan")), reason=reason)
-        if block is not None:
-            result = replace(
-                result,
-                reason=CUT if block.cut else SCREENED,
-                block_origin_ijk=block.origin_ijk,
-                body_volume_mm3=block.body_volume_mm3,
-            )
-        results.append(result)
+    told = screen_vertebrae(ready, blocks, options, progress=progress, cancelled=cancelled)
+    screened = {result.level: result for result in told}
+    results = with_fractures(
+        (
+            screened.get(level) or VertebraResult(level, float("nan"), reason=reason)
+            for level, (_, reason) in found.items()
+        ),
+        options.fracture_loss,
+    )
     provenance = _provenance(ready, options, case, _names(ct, vertebrae, bodies), results, started)
     empty = case.ct.with_data(np.zeros(case.ct.shape, dtype=np.uint8))
     return CaseResult(tuple(results), empty, options, provenance)
@@ -191,6 +193,7 @@ def score_ct(
             mask = region.in_box(block.origin_ijk, block.ct.shape)
             result = _with_region(ready, block, result, mask, options, step, cancelled)
         results.append(result)
+    results = with_fractures(results, options.fracture_loss)
     names = {**_names(ct, vertebrae, bodies), "candidates": _name(candidates)}
     told = replace(case, warnings=case.warnings + warnings)
     provenance = _provenance(ready, options, told, names, results, started)
@@ -325,7 +328,7 @@ def _provenance(
 
     return {
         "versions": {
-            "hideseek": hideseek_backend.__version__,
+            "hideseek": VERSION,
             "python": platform.python_version(),
             "torch": str(torch.__version__),
             "numpy": np.__version__,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from hideseek_backend.errors import Cancelled
 class Progress:
     """Say how far a job has come.
 
-    stage: "screen", "edit", "score" or "volumes". vertebra: its level, or None for the whole case.
+    stage: "screen", "edit", "score" or "volumes", of an export "read" or "write". vertebra: its
+    level, or None for the whole case.
     done, total: units of work; only their ratio has a meaning.
     """
 
@@ -33,7 +35,7 @@ class Meter:
     """Turn network steps into `Progress` of one vertebra, and stop when the user wants to.
 
     One vertebra is 100 units. A phase is given its share of them and the steps that it expects;
-    a phase that takes more steps than expected stays at its end.
+    a phase that takes more steps than expected stays at its end. Several threads may count.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Meter:
         self._first, self._last = 0, 0
         self._steps, self._expected = 0, 1
         self._reported: tuple[str, int] | None = None
+        self._lock = threading.Lock()
 
     def phase(self, stage: str, last: int, expected_steps: int) -> None:
         """Start a phase that runs from where the meter stands to `last` (0 to 100)."""
@@ -63,12 +66,13 @@ class Meter:
         Raises Cancelled when the user has asked to stop.
         """
         self.check()
-        self._steps += steps
-        share = min(1.0, self._steps / self._expected)
-        done = self._first + int(share * (self._last - self._first))
-        if self._progress is not None and self._reported != (self._stage, done):
-            self._reported = (self._stage, done)
-            self._progress(Progress(self._stage, self._vertebra, done, PERCENT))
+        with self._lock:
+            self._steps += steps
+            share = min(1.0, self._steps / self._expected)
+            done = self._first + int(share * (self._last - self._first))
+            if self._progress is not None and self._reported != (self._stage, done):
+                self._reported = (self._stage, done)
+                self._progress(Progress(self._stage, self._vertebra, done, PERCENT))
 
     def check(self) -> None:
         """Raise Cancelled when the user has asked to stop."""

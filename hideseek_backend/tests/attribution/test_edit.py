@@ -51,6 +51,23 @@ def test_a_healthy_slice_is_never_made_more_malignant() -> None:
     assert edit.logits[1] > edit.realised_logits[1]
 
 
+def test_only_what_is_edited_goes_through_the_network() -> None:
+    """Against the image itself nothing is rebuilt, and a healthy slice stays what it is."""
+    dae, options = OracleAutoencoder(), PAPER.with_changes(p_target=0.2, residual_against="image")
+    network = Network(dae, "cpu", options, Meter())
+    images = oracle_slices((0, 0), (1, 1), (0, 0))
+    edit = healthy_edit(network, oracle_classifier(), images, options)
+    alone = healthy_edit(network, oracle_classifier(), images[1:2], options)
+    assert torch.equal(edit.healthy[[0, 2]], images[[0, 2]])
+    assert torch.equal(edit.healthy[1], alone.healthy[0])
+    assert not edit.difference(options)[:, :, [0, 2]].any()
+    assert edit.realised_logits[0] == edit.logits[0]
+    assert torch.isnan(edit.x_T[[0, 2]]).all() and torch.isfinite(edit.x_T[1]).all()
+    none = OracleAutoencoder()
+    healthy_edit(Network(none, "cpu", options, Meter()), oracle_classifier(), images[:1], options)
+    assert none.calls == {"encode": 1, "invert": 0, "render": 0}
+
+
 def test_rounds_go_on_until_the_healthy_image_is_healthy() -> None:
     """With a renderer that realises 70 % of each change, rounds close the rest geometrically."""
     images = oracle_slices((1, 1), (1, 0))

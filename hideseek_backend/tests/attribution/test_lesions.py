@@ -57,7 +57,7 @@ def test_only_the_body_is_labelled() -> None:
     block = oracle_block()
     body = block.body.copy()
     body[:24] = False
-    block = replace(block, body=body, _cache={})
+    block = replace(block, body=body)
     frame = crop_block(oracle_block()).frame
     on_block = labels_on_block(one_slice_labels(), frame, block, one_slice=True)
     assert on_block.any()
@@ -82,7 +82,7 @@ def test_measures_of_a_ball() -> None:
     ball = (p - 30) ** 2 + (s - 34) ** 2 + (r - 33) ** 2 <= 7.5**2
     hu = block.ct.data.copy()
     hu[ball] = 50
-    block = replace(block, ct=Volume(hu, block.ct.affine), _cache={})
+    block = replace(block, ct=Volume(hu, block.ct.affine))
     crop = crop_block(block)
     slices = range(20, 45)
     labels = ball[:, :, list(slices)].astype(np.uint16)

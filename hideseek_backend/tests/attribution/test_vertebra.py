@@ -19,11 +19,11 @@ from oracle import (
 from hideseek_backend.attribution.options import Options
 from hideseek_backend.attribution.results import VertebraResult
 from hideseek_backend.attribution.vertebra import (
-    _sideways,
     analyse_vertebra,
     central_slices,
     screen_vertebrae,
     screened_slices,
+    sideways_of,
 )
 from hideseek_backend.errors import Cancelled
 from hideseek_backend.progress import Progress
@@ -41,6 +41,10 @@ def options(**changes: Any) -> Options:
 
 def analysed(block: VertebraBlock, **changes: Any) -> VertebraResult:
     return analyse_vertebra(oracle_model(), block, options(**changes))
+
+
+def p_of(blocks: list[VertebraBlock], chosen: Options) -> dict[str, float]:
+    return {v.level: v.p_malignant for v in screen_vertebrae(oracle_model(), blocks, chosen)}
 
 
 def test_central_slice_of_a_mixed_vertebra() -> None:
@@ -139,7 +143,7 @@ def test_padding_is_never_a_candidate() -> None:
     block = oracle_block()
     hu = block.ct.data.copy()
     hu[:27, :, :] = -1024
-    block = replace(block, ct=Volume(hu, block.ct.affine), cut=True, _cache={})
+    block = replace(block, ct=Volume(hu, block.ct.affine), cut=True)
     result = analysed(block, slices="all", force=True, polarity="both")
     assert result.block_labels is not None
     assert not result.block_labels[:27].any()
@@ -151,7 +155,7 @@ def test_out_of_body_is_never_a_candidate() -> None:
     block = oracle_block()
     body = block.body.copy()
     body[34:42, 30:38, 32:] = False
-    result = analysed(replace(block, body=body, _cache={}), slices="all", polarity="both")
+    result = analysed(replace(block, body=body), slices="all", polarity="both")
     assert result.block_labels is not None
     assert result.block_labels.any()
     assert not result.block_labels[~body].any()
@@ -161,7 +165,7 @@ def test_nothing_measured() -> None:
     block = oracle_block()
     hu = np.full_like(block.ct.data, -1024)
     hu[:3, :3, :3] = 40
-    empty = replace(block, ct=Volume(hu, block.ct.affine), _cache={})
+    empty = replace(block, ct=Volume(hu, block.ct.affine))
     result = analysed(empty)
     if not np.isnan(result.p_malignant):  # all padding, or an unusual CT of air: never a lesion
         assert result.candidates == ()
@@ -208,7 +212,7 @@ def test_cancel_stops_between_steps(after: int) -> None:
 
 def test_screening_agrees_with_analysis() -> None:
     blocks = [oracle_block(), oracle_block("L1", findings=())]
-    found = dict(screen_vertebrae(oracle_model(), blocks, options()))
+    found = p_of(blocks, options())
     assert list(found) == ["T12", "L1"]
     for block in blocks:
         assert found[block.level] == pytest.approx(analysed(block).p_malignant, abs=1e-6)
@@ -252,9 +256,9 @@ def test_a_span_spreads_the_screened_slices_over_the_body() -> None:
 
 def test_p_over_the_whole_body_is_the_same_on_screen_and_in_the_analysis() -> None:
     block, spread = oracle_block(), {"p_slices": 9, "p_span": 1.0}
-    p = dict(screen_vertebrae(oracle_model(), [block], options(**spread)))["T12"]
+    p = p_of([block], options(**spread))["T12"]
     # Lesions on a part of the slices weigh less than in the middle, where they all are.
-    assert p < dict(screen_vertebrae(oracle_model(), [block], options()))["T12"]
+    assert p < p_of([block], options())["T12"]
     assert analysed(block, **spread).p_malignant == pytest.approx(p, abs=1e-6)
 
 
@@ -262,9 +266,8 @@ def test_slices_know_how_far_from_the_middle_they_are() -> None:
     crop = crop_block(oracle_block())
     crossing = np.flatnonzero(np.count_nonzero(crop.body, axis=(0, 1)) >= 40)
     middle = (crossing[0] + crossing[-1]) // 2
-    away = _sideways(crop, [int(crossing[0]), int(middle), int(crossing[-1])])
+    away = sideways_of(crop, [int(crossing[0]), int(middle), int(crossing[-1])])
     assert away[0] == pytest.approx(away[2]) and 0.9 < away[0] < 1 and away[1] < 0.05
-    assert _sideways(crop_block(oracle_block(), [31, 32, 33]), [32]).tolist() == [0.0]
 
 
 def test_candidates_that_stay_at_the_side_are_left_out() -> None:

@@ -49,7 +49,7 @@ def test_the_same_seed_gives_the_same_files(case: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
         assert main(words(case, tmp_path / name, "--levels", "L2", "--tau", "0.25")) == 0
     files = {p.name for p in (tmp_path / "a").iterdir()} - {"report.json", ".hideseek-files.json"}
-    assert len(files) == 6
+    assert len(files) == 7
     for name in files:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
 

@@ -81,11 +81,11 @@ def test_gives_up_where_capture_does_not_work(dae: DiffusionAutoencoder, kind: s
 def test_graphs_do_not_outlive_the_weights_they_read(dae: DiffusionAutoencoder) -> None:
     dae.graphed = GraphedForward(dae.network, capture)
     x, z = torch.rand(1, 1, 64, 64), torch.randn(1, 12)
-    arrange(dae, torch.bfloat16)
+    arrange(dae, channels_last=True)
     first = dae.invert(x, z, 3, half=torch.bfloat16)
     assert dae.graphed._graphs
     torch.testing.assert_close(dae.invert(x, z, 3, half=torch.bfloat16), first)
-    arrange(dae, None)  # back to the layout as loaded
+    arrange(dae, channels_last=False)  # back to the layout as loaded
     assert not dae.graphed._graphs
 
 

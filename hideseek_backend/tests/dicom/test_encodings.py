@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
 from dataclasses import replace
@@ -11,10 +12,12 @@ import numpy as np
 import pytest
 import sample_case
 from dicom_case import write_result, write_study
+from dicom_enhanced import write_enhanced_ct
 
 from hideseek_backend.cli import main
 from hideseek_backend.dicom import read_study
 from hideseek_backend.dicom.segmentation import read_segmentation
+from hideseek_backend.errors import InputError
 from hideseek_backend.report.case_store import NAME, write_stored
 from hideseek_backend.volumes.grids import onto_grid
 from hideseek_backend.volumes.volume import Volume
@@ -63,6 +66,66 @@ def test_a_legacy_converted_ct_is_read_and_segmented(tmp_path: Path, directions:
     plain, enhanced = read_study(tmp_path / "study"), read_study(tmp_path / "enhanced")
     np.testing.assert_array_equal(enhanced.volume.data, plain.volume.data)
     np.testing.assert_allclose(enhanced.volume.affine, plain.volume.affine)
+
+    result = write_result(tmp_path / "result", ct)
+    line = ["dicom", "export", str(tmp_path / "result"), "--study", str(tmp_path / "enhanced")]
+    assert main([*line, "--out", str(tmp_path / "o")]) == 0
+    back, _ = onto_grid(read_segmentation(tmp_path / "o" / "seg.dcm")[0], ct)
+    np.testing.assert_array_equal(back > 0, result.lesions.data > 0)
+
+
+def jpeg_2000(folder: Path, packed: Path) -> None:
+    """Compress a study as JPEG 2000 lossless with Pillow's OpenJPEG."""
+    image_module = pytest.importorskip("PIL.Image")
+    packed.mkdir()
+    for path in folder.iterdir():
+        slice_ = pydicom.dcmread(path)
+        stored = (slice_.pixel_array.astype(np.int32) + 1024).astype(np.uint16)
+        slice_.RescaleIntercept, slice_.PixelRepresentation = "-1024", 0
+        stream = io.BytesIO()
+        picture = image_module.fromarray(stored)
+        picture.save(stream, "JPEG2000", no_jp2=True, irreversible=False)
+        slice_.PixelData = pydicom.encaps.encapsulate([stream.getvalue()])
+        slice_["PixelData"].is_undefined_length = True
+        slice_.file_meta.TransferSyntaxUID = pydicom.uid.JPEG2000Lossless
+        slice_.save_as(packed / path.name)
+
+
+def test_jpeg_2000_gives_the_same_voxels(tmp_path: Path) -> None:
+    write_study(tmp_path / "study")
+    jpeg_2000(tmp_path / "study", tmp_path / "packed")
+    plain, packed = read_study(tmp_path / "study"), read_study(tmp_path / "packed")
+    np.testing.assert_array_equal(packed.volume.data, plain.volume.data)
+    np.testing.assert_array_equal(packed.volume.affine, plain.volume.affine)
+
+
+def test_a_compression_without_a_decoder_is_named_with_what_to_install(tmp_path: Path) -> None:
+    write_study(tmp_path / "study")
+    jpeg_2000(tmp_path / "study", tmp_path / "packed")
+    for path in (tmp_path / "packed").iterdir():
+        slice_ = pydicom.dcmread(path)
+        slice_.file_meta.TransferSyntaxUID = pydicom.uid.MPEG4HP41
+        slice_.save_as(path)
+    with pytest.raises(InputError, match="compressed as MPEG-4") as caught:
+        read_study(tmp_path / "packed")
+    assert "pip install" in caught.value.remedy
+
+
+@pytest.mark.parametrize("directions", ["axial", "oblique", "sagittal"])
+def test_a_true_enhanced_ct_is_read_and_segmented(tmp_path: Path, directions: str) -> None:
+    ct = write_study(tmp_path / "study", directions)
+    (tmp_path / "enhanced").mkdir()
+    path = tmp_path / "enhanced" / "one.dcm"
+    order = np.random.default_rng(0).permutation(ct.shape[2])  # as it came from the scanner
+    write_enhanced_ct(ct, path, order)
+    if shutil.which("dciodvfy"):
+        done = subprocess.run(["dciodvfy", "-new", str(path)], capture_output=True, text=True)
+        errors = [x for x in (done.stdout + done.stderr).splitlines() if x.startswith("Error")]
+        assert not errors
+    plain, enhanced = read_study(tmp_path / "study"), read_study(tmp_path / "enhanced")
+    np.testing.assert_array_equal(enhanced.volume.data, plain.volume.data)
+    np.testing.assert_allclose(enhanced.volume.affine, plain.volume.affine, atol=1e-9)
+    assert enhanced.series.bone, "its kernel is in the functional groups"
 
     result = write_result(tmp_path / "result", ct)
     line = ["dicom", "export", str(tmp_path / "result"), "--study", str(tmp_path / "enhanced")]

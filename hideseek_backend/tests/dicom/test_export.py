@@ -22,6 +22,8 @@ from hideseek_backend.report.case_store import read_stored
 from hideseek_backend.volumes.grids import onto_grid
 from hideseek_backend.volumes.reading import read_label_map
 from hideseek_backend.volumes.volume import Volume
+from hideseek_backend.volumes.writing import write_nifti
+from hideseek_backend.wire.levels import VERSE_VALUES
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra dicom")
 highdicom = pytest.importorskip("highdicom", reason="needs the extra dicom")
@@ -257,3 +259,38 @@ def test_dcmqi_reads_the_same_voxels_and_numbers(tmp_path: Path) -> None:
         values = {m["quantity"]["CodeValue"]: float(m["value"]) for m in group["measurementItems"]}
         assert values["118565006"] == pytest.approx(lesion.candidate.volume_mm3, abs=0.05)
         assert values["DELTA"] == pytest.approx(lesion.candidate.delta, abs=5e-5)
+
+
+def test_a_follow_up_keeps_the_earlier_tracking_uids(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    first = export(tmp_path / "a")
+    uids = {s.TrackingID: s.TrackingUID for s in pydicom.dcmread(first / "seg.dcm").SegmentSequence}
+    # Another study of the same patient: its own uids would differ.
+    (tmp_path / "b").mkdir()
+    other = export(tmp_path / "b")
+    own = {s.TrackingUID for s in pydicom.dcmread(other / "seg.dcm").SegmentSequence}
+    assert not own & set(uids.values())
+    for name in "ab":
+        _with_bodies(tmp_path / name / "result")
+    line = [str(tmp_path / name / "result") for name in "ab"]
+    told = tmp_path / "told"
+    assert main(["follow-up", *line, "--dicom-earlier", str(first), "--out", str(told)]) == 0
+    kept = export(tmp_path / "b", "--follow-up", str(told), "--overwrite")
+    found = pydicom.dcmread(kept / "seg.dcm").SegmentSequence
+    assert {s.TrackingID: s.TrackingUID for s in found} == uids
+    report = pydicom.dcmread(kept / "sr.dcm")
+    assert all(uid in str(report) for uid in uids.values())
+
+
+def _with_bodies(result: Path) -> None:
+    """Bodies about the sample case's lesions, as `hideseek segment` writes them."""
+    case = read_stored(result)
+    bodies = np.zeros(case.shape, np.uint8)
+    for vertebra in case.vertebrae:
+        if vertebra.block_labels is not None:
+            i, j, k = vertebra.block_origin_ijk
+            shape = vertebra.block_labels.shape
+            bodies[i : i + shape[0], j : j + shape[1], k : k + shape[2]] = VERSE_VALUES[
+                vertebra.level
+            ]
+    write_nifti(Volume(bodies, case.affine), result / "bodies.nii.gz")

@@ -202,7 +202,7 @@ MAKERS: dict[str, tuple[Callable[[Path], None], str]] = {
     "more rows than pixels": (edited(wrong_rows), "cut short"),
     "no pixels": (edited(without("PixelData")), "cut short"),
     "unknown compression": (
-        edited(compressed_oddly), "compressed in a way"
+        edited(compressed_oddly), "is compressed as"
     ),
 }  # fmt: skip
 

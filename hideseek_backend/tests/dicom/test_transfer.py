@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
-import socket
-import subprocess
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import orthanc_node
 import pytest
 from dicom_case import write_result, write_study
+from orthanc_node import free_port
 
 from hideseek_backend.cli import main
 from hideseek_backend.dicom import read_study
@@ -23,8 +20,6 @@ from hideseek_backend.errors import InputError
 pydicom = pytest.importorskip("pydicom", reason="needs the extra dicom-network")
 pytest.importorskip("pynetdicom", reason="needs the extra dicom-network")
 pytest.importorskip("dicomweb_client", reason="needs the extra dicom-network")
-
-DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 
 
 @pytest.mark.parametrize(
@@ -87,54 +82,13 @@ def test_wildcards_are_no_accession_number(tmp_path: Path, capsys: pytest.Captur
     assert not (tmp_path / "o").exists()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module", name="orthanc")
 def real_pacs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int, int]]:
     """Start Debian's Orthanc on this machine: DICOM port, HTTP port, and ours for C-MOVE."""
-    binary = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin")
-    if binary is None or not DICOMWEB.exists():
-        pytest.skip("Orthanc is absent (Debian: orthanc orthanc-dicomweb)")
-    folder = tmp_path_factory.mktemp("orthanc")
-    dimse, http, ours = free_port(), free_port(), free_port()
-    settings = {
-        "Name": "HS",
-        "HttpPort": http,
-        "RemoteAccessAllowed": False,
-        "AuthenticationEnabled": False,
-        "DicomPort": dimse,
-        "DicomAet": "ORTHANC",
-        "DicomAlwaysAllowStore": True,
-        "DicomAlwaysAllowFind": True,
-        "DicomAlwaysAllowGet": True,
-        "DicomAlwaysAllowMove": True,
-        "DicomCheckCalledAet": True,
-        "DicomModalities": {"us": ["HIDESEEK", "127.0.0.1", ours]},
-        "StorageDirectory": str(folder / "store"),
-        "IndexDirectory": str(folder / "store"),
-        "Plugins": [str(DICOMWEB)],
-        "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
-    }
-    (folder / "orthanc.json").write_text(json.dumps(settings))
-    with (folder / "log").open("w") as log:
-        server = subprocess.Popen([binary, str(folder / "orthanc.json")], stdout=log, stderr=log)
-        try:
-            deadline = time.monotonic() + 60
-            while True:
-                try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{http}/system", timeout=2).close()
-                    break
-                except OSError:
-                    assert server.poll() is None and time.monotonic() < deadline
-                    time.sleep(0.3)
-            yield dimse, http, ours
-        finally:
-            server.terminate()
-            server.wait(timeout=30)
+    ours = free_port()
+    more = {"DicomModalities": {"us": ["HIDESEEK", "127.0.0.1", ours]}}
+    with orthanc_node.started(tmp_path_factory.mktemp("orthanc"), more) as (dimse, http):
+        yield dimse, http, ours
 
 
 @pytest.mark.slow
@@ -143,12 +97,8 @@ def test_a_study_and_its_results_go_to_orthanc_and_come_back(
     orthanc: tuple[int, int, int], tmp_path: Path, way: str, capsys: pytest.CaptureFixture
 ) -> None:
     dimse, http, ours = orthanc
-    ct = write_study(tmp_path / "study")
     accession = f"HS{way[-4:]}"
-    for path in (tmp_path / "study").glob("*.dcm"):
-        slice_ = pydicom.dcmread(path)
-        slice_.AccessionNumber = accession
-        slice_.save_as(path)
+    ct = write_study(tmp_path / "study", accession=accession)
     write_result(tmp_path / "result", ct)
     objects = tmp_path / "objects"
     line = ["dicom", "export", str(tmp_path / "result"), "--study", str(tmp_path / "study")]

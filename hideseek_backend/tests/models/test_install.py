@@ -198,6 +198,24 @@ def test_installs_what_it_downloads(
     assert len(server.seen) == asked
 
 
+def test_a_checkpoint_that_moved_is_refused(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_reference_files(tmp_path / "released", replace(SMALL, z_channels=512))["dae"]
+    server.files["/last.ckpt"] = path.read_bytes()
+    files = {"dae": RemoteFile(path.name, f"{server.url}/last.ckpt", "", 10**8)}
+    monkeypatch.setenv("HIDESEEK_MODELS", str(tmp_path / "models"))
+    with pytest.raises(ModelError, match="not the expected one"):
+        install("dae-verts", files=files, sha256="0" * 64)
+    spec, _ = install("dae-verts", files=files)
+    assert install("dae-verts", files=files, replace_installed=True)[0].source == spec.source
+    moved = path.read_bytes() + b"moved"
+    server.files["/last.ckpt"] = moved
+    with pytest.raises(ModelError, match="not the expected one"):
+        install("dae-verts", files=files, replace_installed=True)
+    assert load_model("dae-verts", "cpu").spec == spec
+
+
 def test_only_published_models(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="dae-verts"):
         install("another")

@@ -162,6 +162,8 @@ def test_decisions_are_shown() -> None:
     page = Page(case_page(replace(case, vertebrae=vertebrae)))
     assert "reviewed" in page.text
     assert page.text.count("rejected") == 1 and page.text.count("accepted") == 1
+    assert "L1: lytic lesion; body height not measured." in page.text
+    assert "LWK 1: lytische Läsion" in page.text
 
 
 def test_a_case_without_findings(tmp_path: Path) -> None:

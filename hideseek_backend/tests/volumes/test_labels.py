@@ -72,6 +72,20 @@ def test_order_from_head_to_foot_tells_schemes_apart() -> None:
     assert choose_labels(column(45, 44, 43), {}).scheme == "totalsegmentator"
 
 
+def test_stray_voxels_do_not_make_a_wrong_order() -> None:
+    """An analysis drops them, so they are dropped before the order is judged."""
+    labels = np.zeros((60, 60, 260), np.uint16)
+    for level, low in (("L3", 90), ("L4", 50)):
+        labels[20:40, 20:40, low : low + 20] = VERSE_VALUES[level]
+    # L5 is nothing but crumbs between foot and head, of which the most lie above L3.
+    labels[25:30, 25:30, 10:13] = labels[5:8, 5:8, 200:250] = VERSE_VALUES["L5"]
+    assert not choose_labels(Volume(labels, np.eye(4)), {}, "verse").warnings
+    whole = labels.copy()
+    whole[10:50, 10:50, 200:250] = VERSE_VALUES["L5"]
+    (warning,) = choose_labels(Volume(whole, np.eye(4)), {}, "verse").warnings
+    assert "L4 would lie below L5" in warning
+
+
 def test_spineps_discs_are_dropped_and_sacrum_is_no_level() -> None:
     choice = choose_labels(column(23, 123, 24, 124, 26), {})
     assert choice.values == {23: "L4", 24: "L5"}

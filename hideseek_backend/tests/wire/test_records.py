@@ -149,9 +149,10 @@ def test_vertebrae_as_csv() -> None:
     )  # fmt: skip
     assert tables.csv_text(Vertebra, [Vertebra("T11", math.nan, reason="cut"), known]) == (
         "vertebra,p_malignant,p_healthy_image,analysed,reason,phenotype,body_volume_mm3,"
-        "lytic_volume_mm3,blastic_volume_mm3,lytic_fraction,blastic_fraction\n"
-        "T11,,,false,cut,,,,,,\n"
-        "T12,0.9731,0.04,true,,mixed,20000.0,100.0,0.0,0.00500,0.00000\n"
+        "lytic_volume_mm3,blastic_volume_mm3,outside,anterior_mm,middle_mm,posterior_mm,"
+        "height_ratio,lytic_fraction,blastic_fraction\n"
+        "T11,,,false,cut,,,,,,,,,,,\n"
+        "T12,0.9731,0.04,true,,mixed,20000.0,100.0,0.0,,,,,,0.00500,0.00000\n"
     )
 
 

@@ -29,6 +29,9 @@ from hideseek_backend.attribution.scoring import Score, score_candidates, score_
 Wanted = Callable[[Candidates], Iterable[int]]
 """Chooses the numbers of the candidates to score; the others are hidden all the same."""
 
+Finder = Callable[[HealthyEdit], Candidates]
+"""Says what is suspected on an edited stack."""
+
 
 @dataclass(frozen=True, eq=False)
 class Stack:
@@ -66,19 +69,21 @@ def attribute(
     options: Options,
     *,
     wanted: Wanted | None = None,
+    find: Finder | None = None,
 ) -> Attribution:
     """Edit, find and score (algorithm 1) on any slices.
 
     intensity: of the stack's images. wanted: which candidates are scored; those of
-    `options.polarity` by default. Progress of the stages "edit" and "score" goes to the network's
-    meter, from where it stands to 60 and to 95 of 100.
+    `options.polarity` by default. find: by default what the healthy edit changed. Progress of the
+    stages "edit" and "score" goes to the network's meter, from where it stands to 60 and to 95 of
+    100.
 
     Raises Cancelled.
     """
     sideways = stack.sideways if stack.sideways.size else np.zeros(len(stack.images))
     network.meter.phase("edit", 60, edit_steps(len(stack.images), options))
     edit = healthy_edit(network, classifier, stack.images, options, sideways=sideways)
-    found = _find(edit, intensity, stack, sideways, options)
+    found = find(edit) if find else _find(edit, intensity, stack, sideways, options)
     chosen = list((wanted or _of_polarity(options))(found))
     network.meter.phase("score", 95, score_steps(found.labels, options))
     scores = score_candidates(network, classifier, edit, found, options, wanted=chosen)

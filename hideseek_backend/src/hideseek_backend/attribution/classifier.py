@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logsumexp
 
 from hideseek_backend.attribution.candidates import POLARITIES
+from hideseek_backend.attribution.coverage import FIELDS as _COVERAGE_FIELDS
+from hideseek_backend.attribution.coverage import Coverage
 from hideseek_backend.attribution.healthy_prior import HealthyPrior
 from hideseek_backend.attribution.polarity_head import PolarityHead
 from hideseek_backend.errors import ModelError, OptionError
@@ -20,7 +22,8 @@ FloatArray = NDArray[np.float64]
 _PRIOR_FIELDS = ("healthy_mean", "malignant_mean", "gain")
 _HEAD_FIELDS = ("polarity_weight", "polarity_bias")
 _FIELDS = (
-    "mean", "scale", "weight", "bias", "pattern", *_PRIOR_FIELDS, "drift", *_HEAD_FIELDS, "pooling"
+    "mean", "scale", "weight", "bias", "pattern", *_PRIOR_FIELDS, "drift", *_HEAD_FIELDS, "pooling",
+    *_COVERAGE_FIELDS,
 )  # fmt: skip
 
 
@@ -34,6 +37,7 @@ class LatentClassifier:
     prior: what healthy and malignant latents look like; None likewise.
     head: how probable each polarity is; None where phenotypes were not labelled.
     pooling: (temperature, slope, offset) of `vertebra_logit`; None for the mean over slices.
+    coverage: what the model has seen in training; None where that was not measured.
 
     Everything is float64, but for float32 latents, which are scaled in float32 as scikit-learn
     does. Latents may be arrays or tensors, (B, d); results are arrays.
@@ -49,6 +53,7 @@ class LatentClassifier:
     prior: HealthyPrior | None = None
     head: PolarityHead | None = None
     pooling: tuple[float, float, float] | None = None
+    coverage: Coverage | None = None
 
     def __post_init__(self) -> None:
         shape = np.shape(self.weight)
@@ -135,6 +140,10 @@ class LatentClassifier:
         """Return the calibrated log(p / (1 − p)) of a vertebra from its slices' z: (n, d)."""
         return float(self.calibrated(self.logit(z)))
 
+    def unlike_training(self, z: Any) -> bool:
+        """Whether a vertebra, by its slices' z: (n, d), lies outside what training covered."""
+        return self.coverage is not None and self.coverage.unlike(self.scaled(z))
+
     def vertebra_presence(self, z: Any) -> FloatArray:
         """Return the probability of each polarity: (2,) in a vertebra from its z: (n, d)."""
         if self.pooling is None or self.head is None:
@@ -207,6 +216,8 @@ class LatentClassifier:
             stored.update(polarity_weight=self.head.weight, polarity_bias=self.head.bias)
         if self.pooling is not None:
             stored["pooling"] = np.array(self.pooling)
+        if self.coverage is not None:
+            stored.update(self.coverage.tensors())
         return stored
 
     @classmethod
@@ -243,6 +254,7 @@ class LatentClassifier:
             HealthyPrior(parts[0], parts[1], parts[2], drift) if parts else None,
             PolarityHead(*head) if head else None,
             None if pooling is None else (pooling[0], pooling[1], pooling[2]),
+            Coverage.from_tensors({k: _as_array(v) for k, v in stored.items()}),
         )
 
 

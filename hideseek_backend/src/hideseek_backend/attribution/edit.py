@@ -21,8 +21,9 @@ _TOLERANCE = 0.05
 class HealthyEdit:
     """N slices and their healthy counterparts.
 
-    images, x_T, reconstruction, healthy: (N, 1, 64, 64) float32, model intensity.
-    z, z_healthy: (N, d), before and after the edit.
+    images, healthy: (N, 1, 64, 64) float32, model intensity. x_T: the same shape; NaN for slices
+    that were not inverted. reconstruction: the same shape; the images themselves where the options
+    do not ask for it. z, z_healthy: (N, d), before and after the edit.
     logits: (N,) of z; target_logits: (N,) of z_healthy after the first edit, eq. 1's goal;
     realised_logits: (N,) of the healthy images, encoded again.
     """
@@ -59,13 +60,14 @@ def healthy_edit(
 
     images: (N, 1, 64, 64) float32, model intensity. The edit moves the scaled latent along
     `options.direction` (or to the posterior mean) and renders it with the original's x_T. Slices
-    already below the target are not moved, because a move would make them *more* malignant.
+    already below the target are not moved, because a move would make them *more* malignant: their
+    healthy image is the base itself, and the network is not asked.
 
     While the healthy image, encoded again, is above the target and rounds are left, the latent is
     moved on by what is lacking; the round whose image scored lowest is kept, slice by slice.
 
-    sideways: (N,) how far from the
-    middle (0) to the side (1) of the body each slice lies; all in the middle by default.
+    sideways: (N,) how far from the middle (0) to the side (1) of the body each slice lies; all in
+    the middle by default.
     """
     if sideways is None:
         sideways = np.zeros(len(images))
@@ -74,17 +76,29 @@ def healthy_edit(
     change = np.minimum(float(logit(options.p_target)) - logits, 0.0)
     target = logits + change
 
-    x_t = network.invert(images, z)
     z_healthy = _moved(classifier, z, change, sideways, options)
-    first_target_logits = classifier.logit(z_healthy)
-    # Both in one batch: two slices take little longer than one.
-    both = network.render(torch.cat([x_t, x_t]), torch.cat([z, z_healthy]))
-    reconstruction, healthy = (part.clone() for part in both.split(len(images)))
-    realised = classifier.logit(network.encode(healthy))
+    target_logits = classifier.logit(z_healthy)
+    moved = np.flatnonzero(change < 0)
+    rebuilt = np.arange(len(images) if options.residual_against == "reconstruction" else 0)
+    edited, again = torch.from_numpy(moved), torch.from_numpy(rebuilt)
+    x_t, reconstruction, realised = torch.full_like(images, torch.nan), images, logits.copy()
+    inverted = again if len(again) else edited
+    healthy = images.clone()
+    if len(inverted):
+        x_t[inverted] = network.invert(images[inverted], z[inverted])
+        # Both in one batch: two slices take little longer than one.
+        rendered = network.render(
+            torch.cat([x_t[again], x_t[edited]]), torch.cat([z[again], z_healthy[edited]])
+        )
+        if len(again):
+            reconstruction = rendered[: len(again)]
+            healthy = reconstruction.clone()
+        healthy[edited] = rendered[len(again) :]
+        realised[inverted.numpy()] = classifier.logit(network.encode(healthy[inverted]))
 
     latest, latest_logits, change = z_healthy.clone(), realised.copy(), change.copy()
     for _ in range(options.edit_rounds - 1):
-        short = np.flatnonzero(latest_logits > target + _TOLERANCE)
+        short = moved[latest_logits[moved] > target[moved] + _TOLERANCE]
         if not short.size:
             break
         index = torch.from_numpy(short)
@@ -99,13 +113,14 @@ def healthy_edit(
         z_healthy[chosen] = latest[chosen]
         realised[chosen.numpy()] = latest_logits[chosen.numpy()]
     return HealthyEdit(
-        images, x_t, reconstruction, healthy, z, z_healthy, logits, first_target_logits, realised
+        images, x_t, reconstruction, healthy, z, z_healthy, logits, target_logits, realised
     )
 
 
 def edit_steps(slices: int, options: Options) -> int:
     """Network steps that `healthy_edit` takes at most, for progress."""
-    rendering = (1 + options.edit_rounds) * options.render_steps
+    images = options.edit_rounds + (options.residual_against == "reconstruction")
+    rendering = images * options.render_steps
     return slices * (1 + options.invert_steps + rendering + options.edit_rounds)
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
 from hideseek_backend.errors import OptionError
+from hideseek_backend.wire.heights import GENANT_GRADE_2
 
 ProtocolName = Literal["fast", "reference"]
 Direction = Literal["normal", "pattern", "posterior"]
@@ -58,6 +59,8 @@ class Options:
     p_slices: slices whose mean latent gives the vertebra's p (odd; 1 as in the paper).
     p_span: middle share of the body's width that those are spread over; 0: the central ones. For
         models that learned from labels of slices at the sides.
+    fracture_loss: a body that lost more than this share of its height, held against its
+        neighbours, is said to be fractured (Genant's grade 2 begins at 0.25).
     force: analyse vertebrae below `p_threshold` or cut by the field of view as well.
     slices: "central" as in the paper, or "all" sagittal slices that cross the body.
 
@@ -117,6 +120,7 @@ class Options:
     p_threshold: float = _number(0.5, 1e-6, _ALMOST_ONE)
     p_slices: int = _whole(5, 1, 15)
     p_span: float = _number(0.0, 0.0, 1.0)
+    fracture_loss: float = _number(GENANT_GRADE_2, 0.0, 1.0)
     force: bool = _flag(False)
     slices: SliceChoice = _one_of("central", SliceChoice)
 

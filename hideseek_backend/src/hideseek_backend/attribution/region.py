@@ -6,21 +6,20 @@ candidates that the vertebra has already.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from hideseek_backend.attribution.attribute import attribute
 from hideseek_backend.attribution.candidates import Candidates, Polarity
-from hideseek_backend.attribution.edit import edit_steps, healthy_edit
 from hideseek_backend.attribution.network import Network
 from hideseek_backend.attribution.options import Options
-from hideseek_backend.attribution.scoring import score_candidates, score_steps
-from hideseek_backend.attribution.vertebra import AnalysisModel, stack_of
+from hideseek_backend.attribution.vertebra import AnalysisModel, sideways_of, stack_of
 from hideseek_backend.errors import InputError
 from hideseek_backend.progress import CancelledCallback, Meter, ProgressCallback
-from hideseek_backend.volumes.crops import CropFrame, VertebraBlock, crop_block
+from hideseek_backend.volumes.crops import CropFrame, VertebraBlock, crop_block, crop_body
 from hideseek_backend.volumes.volume import inverse
 from hideseek_backend.wire.records import Candidate
 
@@ -66,8 +65,8 @@ def score_region(
     number = number or int(others.max(initial=0)) + 1
     frame = CropFrame.centred(block.centre_ras)
     drawn = labels_in_crop(region.astype(np.uint16), block, frame) > 0
-    crop = crop_block(block)
-    drawn &= crop.valid
+    outline = crop_body(block)
+    drawn &= outline.valid
     slices = _scored_slices(drawn, options)
     if not slices:
         raise InputError(
@@ -77,18 +76,24 @@ def score_region(
         )
     meter = Meter(progress, cancelled, block.level)
     network = Network(model.dae, model.device, options, meter)
-    stack = stack_of(model, crop, slices)
-    meter.phase("edit", 70, edit_steps(len(slices), options))
-    edit = healthy_edit(network, model.classifier, stack.images, options, sideways=stack.sideways)
-    if polarity is None:
-        change = edit.difference(options)[drawn[:, :, list(slices)]]
-        polarity = "lytic" if float(change.sum()) >= 0 else "blastic"
+    stack = stack_of(model, crop_block(block, slices), slices)
+    stack = replace(stack, sideways=sideways_of(outline, slices))
     candidates = _beside_others(drawn, labels_in_crop(others, block, frame), slices)
     own = len(candidates)
-    meter.phase("score", 100, score_steps(candidates.labels, options))
-    score = score_candidates(network, model.classifier, edit, candidates, options, wanted=[own])[
-        own
-    ]
+    done = attribute(
+        network,
+        model.classifier,
+        model.intensity,
+        stack,
+        options,
+        wanted=lambda _: [own],
+        find=lambda _: candidates,
+    )
+    meter.phase("score", 100, 1)
+    score = done.scores[own]
+    if polarity is None:
+        change = done.edit.difference(options)[drawn[:, :, list(slices)]]
+        polarity = "lytic" if float(change.sum()) >= 0 else "blastic"
     index = np.argwhere(region)
     centre = block.ct.affine @ np.append(index.mean(axis=0), 1.0)
     candidate = Candidate(

@@ -20,7 +20,7 @@ __all__ = ["Candidate", "CaseResult", "SliceEvidence", "VertebraResult"]
 class SliceEvidence:
     """What the method saw on one sagittal slice k; all arrays (64, 64), axes posterior, superior.
 
-    image, reconstruction, healthy: float32 HU where the model's intensities can be turned back
+    image, healthy: float32 HU where the model's intensities can be turned back
         into HU (as the model sees them: within its window), else model intensity.
     difference: healthy − image in the same unit; positive where the edit restores bone (lytic).
     labels: uint16 candidate numbers. body: bool.
@@ -28,7 +28,6 @@ class SliceEvidence:
 
     k: int
     image: NDArray[np.float32]
-    reconstruction: NDArray[np.float32]
     healthy: NDArray[np.float32]
     difference: NDArray[np.float32]
     labels: NDArray[np.uint16]
@@ -56,6 +55,7 @@ class CaseResult:
     """One CT.
 
     lesions: uint8 on the CT's grid, 1 lytic, 2 blastic; kept candidates only.
+    bodies: uint8 on that grid, VerSe's values; None where they stayed on another side.
     provenance: versions, model name and hash, seed, device, timings (s), names of the inputs,
         evidence_units ("HU" or "model") and warnings of the whole case.
     """
@@ -64,3 +64,4 @@ class CaseResult:
     lesions: Volume
     options: Options
     provenance: dict[str, Any]
+    bodies: Volume | None = None

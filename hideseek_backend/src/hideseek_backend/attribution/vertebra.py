@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,14 +28,17 @@ from hideseek_backend.attribution.network import Autoencoder, Network
 from hideseek_backend.attribution.options import Options
 from hideseek_backend.attribution.phenotype import phenotype_of
 from hideseek_backend.attribution.results import SliceEvidence, VertebraResult
+from hideseek_backend.errors import LabelError
 from hideseek_backend.progress import CancelledCallback, Meter, ProgressCallback
 from hideseek_backend.volumes.crops import (
-    CENTRE_INDEX,
+    BodyCrop,
     VertebraBlock,
     VertebraCrop,
     crop_block,
+    crop_body,
 )
-from hideseek_backend.wire.words import CUT, UNEXPLAINED
+from hideseek_backend.volumes.heights import measure_heights
+from hideseek_backend.wire.words import CUT, SCREENED, UNEXPLAINED, UNSEEN
 
 # A sagittal slice with less of the body than this (26 mm²) shows nothing but cortex.
 MIN_BODY_PX = 40
@@ -80,27 +85,33 @@ def analyse_vertebra(
     meter = Meter(progress, cancelled, block.level)
     network = Network(model.dae, model.device, options, meter)
     meter.phase("screen", 5, options.p_slices)
-    crop = _crop(block, options)
+    outline = crop_body(block)
     warnings: list[str] = []
-    p, reason = float("nan"), "no part of the body was measured"
-    screened = screened_slices(crop, options)
+    reason = "no part of the body was measured"
+    screened = screened_slices(outline, options)
+    p, outside = float("nan"), ""
     if screened:
-        latents = network.encode(stack_of(model, crop, screened).images)
-        p = float(expit(model.classifier.vertebra_logit(latents)))
+        shown = crop_block(block, screened)
+        latents = network.encode(stack_of(model, shown, screened).images)
+        p, outside = _read(model.classifier, latents)
         reason = _why_not(p, block, options, warnings)
     if reason:
         return VertebraResult(
             block.level,
             p,
             reason=reason,
-            frame=crop.frame,
+            outside=outside,
+            heights_mm=_heights(block),
+            frame=outline.frame,
             block_origin_ijk=block.origin_ijk,
             body_volume_mm3=block.body_volume_mm3,
             seconds=time.perf_counter() - started,
         )
 
-    slices = _edited_slices(crop, warnings) if options.slices == "all" else central_slices(crop, 1)
-    stack = stack_of(model, crop, slices)
+    one_slice = options.slices == "central"
+    slices = central_slices(outline, 1) if one_slice else _edited_slices(outline, warnings)
+    crop = crop_block(block, slices)
+    stack = replace(stack_of(model, crop, slices), sideways=sideways_of(outline, slices))
     found = attribute(network, model.classifier, model.intensity, stack, options)
     p_healthy = _healthy_p(model.classifier, found.edit, slices, screened)
     if p_healthy > NOT_REALISED_P:
@@ -123,7 +134,6 @@ def analyse_vertebra(
     ]
     unexplained = p >= options.p_threshold and not any(kept)
     in_frame = labels_in_frame(ordered.labels, slices, crop.frame)
-    one_slice = options.slices == "central"
     block_labels = labels_on_block(in_frame, crop.frame, block, one_slice=one_slice)
     candidates = measured_candidates(
         ordered, ordered_scores, kept, crop, slices, block, block_labels
@@ -136,6 +146,8 @@ def analyse_vertebra(
         analysed=True,
         # What is kept must explain the flag, or the result says that nothing does.
         reason=UNEXPLAINED if unexplained else "",
+        outside=outside,
+        heights_mm=_heights(block),
         phenotype=None if unexplained else phenotype,
         candidates=candidates,
         evidence=_evidence(model, slices, stack, found.edit, in_frame),
@@ -158,29 +170,66 @@ def screen_vertebrae(
     *,
     progress: ProgressCallback | None = None,
     cancelled: CancelledCallback | None = None,
-) -> list[tuple[str, float]]:
-    """Return (level, p) of each block with the encoder alone; p is NaN where nothing was measured.
+) -> list[VertebraResult]:
+    """Return p of each block with the encoder alone, NaN where nothing was measured.
+
+    With it comes what speaks against trusting p, and the heights of the body.
 
     Raises Cancelled.
     """
     meter = Meter(progress, cancelled)
     network = Network(model.dae, model.device, options, meter)
+    # A block counts as much for its crop as for its latents, which are computed all in one.
+    meter.phase("screen", 100, 2 * len(blocks) * options.p_slices)
+    stacks = []
     results = []
-    for done, block in enumerate(blocks, start=1):
-        # A phase each: how many slices a block has to show is not known before it is cropped.
-        meter.phase("screen", 100 * done // len(blocks), options.p_slices)
-        crop = _crop(block, options.with_changes(slices="central"))
-        screened = screened_slices(crop, options)
-        p = float("nan")
+    for block in blocks:
+        screened = screened_slices(crop_body(block), options)
         if screened:
-            latents = network.encode(stack_of(model, crop, screened).images)
-            p = float(expit(model.classifier.vertebra_logit(latents)))
-        results.append((block.level, p))
+            stacks.append((block.level, stack_of(model, crop_block(block, screened), screened)))
+        results.append(
+            VertebraResult(
+                block.level,
+                float("nan"),
+                reason=CUT if block.cut else SCREENED,
+                heights_mm=_heights(block),
+                block_origin_ijk=block.origin_ijk,
+                body_volume_mm3=block.body_volume_mm3,
+            )
+        )
+        meter.step(options.p_slices)
+    told = {}
+    if stacks:
+        latents = network.encode(torch.cat([stack.images for _, stack in stacks]))
+        own = latents.split([len(stack.images) for _, stack in stacks])
+        for (level, _), z in zip(stacks, own, strict=True):
+            told[level] = _read(model.classifier, z)
     meter.phase("screen", 100, 1)
-    return results
+    return [
+        replace(result, p_malignant=told[result.level][0], outside=told[result.level][1])
+        if result.level in told
+        else result
+        for result in results
+    ]
 
 
-def central_slices(crop: VertebraCrop, count: int) -> tuple[int, ...]:
+def _read(classifier: LatentClassifier, latents: torch.Tensor) -> tuple[float, str]:
+    """p of a vertebra from its slices' z: (n, d), and why not to trust it."""
+    p = float(expit(classifier.vertebra_logit(latents)))
+    return p, UNSEEN if classifier.unlike_training(latents) else ""
+
+
+def _heights(block: VertebraBlock) -> tuple[float, float, float]:
+    """Anterior, middle and posterior height of a block's body; NaN where it is cut or too small."""
+    if block.cut:
+        return (math.nan,) * 3
+    try:
+        return measure_heights(block.body, block.ct.affine, vertebra=block.vertebra).mm
+    except LabelError:
+        return (math.nan,) * 3
+
+
+def central_slices(crop: BodyCrop, count: int) -> tuple[int, ...]:
     """The `count` slices k nearest to the central one that show measured body, ascending."""
     shown: list[int] = np.count_nonzero(crop.body & crop.valid, axis=(0, 1)).tolist()
     measured = [k for k, area in zip(crop.slices, shown, strict=True) if area]
@@ -188,7 +237,7 @@ def central_slices(crop: VertebraCrop, count: int) -> tuple[int, ...]:
     return tuple(sorted(sorted(measured, key=lambda k: (abs(k - middle), k))[:count]))
 
 
-def screened_slices(crop: VertebraCrop, options: Options) -> tuple[int, ...]:
+def screened_slices(crop: BodyCrop, options: Options) -> tuple[int, ...]:
     """The slices k that p is read from, ascending: see `Options.p_slices` and `p_span`."""
     crossing = crossing_slices(crop) if options.p_span > 0 else []
     if not crossing:
@@ -198,30 +247,23 @@ def screened_slices(crop: VertebraCrop, options: Options) -> tuple[int, ...]:
     return tuple(sorted(set(spread.round().astype(int).tolist()) & set(crop.slices)))
 
 
-def crossing_slices(crop: VertebraCrop) -> list[int]:
+def crossing_slices(crop: BodyCrop) -> list[int]:
     """The slices k of a crop that show more of the body than its cortex."""
     measured = np.count_nonzero(crop.body & crop.valid, axis=(0, 1)).tolist()
     return [k for k, area in zip(crop.slices, measured, strict=True) if area >= MIN_BODY_PX]
 
 
-def _sideways(crop: VertebraCrop, slices: Sequence[int]) -> NDArray[np.float64]:
-    """How far from the middle (0) to the side (1) of the body the slices k lie: (n,)."""
+def sideways_of(crop: BodyCrop, slices: Sequence[int]) -> NDArray[np.float64]:
+    """How far from the middle (0) to the side (1) of the body the slices k lie: (n,).
+
+    crop: of all slices.
+    """
     crossing = crossing_slices(crop)
-    if len(crop.slices) < crop.frame.shape[2] or not crossing:
-        return np.zeros(len(slices))  # only the central slices were cropped
+    if not crossing:
+        return np.zeros(len(slices))
     middle = (crossing[0] + crossing[-1]) / 2
     half = (crossing[-1] - crossing[0] + 1) / 2
     return np.abs(np.asarray(slices) - middle) / half
-
-
-def _crop(block: VertebraBlock, options: Options) -> VertebraCrop:
-    """Crop all slices, or only the central ones where no others are needed."""
-    if options.slices == "central" and options.p_span == 0:
-        half = options.p_slices // 2
-        crop = crop_block(block, range(CENTRE_INDEX - half, CENTRE_INDEX + half + 1))
-        if len(central_slices(crop, options.p_slices)) == options.p_slices:
-            return crop
-    return crop_block(block)
 
 
 def _why_not(p: float, block: VertebraBlock, options: Options, warnings: list[str]) -> str:
@@ -239,7 +281,7 @@ def _why_not(p: float, block: VertebraBlock, options: Options, warnings: list[st
     return reasons[0] if reasons else ""
 
 
-def _edited_slices(crop: VertebraCrop, warnings: list[str]) -> tuple[int, ...]:
+def _edited_slices(crop: BodyCrop, warnings: list[str]) -> tuple[int, ...]:
     """The slices k that cross the body, without gaps, so that lesions link across slices."""
     crossing = crossing_slices(crop)
     if not crossing:
@@ -257,7 +299,7 @@ def stack_of(model: AnalysisModel, crop: VertebraCrop, slices: Sequence[int]) ->
     images = model.intensity.to_intensity(first, np.ascontiguousarray(np.moveaxis(valid, 2, 0)))
     tensor = torch.as_tensor(images, dtype=torch.float32)[:, None]
     body = crop.body[:, :, held] & valid
-    return Stack(tensor, hu, body, _sideways(crop, slices))
+    return Stack(tensor, hu, body)
 
 
 def _healthy_p(
@@ -280,15 +322,13 @@ def _evidence(
     in_frame: NDArray[Any],
 ) -> tuple[SliceEvidence, ...]:
     """What was seen on each edited slice."""
-    image, reconstruction, healthy = (
-        model.intensity.shown(images[:, 0].numpy())
-        for images in (stack.images, edit.reconstruction, edit.healthy)
+    image, healthy = (
+        model.intensity.shown(images[:, 0].numpy()) for images in (stack.images, edit.healthy)
     )
     return tuple(
         SliceEvidence(
             k,
             image[i],
-            reconstruction[i],
             healthy[i],
             healthy[i] - image[i],
             in_frame[:, :, k],

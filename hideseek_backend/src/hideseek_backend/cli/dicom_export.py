@@ -6,13 +6,14 @@ import argparse
 import sys
 from pathlib import Path
 
+from hideseek_backend.errors import InputError
 from hideseek_backend.report.output import OutputFolder, writing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `dicom export`."""
     add = parser.add_argument
-    add("result", metavar="RESULT", type=Path, help="results folder of `hideseek segment`")
+    add("result", metavar="RESULT", type=Path, help="results of `segment`, or an exported review")
     add("--study", type=Path, required=True, help="the study: folder, zip or DICOMDIR")
     add("--out", type=Path, required=True, metavar="DIR", help="folder to make")
     add("--series", metavar="UID|N", help="the analysed series (default: the one on its grid)")
@@ -22,6 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--organization", default="", help="of the reader, for a signed report")
     add("--sign", action="store_true", help="the reader verifies the report")
     add("--pseudonym", metavar="NAME", help="in place of the patient; writes the CT along")
+    add("--follow-up", type=Path, metavar="DIR", help="of `hideseek follow-up`: lesions keep the "
+        "tracking uids of the earlier date")  # fmt: skip
     add("--levels-checked", action="store_true", help="odd levels (T13, gaps) were counted")
     add("--overwrite", action="store_true", help="write into a folder that holds other files")
 
@@ -44,6 +47,7 @@ def main(args: argparse.Namespace) -> int:
             signature=Signature(args.reader, args.organization, args.sign),
             pseudonym=args.pseudonym,
             levels_checked=args.levels_checked,
+            tracking=_tracking(args.follow_up, args.result) if args.follow_up else {},
         )
         case = read_stored(args.result)
         with writing(folder.target):
@@ -56,3 +60,20 @@ def main(args: argparse.Namespace) -> int:
     print("Research use only. Nothing was sent; to send it to a PACS of yours:")
     print(f"  hideseek dicom send {args.out} --to dicom://TITLE@host:port")
     return 0
+
+
+def _tracking(folder: Path, result: Path) -> dict[str, str]:
+    """The uids that a follow-up gives the lesions of this result.
+
+    Raises InputError where the folder holds none, or speaks of other results.
+    """
+    from hideseek_backend.followup.page import tracking_uids
+    from hideseek_backend.followup.reading import case_digest, read_record
+
+    found = tracking_uids(read_record(folder), case_digest(result))
+    if not found:
+        raise InputError(
+            f"{folder} speaks of other results than {result}, or found no lesion in it.",
+            "Run `hideseek follow-up` with this result.",
+        )
+    return found

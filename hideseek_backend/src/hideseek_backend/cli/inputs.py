@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hideseek_backend.cli import values
+from hideseek_backend.cli.progress import ProgressBar
+from hideseek_backend.report.output import OutputFolder, writing
 
 if TYPE_CHECKING:
     from hideseek_backend.attribution.options import Options
+    from hideseek_backend.case import CaseResult
 
 
 def add_case(parser: argparse.ArgumentParser) -> None:
@@ -142,6 +145,44 @@ def options_from(args: argparse.Namespace, defaults: dict[str, Any] | None) -> O
     from hideseek_backend.attribution.options import Options
 
     return Options.for_protocol(args.protocol, defaults, **method_overrides(args))
+
+
+def run_case(
+    args: argparse.Namespace,
+    work: Callable[[], tuple[Callable[..., CaseResult], Callable[[CaseResult, Path], Any]]],
+    *given: Any,
+    **more: Any,
+) -> CaseResult:
+    """Carry out a job on the case that the command line names and write its results folder.
+
+    work: imports and returns what makes the result and what writes it into a folder. given, more:
+    the job's own arguments, beside those that all have.
+    Raises HideSeekError for input, model, device or output that cannot be used.
+    """
+    # The folder is checked and reserved before minutes of work are spent.
+    with (
+        OutputFolder(args.out, overwrite=args.overwrite) as folder,
+        ProgressBar(quiet=args.quiet) as progress,
+    ):
+        from hideseek_backend.models.store import load_model
+
+        make, write = work()
+        model = load_model(args.model, device=args.device)
+        result = make(
+            ct_of(args),
+            args.vertebrae,
+            *given,
+            bodies=args.bodies,
+            labels=args.labels,
+            levels=args.levels,
+            model=model,
+            options=options_from(args, model.spec.defaults),
+            progress=progress,
+            **more,
+        )
+        with writing(folder.target):
+            write(result, folder.staging)
+    return result
 
 
 def ct_of(args: argparse.Namespace) -> Any:

@@ -89,6 +89,12 @@ class Install:
         parser.add_argument(
             "--replace", action="store_true", help="fetch it again if it is installed"
         )
+        parser.add_argument(
+            "--sha256",
+            default="",
+            metavar="HEX",
+            help="what the checkpoint must be (default: as it was installed before, if it was)",
+        )
         parser.add_argument("--quiet", action="store_true", help="no progress")
 
     @staticmethod
@@ -110,6 +116,7 @@ class Install:
                 files=mirrored(args.mirror) if args.mirror else None,
                 progress=show,
                 replace_installed=args.replace,
+                sha256=args.sha256,
             )
         print(f"{spec.name} is installed in {folder} ({spec.weights_dtype})")
         print(f"Use it with --model {spec.name}")

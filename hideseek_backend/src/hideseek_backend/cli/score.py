@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from hideseek_backend.cli import inputs
-from hideseek_backend.cli.progress import ProgressBar
 from hideseek_backend.cli.segment import print_warnings
-from hideseek_backend.report.output import OutputFolder, writing
 
 SHOWN = (
     "vertebra",
@@ -47,30 +46,14 @@ def main(args: argparse.Namespace) -> int:
 
     Raises HideSeekError for input, model, device or output that cannot be used.
     """
-    with (
-        OutputFolder(args.out, overwrite=args.overwrite) as folder,
-        ProgressBar(quiet=args.quiet) as progress,
-    ):
+
+    def work() -> Any:
         from hideseek_backend.case import score_ct
-        from hideseek_backend.models.store import load_model
         from hideseek_backend.report.case_files import write_scores
 
-        model = load_model(args.model, device=args.device)
-        result = score_ct(
-            inputs.ct_of(args),
-            args.vertebrae,
-            args.candidates,
-            whole_labels=args.whole_labels,
-            bodies=args.bodies,
-            labels=args.labels,
-            levels=args.levels,
-            model=model,
-            device=args.device,
-            options=inputs.options_from(args, model.spec.defaults),
-            progress=progress,
-        )
-        with writing(folder.target):
-            write_scores(result, folder.staging)
+        return score_ct, write_scores
+
+    result = inputs.run_case(args, work, args.candidates, whole_labels=args.whole_labels)
     from hideseek_backend.report.tables import text_table
     from hideseek_backend.wire.tables import cells
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from hideseek_backend.cli import inputs
-from hideseek_backend.cli.progress import ProgressBar
 from hideseek_backend.cli.segment import print_warnings
-from hideseek_backend.report.output import OutputFolder, writing
 
-SHOWN = ("vertebra", "p_malignant", "reason", "body_volume_mm3")
+SHOWN = ("vertebra", "p_malignant", "outside", "reason", "body_volume_mm3")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,28 +23,14 @@ def main(args: argparse.Namespace) -> int:
 
     Raises HideSeekError for input, model, device or output that cannot be used.
     """
-    with (
-        OutputFolder(args.out, overwrite=args.overwrite) as folder,
-        ProgressBar(quiet=args.quiet) as progress,
-    ):
+
+    def work() -> Any:
         from hideseek_backend.case import screen_ct
-        from hideseek_backend.models.store import load_model
         from hideseek_backend.report.case_files import write_screening
 
-        model = load_model(args.model, device=args.device)
-        result = screen_ct(
-            inputs.ct_of(args),
-            args.vertebrae,
-            bodies=args.bodies,
-            labels=args.labels,
-            levels=args.levels,
-            model=model,
-            device=args.device,
-            options=inputs.options_from(args, model.spec.defaults),
-            progress=progress,
-        )
-        with writing(folder.target):
-            write_screening(result, folder.staging)
+        return screen_ct, write_screening
+
+    result = inputs.run_case(args, work)
     from hideseek_backend.report.tables import text_table
     from hideseek_backend.wire.tables import cells
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hideseek_backend.cli import inputs
-from hideseek_backend.cli.progress import ProgressBar
-from hideseek_backend.report.output import OutputFolder
 
 if TYPE_CHECKING:
     from hideseek_backend.case import CaseResult
@@ -18,6 +16,7 @@ SHOWN_CANDIDATES = (
     "candidate",
     "polarity",
     "delta",
+    "p_without",
     "kept",
     "area_px",
     "volume_mm3",
@@ -26,6 +25,7 @@ SHOWN_CANDIDATES = (
 SHOWN_VERTEBRAE = (
     "vertebra",
     "p_malignant",
+    "outside",
     "analysed",
     "reason",
     "lytic_volume_mm3",
@@ -45,31 +45,14 @@ def main(args: argparse.Namespace) -> int:
 
     Raises HideSeekError for input, model, device or output that cannot be used.
     """
-    # The folder is checked and reserved before minutes of work are spent.
-    with (
-        OutputFolder(args.out, overwrite=args.overwrite) as folder,
-        ProgressBar(quiet=args.quiet) as progress,
-    ):
-        from hideseek_backend.case import segment_ct
-        from hideseek_backend.models.store import load_model
-        from hideseek_backend.report.case_files import write_case
-        from hideseek_backend.report.output import writing
 
-        model = load_model(args.model, device=args.device)
-        options = inputs.options_from(args, model.spec.defaults)
-        result = segment_ct(
-            inputs.ct_of(args),
-            args.vertebrae,
-            bodies=args.bodies,
-            labels=args.labels,
-            levels=args.levels,
-            model=model,
-            device=args.device,
-            options=options,
-            progress=progress,
-        )
-        with writing(folder.target):
-            write_case(result, folder.staging)
+    def work() -> Any:
+        from hideseek_backend.case import segment_ct
+        from hideseek_backend.report.case_files import write_case
+
+        return segment_ct, write_case
+
+    result = inputs.run_case(args, work)
     print_case(result, args)
     return 0
 

@@ -65,6 +65,16 @@ VERBS: dict[str, Verb] = {
         "hideseek_backend.cli.score",
         "hideseek score ct.nii.gz vertebrae.nii.gz --candidates drawn.nii.gz --out results",
     ),
+    "follow-up": Verb(
+        "compare two results of one patient: new, gone, grown, shrunk lesions",
+        "hideseek_backend.cli.follow_up",
+        "hideseek follow-up results-april results-october --out change",
+    ),
+    "text": Verb(
+        "print sentences for the report from what a reader accepted",
+        "hideseek_backend.cli.text",
+        "hideseek text results --decisions candidates.csv --language de",
+    ),
     "bodies": Verb(
         "fit approximate vertebral bodies at given points, where there is no segmentation",
         "hideseek_backend.cli.bodies",
@@ -124,7 +134,7 @@ VERBS: dict[str, Verb] = {
     ),
     "evaluate": Verb(
         "compare lesion masks with reference masks",
-        "hideseek_backend.cli.evaluate",
+        "hideseek_lab.cli.evaluate",
         "hideseek evaluate results/lesions.nii.gz truth.nii.gz --out score",
     ),
     "train": Verb(
@@ -243,6 +253,22 @@ VERBS: dict[str, Verb] = {
                     "lesions and volumes of whole phantom spines in three dimensions",
                     "hideseek_lab.cli.benchmark_volumes",
                     "hideseek benchmark volumes --cases 8",
+                ),
+            ),
+            (
+                "follow-up",
+                Verb(
+                    "lesions of phantoms scanned twice, with known change",
+                    "hideseek_lab.cli.benchmark_follow_up",
+                    "hideseek benchmark follow-up --pairs 44",
+                ),
+            ),
+            (
+                "cohort",
+                Verb(
+                    "what a second worker brings, and what the cohort's engine costs",
+                    "hideseek_lab.cli.benchmark_cohort",
+                    "hideseek benchmark cohort --cases 12",
                 ),
             ),
         ),

@@ -25,14 +25,13 @@ def faster_precision(dae: Any, device: torch.device) -> torch.dtype | None:
     return None
 
 
-def arrange(dae: nn.Module, half: torch.dtype | None) -> None:
-    """Lay out the convolutions' weights for a run in `half`; None is float32, as they were loaded.
+def arrange(dae: nn.Module, *, channels_last: bool) -> None:
+    """Lay out the convolutions' weights channels-last, which is faster, or as they were loaded.
 
-    Half precision wants them channels-last, float32 has them as the reference does: the kernels
-    differ, and so do last digits. Rearranging costs one copy, and nothing when unchanged. Graphs
-    made before hold the old weights and are dropped.
+    As loaded they are the reference's: the kernels differ, and so do last digits. Rearranging costs
+    one copy, and nothing when unchanged. Graphs made before hold the old weights and are dropped.
     """
-    layout = torch.contiguous_format if half is None else torch.channels_last
+    layout = torch.channels_last if channels_last else torch.contiguous_format
     if all(p.is_contiguous(memory_format=layout) for p in dae.parameters() if p.ndim == 4):
         return
     dae.to(memory_format=layout)  # type: ignore[call-overload]

@@ -17,6 +17,7 @@ PHENOTYPES = {
     "blastic": ("BLASTIC", PRIVATE_SCHEME, "Osteoblastic"),
 }
 DELTA = ("DELTA", PRIVATE_SCHEME, "Hide-and-Seek attribution")
+P_WITHOUT = ("PWITHOUT", PRIVATE_SCHEME, "Probability of cancer with this lesion hidden")
 REVIEW = ("REVIEW", PRIVATE_SCHEME, "Review state")
 STATES = {
     "accepted": ("ACCEPTED", PRIVATE_SCHEME, "Accepted by a reader"),

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hideseek_backend import __version__
 from hideseek_backend.dicom import objects
 from hideseek_backend.dicom.key_picture import key_picture
 from hideseek_backend.dicom.lesions import (
     Decisions,
     Lesion,
-    check_levels,
     exported_lesions,
     label_map,
     require_levels,
+    without_voxels,
 )
+from hideseek_backend.dicom.media import StudyPath
 from hideseek_backend.dicom.needs import lenient, need
 from hideseek_backend.dicom.objects import Signature
 from hideseek_backend.dicom.pseudonym import pseudonymised
 from hideseek_backend.dicom.study import Source, read_source
 from hideseek_backend.errors import InputError
+from hideseek_backend.progress import CancelledCallback, Meter, ProgressCallback
 from hideseek_backend.report.case_store import StoredCase
 from hideseek_backend.volumes.volume import Volume
+from hideseek_backend.wire.version import VERSION
 
 # The mean in the report is of a resampled crop, within the model's window; beyond this on the
 # median candidate, the CT is another one.
@@ -40,6 +42,7 @@ class ExportOptions:
 
     series: uid or number of the CT in the study; found by its grid where None. pseudonym: replaces
     the patient and all uids, and the CT is written along. levels_checked: somebody counted.
+    tracking: uids that lesions have had since an earlier date, "T12:3" -> uid.
     """
 
     series: str | None = None
@@ -48,6 +51,7 @@ class ExportOptions:
     signature: Signature = Signature()
     pseudonym: str | None = None
     levels_checked: bool = False
+    tracking: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,15 +64,23 @@ class Exported:
 
 
 def export_case(
-    case: StoredCase, study: Path, folder: Path, options: ExportOptions | None = None
+    case: StoredCase,
+    study: StudyPath,
+    folder: Path,
+    options: ExportOptions | None = None,
+    *,
+    progress: ProgressCallback | None = None,
+    cancelled: CancelledCallback | None = None,
 ) -> Exported:
     """Write seg.dcm, sr.dcm and key-NN.dcm (and, pseudonymised, ct/) into an existing folder.
 
     Raises InputError where the study is not the CT of the result, nothing is left to export, or
-    a signature is incomplete; LabelError for odd levels; what `read_study` raises.
+    a signature is incomplete; LabelError for odd levels; Cancelled; what `read_study` raises.
     """
     options = options or ExportOptions()
+    meter = Meter(progress, cancelled)
     require_levels(case, checked=options.levels_checked)
+    meter.phase("read", 40, 1)
     source = read_source(
         study,
         options.series,
@@ -76,11 +88,15 @@ def export_case(
         affine=case.affine,
         pixels=options.pseudonym is not None,
     )
+    meter.step()
     uid = source.study.series.uid
-    lesions = exported_lesions(case, options.decisions, uid, rejected=options.rejected)
+    lesions = exported_lesions(
+        case, options.decisions, uid, rejected=options.rejected, tracking=options.tracking
+    )
+    lost = without_voxels(case, options.decisions, rejected=options.rejected)
     if not lesions:
         raise InputError(
-            "Expected lesions to export, but none is accepted or kept by Δ.",
+            f"Expected lesions to export. {lost or 'None is accepted or kept by Δ.'}",
             "Accept a candidate, or lower the Δ threshold; an empty segmentation is not written.",
         )
     _check_signature(options.signature, lesions)
@@ -89,24 +105,29 @@ def export_case(
     files: list[Path] = []
     if options.pseudonym is not None:
         source = pseudonymised(source, options.pseudonym)
+        meter.phase("write", 50, len(source.datasets))
         for n, dataset in enumerate(source.datasets, 1):
             files.append(_save(dataset, folder, f"ct/ct{n:04d}.dcm"))
+            meter.step()
     settings = _settings(case)
+    meter.phase("write", 100, 2 + len(lesions))
     with lenient():
         made = objects.segmentation(source, labels, lesions, settings)
-        document = objects.report(source, made, lesions, settings, options.signature)
         files.append(_save(made, folder, "seg.dcm"))
+        meter.step()
+        document = objects.report(source, made, lesions, settings, options.signature)
         files.append(_save(document, folder, "sr.dcm"))
+        meter.step()
         for n, one in enumerate(_key_images(source, labels, lesions), 1):
             files.append(_save(one, folder, f"key-{n:02d}.dcm"))
-    levels = [] if options.levels_checked else list(check_levels(case))
-    return Exported(lesions, tuple(files), (*source.study.warnings, *levels))
+            meter.step()
+    return Exported(lesions, tuple(files), (*source.study.warnings, *([lost] if lost else [])))
 
 
-def _key_images(source: Source, labels: Volume, lesions: Sequence[Lesion]) -> list[Any]:
-    """One secondary capture a lesion; its header says what it shows, its pixels say it again."""
+def _key_images(source: Source, labels: Volume, lesions: Sequence[Lesion]) -> Iterator[Any]:
+    """Yield a secondary capture for each lesion; its header says what its pixels show."""
     hd = need("highdicom")
-    series, made = hd.UID(), []
+    series = hd.UID()
     for lesion in lesions:
         picture = key_picture(source.study.volume, labels, lesion, len(lesions))
         capture = hd.sc.SCImage.from_ref_dataset(
@@ -128,9 +149,8 @@ def _key_images(source: Source, labels: Volume, lesions: Sequence[Lesion]) -> li
         if "Laterality" in capture:
             del capture.Laterality  # the spine has none, and then it may not be given
         capture.BurnedInAnnotation = "NO"  # of the patient: the text in the picture names nobody
-        capture.SoftwareVersions = __version__
-        made.append(capture)
-    return made
+        capture.SoftwareVersions = VERSION
+        yield capture
 
 
 def _check_signature(signature: Signature, lesions: Sequence[Lesion]) -> None:

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,20 +14,19 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hideseek_backend.dicom.needs import need
 from hideseek_backend.errors import InputError, LabelError
 from hideseek_backend.report.case_store import StoredCase
-from hideseek_backend.volumes.volume import FloatArray, Volume
-from hideseek_backend.wire.levels import LEVELS
+from hideseek_backend.volumes.volume import Volume
+from hideseek_backend.wire.levels import oddities
 from hideseek_backend.wire.records import Candidate, VertebraMessage
 
 State = Literal["accepted", "not reviewed", "rejected"]
 Decisions = Mapping[str, str]
-"""A reader's verdicts: "T12:3" -> "accept" or "reject"."""
+"""A reader's verdicts: "T12:3" -> "accept" or "reject"; "keep" or "drop" is what the threshold of
+the review makes of a candidate that nobody judged."""
 
 _TRACKING = uuid.UUID("5b0f6f2e-6a0c-4c1e-9f0a-8d9f3c1b7a51")
-_VARIANTS = ("T13", "L6")
-# Few spines lack one of these or have one more; the usual run has none left out.
-_USUAL = tuple(level for level in LEVELS if level not in _VARIANTS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +48,18 @@ class Lesion:
 
 
 def exported_lesions(
-    case: StoredCase, decisions: Decisions, series_uid: str, *, rejected: bool = False
+    case: StoredCase,
+    decisions: Decisions,
+    series_uid: str,
+    *,
+    rejected: bool = False,
+    tracking: Mapping[str, str] | None = None,
 ) -> tuple[Lesion, ...]:
     """Return the lesions to export: accepted ones, and those kept by Δ that nobody judged.
 
     rejected: rejected ones too, marked as such. A lesion's tracking uid follows from the series,
-    the model and its number, so that a second export speaks of the same lesion.
+    the model and its number, so that a second export speaks of the same lesion. tracking: uids
+    that lesions have had since an earlier date, "T12:3" -> uid.
     Raises InputError for decisions on candidates that are not in the case, or without voxels.
     """
     known = {c.key for v in case.vertebrae for c in v.candidates}
@@ -62,24 +67,47 @@ def exported_lesions(
     if strangers:
         raise InputError(
             f"Expected decisions on candidates of this case, got {', '.join(strangers[:5])}.",
-            "Give the decisions that were made on this very result.",
+            "Give the decisions that were made on this very result; for regions that a reader drew "
+            "give the folder that the review was exported to as RESULT.",
         )
     model = str(case.provenance.get("model", {}).get("hash", ""))
     found: list[Lesion] = []
+    for vertebra, candidate, state in _chosen(case, decisions, rejected):
+        if _has_voxels(vertebra, candidate):
+            name = f"{series_uid} {model} {candidate.key}"
+            uid = (tracking or {}).get(candidate.key) or f"2.25.{uuid.uuid5(_TRACKING, name).int}"
+            found.append(Lesion(len(found) + 1, candidate, vertebra, state, uid))
+    return tuple(found)
+
+
+def without_voxels(case: StoredCase, decisions: Decisions, *, rejected: bool = False) -> str:
+    """Name the candidates that would be exported but have no voxel on the CT's grid; "" for none.
+
+    They were lost between two thick slices, or a reader erased them.
+    """
+    lost = [c for v, c, _state in _chosen(case, decisions, rejected) if not _has_voxels(v, c)]
+    if not lost:
+        return ""
+    names = ", ".join(f"{c.vertebra} {c.polarity} {c.number}" for c in lost)
+    return (
+        f"{len(lost)} candidates have no voxel on the grid of the CT and are not in the objects: "
+        f"{names}."
+    )
+
+
+def _chosen(
+    case: StoredCase, decisions: Decisions, rejected: bool
+) -> Iterator[tuple[VertebraMessage, Candidate, State]]:
     for vertebra in case.vertebrae:
         for candidate in vertebra.candidates:
             state = _state(candidate, decisions)
-            if state is None or (state == "rejected" and not rejected):
-                continue
-            if (
-                vertebra.block_labels is None
-                or not (vertebra.block_labels == candidate.number).any()
-            ):
-                continue  # nothing on the CT's grid: lost between two thick slices
-            name = f"{series_uid} {model} {candidate.key}"
-            uid = f"2.25.{uuid.uuid5(_TRACKING, name).int}"
-            found.append(Lesion(len(found) + 1, candidate, vertebra, state, uid))
-    return tuple(found)
+            if state is not None and (rejected or state != "rejected"):
+                yield vertebra, candidate, state
+
+
+def _has_voxels(vertebra: VertebraMessage, candidate: Candidate) -> bool:
+    labels = vertebra.block_labels
+    return labels is not None and bool((labels == candidate.number).any())
 
 
 def _state(candidate: Candidate, decisions: Decisions) -> State | None:
@@ -88,7 +116,8 @@ def _state(candidate: Candidate, decisions: Decisions) -> State | None:
         return "accepted"
     if verdict == "reject":
         return "rejected"
-    return "not reviewed" if candidate.kept else None
+    kept = verdict == "keep" if verdict in ("keep", "drop") else candidate.kept
+    return "not reviewed" if kept else None
 
 
 def label_map(case: StoredCase, lesions: Sequence[Lesion]) -> Volume:
@@ -104,30 +133,12 @@ def label_map(case: StoredCase, lesions: Sequence[Lesion]) -> Volume:
 
 
 def check_levels(case: StoredCase) -> tuple[str, ...]:
-    """Say what is odd about the levels of a case; a wrong level is a wrong report.
-
-    Levels between two others that are missing, T13 or L6 (a transitional vertebra, or a count that
-    is off by one), and an order that contradicts anatomy.
-    """
+    """Say what is odd about the levels of a case, as `wire.levels.oddities` does."""
     present = [v for v in case.vertebrae if v.block_labels is not None or v.p_malignant >= 0]
     # All that the mask holds, where it is known: often few of them are analysed.
     labelled = case.provenance.get("labels", {}).get("levels")
-    names = list(labelled or [v.level for v in present])
-    odd = []
-    variants = [level for level in names if level in _VARIANTS]
-    if variants:
-        odd.append(f"{' and '.join(variants)} is present: a transitional vertebra, or a miscount.")
-    usual = [level for level in names if level in _USUAL]
-    if usual:
-        first, last = _USUAL.index(usual[0]), _USUAL.index(usual[-1])
-        gap = [level for level in _USUAL[first : last + 1] if level not in usual]
-        if gap:
-            odd.append(f"{', '.join(gap)} is missing between {usual[0]} and {usual[-1]}.")
-    heights = [(v.level, _height(v, case.affine)) for v in present if v.evidence is not None]
-    for (upper, above), (lower, below) in zip(heights, heights[1:], strict=False):
-        if above <= below:
-            odd.append(f"{upper} lies below {lower}.")
-    return tuple(odd)
+    heights = {v.level: _height(v) for v in present if v.evidence is not None}
+    return oddities(list(labelled or [v.level for v in present]), heights)
 
 
 def require_levels(case: StoredCase, *, checked: bool) -> None:
@@ -143,10 +154,28 @@ def require_levels(case: StoredCase, *, checked: bool) -> None:
         )
 
 
-def _height(vertebra: VertebraMessage, affine: FloatArray) -> float:
+def _height(vertebra: VertebraMessage) -> float:
     assert vertebra.evidence is not None
     centre = np.array([*(np.array(vertebra.evidence.image.shape[:1] * 3) / 2), 1.0])
     return float((vertebra.evidence.affine @ centre)[2])
+
+
+def read_tracking(path: Path) -> dict[str, str]:
+    """Tracking uids of an exported segmentation, "T12:3" -> uid.
+
+    path: seg.dcm, or the folder that holds it. Raises InputError where it has none of ours.
+    """
+    pydicom = need("pydicom")
+    file = path / "seg.dcm" if path.is_dir() else path
+    try:
+        segments = pydicom.dcmread(file, stop_before_pixels=True).SegmentSequence
+        words = [(str(s.TrackingID).split(), str(s.TrackingUID)) for s in segments]
+        return {f"{level}:{int(number)}": uid for (level, _kind, number), uid in words}
+    except Exception as error:  # whatever a damaged or foreign object leads the parser to
+        raise InputError(
+            f"Expected a segmentation of `hideseek dicom export` in {file.name}, got none.",
+            "Give the seg.dcm of the earlier result.",
+        ) from error
 
 
 def read_decisions(path: Path) -> dict[str, str]:
@@ -158,7 +187,7 @@ def read_decisions(path: Path) -> dict[str, str]:
         text = path.read_text(encoding="utf-8")
         if path.suffix.lower() == ".csv":
             rows = csv.DictReader(io.StringIO(text))
-            given = {f"{row['vertebra']}:{row['candidate']}": row["decision"] for row in rows}
+            given = {f"{row['vertebra']}:{row['candidate']}": _verdict(row) for row in rows}
         else:
             given = json.loads(text)
             given = given.get("decisions", given)
@@ -169,10 +198,15 @@ def read_decisions(path: Path) -> dict[str, str]:
             '{"T12:3": "accept"}.',
             "Export the tables of the review again.",
         ) from error
-    wrong = {str(v) for v in given.values()} - {"accept", "reject", ""}
+    wrong = {str(v) for v in given.values()} - {"accept", "reject", "keep", "drop", ""}
     if wrong:
         raise InputError(
             f"Expected the verdicts accept and reject in {path.name}, got {', '.join(wrong)}.",
             "Correct the file.",
         )
     return {key: verdict for key, verdict in given.items() if verdict}
+
+
+def _verdict(row: Mapping[str, str]) -> str:
+    """Of a row of candidates.csv; without a decision the threshold of the review has kept it."""
+    return row["decision"] or {"true": "keep", "false": "drop"}[row["kept"].strip().lower()]

@@ -7,7 +7,7 @@ import shutil
 import stat
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -52,14 +52,32 @@ def is_study(path: Path) -> bool:
     return path.is_dir() or is_zip(path) or is_dicom_file(path)
 
 
+StudyPath = Path | Sequence[Path]
+"""Where a study is: a folder, a zip, a DICOMDIR, a file, or a list of its files."""
+
+
+def shown(path: StudyPath) -> str:
+    """How a study is called in messages."""
+    return path.name if isinstance(path, Path) else "the files given"
+
+
 @contextmanager
-def opened(path: Path) -> Iterator[list[Path]]:
+def opened(path: StudyPath) -> Iterator[list[Path]]:
     """Yield the DICOM files under `path`; a zip is unpacked for as long as the block lasts.
 
     path: a folder (searched in depth), a zip, a DICOMDIR (its folder is searched, so that files
-    it forgot are found as well), or one DICOM file.
+    it forgot are found as well), one DICOM file, or a list of files.
     Raises InputError when there are none, too many, or the archive cannot be trusted.
     """
+    if not isinstance(path, Path):
+        files = [one for one in path[: MAX_FILES + 1] if is_dicom_file(one)]
+        if len(files) < len(path) or not files:
+            raise InputError(
+                f"Expected {len(path)} DICOM files, got {len(files)} that are there and readable.",
+                "Give the folder of the study instead.",
+            )
+        yield files
+        return
     if path.is_file() and is_zip(path):
         with tempfile.TemporaryDirectory(prefix="hideseek-study-") as name:
             _unpack(path, Path(name))

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from hideseek_backend import __version__
 from hideseek_backend.dicom import coding
 from hideseek_backend.dicom.lesions import Lesion
 from hideseek_backend.dicom.needs import need
@@ -16,6 +15,7 @@ from hideseek_backend.dicom.study import Source
 from hideseek_backend.volumes.planes import sampled_on
 from hideseek_backend.volumes.volume import Volume
 from hideseek_backend.wire.codes import COLORS
+from hideseek_backend.wire.version import VERSION
 
 MAKER = "HideSeek"
 RESEARCH = "research use only"
@@ -50,7 +50,7 @@ def segmentation(
     frames = np.stack([sampled_on(labels, plane) for plane in source.planes])
     algorithm = hd.AlgorithmIdentificationSequence(
         name=MAKER,
-        version=__version__,
+        version=VERSION,
         family=codes.DCM.ArtificialIntelligence,
         parameters=settings,
     )
@@ -65,7 +65,7 @@ def segmentation(
         instance_number=1,
         manufacturer=MAKER,
         manufacturer_model_name=MAKER,
-        software_versions=__version__,
+        software_versions=VERSION,
         device_serial_number="0",
         series_description=f"HideSeek lesions ({RESEARCH})",
         content_label="LESIONS",
@@ -109,12 +109,13 @@ def report(
 ) -> Any:
     """Return a Comprehensive 3D SR with the measurements of each segment of `made` (TID 1500).
 
-    Volume and mean HU, Δ, the vertebra's probability, phenotype and review state.
+    Volume and mean HU, Δ, the vertebra's probability and that without the lesion, phenotype and
+    review state.
     """
     hd = need("highdicom")
     codes = need("pydicom.sr.codedict").codes
     algorithm = hd.sr.AlgorithmIdentification(
-        name=MAKER, version=__version__, parameters=[f"{k}={v}" for k, v in settings.items()]
+        name=MAKER, version=VERSION, parameters=[f"{k}={v}" for k, v in settings.items()]
     )
     person = None
     if signature.reader:
@@ -189,6 +190,9 @@ def _group(hd: Any, codes: Any, lesion: Lesion, made: Any, algorithm: Any) -> An
     ]
     if np.isfinite(c.delta):
         values.append(measured(coding.DELTA, round(c.delta, 4), units.NoUnits))
+    if c.p_without is not None:
+        without = round(100 * c.p_without, 2)
+        values.append(measured(coding.P_WITHOUT, without, units.Percent))
     if np.isfinite(lesion.vertebra.p_malignant):
         percent = round(100 * lesion.vertebra.p_malignant, 2)
         values.append(measured(coding.PROBABILITY, percent, units.Percent))

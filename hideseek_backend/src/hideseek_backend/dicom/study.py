@@ -27,6 +27,13 @@ _BONE_KERNEL = re.compile(
 _BONE_NAME = re.compile(r"\b(bone|knochen|os|osseux|spine|ws)\b", re.IGNORECASE)
 _LUNG = re.compile(r"\b(lung|lunge|poumon|thorax)\b", re.IGNORECASE)
 _LEAST_SLICES = 5
+_PLAIN = frozenset(f"1.2.840.10008.1.2{end}" for end in ("", ".1", ".1.99", ".2"))
+# Compressed syntaxes that the GDCM within SimpleITK decodes: RLE, JPEG lossless and lossy, JPEG-LS,
+# JPEG 2000.
+_DECODED = frozenset(
+    f"1.2.840.10008.1.2.{end}"
+    for end in ("5", *(f"4.{n}" for n in (50, 51, 57, 70, 80, 81, 90, 91)))
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +122,7 @@ class Source:
 
 
 def read_source(
-    path: Path,
+    path: media.StudyPath,
     series: str | None = None,
     *,
     shape: tuple[int, int, int],
@@ -131,7 +138,7 @@ def read_source(
     with media.opened(path) as files:
         found = _series_of(files)
         wanted = series if series is not None else _on_grid(found, shape, affine)
-        chosen, why = _choose(found, wanted, path.name)
+        chosen, why = _choose(found, wanted, media.shown(path))
         study = _read(chosen, why, 0)
         with lenient():
             stored = [
@@ -305,20 +312,39 @@ def _read(series: Series, why: str, unreadable: int) -> Study:
 
 def _frames(series: Series) -> NDArray[Any]:
     """Voxels in HU, (frames, rows, columns), in the order of the headers."""
-    parts = []
-    for header in series.headers:
-        reader = sitk.ImageFileReader()
-        reader.SetImageIO("GDCMImageIO")
-        reader.SetFileName(str(header.path))
-        try:
-            array = sitk.GetArrayFromImage(reader.Execute())
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1][:120]
-            raise InputError(
-                f"Expected readable slices in series {series.number}, but one is corrupt, cut "
-                f"short, or compressed in a way that cannot be read ({reason}).",
-                "Export or copy the series again, uncompressed where you can choose.",
-            ) from error
-        parts.append(array.reshape(-1, *array.shape[-2:]))
-    whole = np.concatenate(parts)
+    whole = np.concatenate([_voxels(header, series.number) for header in series.headers])
     return whole.astype(np.float32) if whole.dtype == np.float64 else whole
+
+
+def _voxels(header: Header, series: int) -> NDArray[Any]:
+    """Voxels in HU of one file, (frames, rows, columns)."""
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileName(str(header.path))
+    try:
+        array = sitk.GetArrayFromImage(reader.Execute())
+    except RuntimeError as error:
+        _require_decoder(header.path, series)
+        reason = str(error).strip().splitlines()[-1][:120]
+        raise InputError(
+            f"Expected readable slices in series {series}, but one is corrupt, cut short, or "
+            f"compressed in a way that cannot be read ({reason}).",
+            "Export or copy the series again, uncompressed where you can choose.",
+        ) from error
+    return np.asarray(array.reshape(-1, *array.shape[-2:]))
+
+
+def _require_decoder(path: Path, series: int) -> None:
+    """Raise InputError where it is the compression that GDCM does not know, not the file."""
+    pydicom = need("pydicom")
+    with lenient():
+        syntax = pydicom.dcmread(path, stop_before_pixels=True, force=True).file_meta.get(
+            "TransferSyntaxUID"
+        )
+    if syntax is None or syntax in _DECODED or syntax in _PLAIN:
+        return
+    raise InputError(
+        f"Series {series} is compressed as {syntax.name}, which is not decoded here.",
+        "Have the PACS send it uncompressed, or convert each file: python -m pip install pylibjpeg "
+        "pylibjpeg-openjpeg pylibjpeg-libjpeg && pydicom decompress FILE.dcm PLAIN.dcm",
+    )

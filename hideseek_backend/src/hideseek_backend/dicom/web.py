@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,10 +49,15 @@ def get(node: Node, study_uid: str, saved: Callable[[Any], None]) -> None:
 def _client(node: Node) -> Iterator[Any]:
     api, requests = need("dicomweb_client.api"), need("requests")
     session = requests.Session()
-    session.verify = str(node.ca) if node.ca else True
+    # What the environment says of certificates would go before the node's own ca, and passwords of
+    # a .netrc before ours.
+    session.trust_env = False
+    session.proxies.update(requests.utils.get_environ_proxies(node.url))
+    session.verify = str(node.ca) if node.ca else os.environ.get("REQUESTS_CA_BUNDLE") or True
     if node.cert:
         session.cert = (str(node.cert), str(node.key)) if node.key else str(node.cert)
     client = api.DICOMwebClient(node.url, session=session, headers=headers(node))
+    client.set_http_retry_params(max_attempts=2)
     try:
         with lenient():
             yield client

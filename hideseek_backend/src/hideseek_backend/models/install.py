@@ -22,7 +22,8 @@ _GITHUB = (
 )
 
 FILES: Mapping[str, RemoteFile] = {
-    # No checksum of it is published; what is fetched is recorded in the model's spec.
+    # Neither a checksum nor a commit of it is published: `main` may move. What is fetched is
+    # recorded in the model's spec, and a later fetch must be the same.
     "dae": RemoteFile("last.ckpt", _HUGGING_FACE + "last.ckpt", "", 8 * 2**30),
 }
 """The released autoencoder of Atad et al. 2025 (MIT licence)."""
@@ -44,12 +45,14 @@ def install(
     progress: DownloadProgress | None = None,
     timeout: float = TIMEOUT_S,
     replace_installed: bool = False,
+    sha256: str = "",
 ) -> tuple[ModelSpec, Path]:
     """Download a published model, import it, and return (spec, folder).
 
     The checkpoint comes to `downloads/<name>` beside the installed models, where an interrupted
     download goes on, and is removed once the model is whole. An installed model is left as it is
-    unless `replace_installed`. files: other places, for mirrors and tests.
+    unless `replace_installed`; then the checkpoint must be the one that was installed. sha256: what
+    it must be, in place of that. files: other places, for mirrors and tests.
 
     Raises ModelError for a name that is not published, and as `download` and `import_reference`.
     """
@@ -61,13 +64,24 @@ def install(
     if folder.exists() and not replace_installed:
         spec, _ = verify_folder(folder)
         return spec, folder
+    sha256 = sha256 or _installed_from(folder)
     downloads = models_folder() / "downloads" / name
-    places = FILES if files is None else files
-    checkpoint = download(places["dae"], downloads, progress=progress, timeout=timeout)
+    place = (FILES if files is None else files)["dae"]
+    place = replace(place, sha256=sha256.lower() or place.sha256)
+    checkpoint = download(place, downloads, progress=progress, timeout=timeout)
     # The classifier's numbers come with the package.
     spec = import_reference(checkpoint, None, None, folder, half=half, name=name)
     shutil.rmtree(downloads, ignore_errors=True)
     return spec, folder
+
+
+def _installed_from(folder: Path) -> str:
+    """sha256 of the checkpoint that an installed model was made of; "" where that is not known."""
+    try:
+        spec, _ = verify_folder(folder)
+    except ModelError:
+        return ""  # nothing there, or damaged: what is to be repaired says nothing
+    return str(spec.source.get("dae", {}).get("sha256", ""))
 
 
 def fetch_sample(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+
+from hideseek_backend.volumes.heights import PATCHES, SIDEWAYS
 
 from .spine import Patient, VertebraFrame
 from .texture import Waves, smooth_max
@@ -69,6 +71,42 @@ class BodyShape:
         bend = self.warp(x, y, z) * np.float32(self.warp_mm)
         ends = np.maximum(z - top, bottom - z) + bend
         return smooth_max(lateral + bend, ends, 2.2), ends
+
+    def heights(self) -> tuple[float, float, float]:
+        """Return the anterior, middle and posterior height, mm, over `volumes.heights.PATCHES`.
+
+        Taken from the implicit surface itself along its own axis, without any voxel.
+        """
+        step = 0.25
+        x = np.linspace(-SIDEWAYS, SIDEWAYS, 9) * self.half_width
+        y = np.arange(-self.reach[1], self.reach[1], step)
+        z = np.arange(-self.reach[2], self.reach[2], step)
+        grid = np.meshgrid(*(a.astype(np.float32) for a in (x, y, z)), indexing="ij")
+        height = (self.distances(*grid)[0] <= 0).sum(axis=2) * step
+        bone = height >= self.half_height
+        wall = y[bone.mean(axis=0) >= 0.5]
+        share = (y - wall.min()) / np.ptp(wall)
+        found = [
+            float(height[:, (share >= low) & (share <= high)].mean())
+            for low, high in PATCHES.values()
+        ]
+        return found[0], found[1], found[2]
+
+    def fractured(self, kind: str, share: float) -> BodyShape:
+        """Return the body after a fracture that takes `share` of one of its heights.
+
+        kind: "wedge" takes it in front, "biconcave" in the middle, "crush" everywhere.
+        """
+        loss = share * 2 * self.half_height
+        if kind == "wedge":
+            return replace(
+                self, half_height=self.half_height - loss / 4, wedge=self.wedge - loss / 4
+            )
+        if kind == "biconcave":
+            return replace(
+                self, cup_top=self.cup_top + loss / 2, cup_bottom=self.cup_bottom + loss / 2
+            )
+        return replace(self, half_height=self.half_height - loss / 2)
 
 
 def draw_body(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -75,6 +75,13 @@ def make_phantom(
         )
         for vertebra, vertebra_seed in zip(spine, anatomy_seed.spawn(len(spine)), strict=True)
     )
+    broken = {level: (kind, share) for level, kind, share in options.fractures}
+    anatomies = tuple(
+        replace(a, shape=a.shape.fractured(*broken[a.vertebra.level]))
+        if a.vertebra.level in broken
+        else a
+        for a in anatomies
+    )
     scan = draw_scan(np.random.default_rng(scan_seed), options.scan)
     shown = [v for v in spine if v.level in options.levels]
     origins = np.array([v.frame.origin for v in shown])
@@ -108,7 +115,7 @@ def make_phantom(
         bodies=Volume(bodies, affine),
         truth=Volume(truth, affine),
         lesions=tuple(lesions),
-        vertebra_truth=tuple(vertebra_truth(a) for a in listed),
+        vertebra_truth=tuple(vertebra_truth(a, heights=True) for a in listed),
         scan=scan,
     )
 

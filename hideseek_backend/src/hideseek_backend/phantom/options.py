@@ -15,6 +15,9 @@ PATIENTS = ("any", "healthy", "lytic", "blastic", "mixed")
 Range = tuple[float, float]
 
 
+FRACTURES = ("wedge", "biconcave", "crush")
+
+
 def _check(name: str, value: Range, low: float, high: float) -> None:
     if not (low <= value[0] <= value[1] <= high):
         raise OptionError(
@@ -97,8 +100,10 @@ class PhantomOptions:
 
     levels: contiguous, from the top; patient: phenotype that the patient's metastases lean to, or
     "any" to draw it, or "healthy"; p_malignant: share of malignant vertebrae; weights: of lytic,
-    blastic and mixed; p_central, benign_scale: as in `BlockOptions`; width_mm, depth_mm: field of
-    view about the spine, right to left and front to back.
+    blastic and mixed; p_central, benign_scale: as in `BlockOptions`; fractures: (level, kind, share
+    of its height that is lost) of bodies that are broken beside what chance does, kind "wedge",
+    "biconcave" or "crush"; width_mm, depth_mm: field of view about the spine, right to left and
+    front to back.
     """
 
     levels: tuple[str, ...] = LEVEL_NAMES[LEVEL_NAMES.index("T9") : LEVEL_NAMES.index("L4") + 1]
@@ -107,6 +112,7 @@ class PhantomOptions:
     weights: tuple[float, float, float] = (0.4, 0.32, 0.28)
     p_central: float = 0.9
     benign_scale: float = 1.0
+    fractures: tuple[tuple[str, str, float], ...] = ()
     width_mm: float = 112.0
     depth_mm: float = 140.0
     scan: ScanOptions = ScanOptions(
@@ -127,6 +133,13 @@ class PhantomOptions:
                 "Leave it at 'any' to draw it from the seed.",
             )
         _check_share("p_malignant", self.p_malignant)
+        for level, kind, share in self.fractures:
+            if level not in self.levels or kind not in FRACTURES or not 0 < share < 0.8:
+                raise OptionError(
+                    f"Expected a fracture as (level, {' | '.join(FRACTURES)}, share lost), got "
+                    f"{(level, kind, share)}.",
+                    "Name one of the phantom's levels and a share between 0 and 0.8.",
+                )
         _check_share("p_central", self.p_central)
         _check("width_mm", (60.0, self.width_mm), 60.0, 400.0)
         _check("depth_mm", (90.0, self.depth_mm), 90.0, 400.0)

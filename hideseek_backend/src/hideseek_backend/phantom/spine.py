@@ -10,30 +10,37 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from hideseek_backend.wire.heights import USUAL_MM
+
 from .grid import Frame
 from .texture import Noise, Waves
 
-# Level: (VerSe label, body width, depth, height, disc below, forward lean in degrees). Millimetres
+# Level: (VerSe label, body width, depth, disc below, forward lean in degrees). Millimetres
 # of an average adult; the lean is that of the local superior axis in standing kyphosis / lordosis.
-LEVEL_TABLE: dict[str, tuple[int, float, float, float, float, float]] = {
-    "T1": (8, 28.0, 17.0, 16.5, 3.5, 26.0),
-    "T2": (9, 27.0, 18.0, 17.0, 3.5, 23.0),
-    "T3": (10, 26.5, 20.0, 17.5, 3.5, 20.0),
-    "T4": (11, 27.0, 22.0, 18.0, 3.6, 16.0),
-    "T5": (12, 27.5, 23.5, 18.5, 3.8, 12.0),
-    "T6": (13, 28.5, 25.0, 19.0, 4.0, 7.0),
-    "T7": (14, 29.5, 26.5, 19.6, 4.2, 2.0),
-    "T8": (15, 31.0, 27.8, 20.3, 4.4, -3.0),
-    "T9": (16, 32.5, 29.0, 21.2, 4.7, -7.0),
-    "T10": (17, 34.5, 30.0, 22.2, 5.2, -10.0),
-    "T11": (18, 37.5, 30.8, 23.2, 5.8, -12.0),
-    "T12": (19, 40.5, 31.6, 24.4, 6.5, -12.0),
-    "L1": (20, 42.5, 32.5, 25.6, 7.5, -10.0),
-    "L2": (21, 44.5, 33.5, 26.4, 8.8, -6.0),
-    "L3": (22, 46.5, 34.3, 26.8, 9.8, 1.0),
-    "L4": (23, 48.5, 34.8, 26.8, 10.6, 9.0),
-    "L5": (24, 50.5, 34.6, 26.6, 10.0, 20.0),
+_SIZES: dict[str, tuple[int, float, float, float, float]] = {
+    "T1": (8, 28.0, 17.0, 3.5, 26.0),
+    "T2": (9, 27.0, 18.0, 3.5, 23.0),
+    "T3": (10, 26.5, 20.0, 3.5, 20.0),
+    "T4": (11, 27.0, 22.0, 3.6, 16.0),
+    "T5": (12, 27.5, 23.5, 3.8, 12.0),
+    "T6": (13, 28.5, 25.0, 4.0, 7.0),
+    "T7": (14, 29.5, 26.5, 4.2, 2.0),
+    "T8": (15, 31.0, 27.8, 4.4, -3.0),
+    "T9": (16, 32.5, 29.0, 4.7, -7.0),
+    "T10": (17, 34.5, 30.0, 5.2, -10.0),
+    "T11": (18, 37.5, 30.8, 5.8, -12.0),
+    "T12": (19, 40.5, 31.6, 6.5, -12.0),
+    "L1": (20, 42.5, 32.5, 7.5, -10.0),
+    "L2": (21, 44.5, 33.5, 8.8, -6.0),
+    "L3": (22, 46.5, 34.3, 9.8, 1.0),
+    "L4": (23, 48.5, 34.8, 10.6, 9.0),
+    "L5": (24, 50.5, 34.6, 10.0, 20.0),
 }
+LEVEL_TABLE: dict[str, tuple[int, float, float, float, float, float]] = {
+    level: (label, width, depth, USUAL_MM[level], disc, lean)
+    for level, (label, width, depth, disc, lean) in _SIZES.items()
+}
+"""The same with the usual height of the body after its depth."""
 LEVEL_NAMES: tuple[str, ...] = tuple(LEVEL_TABLE)
 
 

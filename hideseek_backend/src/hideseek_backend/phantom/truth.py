@@ -36,18 +36,26 @@ class TruthLesion:
 
 @dataclass(frozen=True)
 class VertebraTruth:
-    """The class of one vertebra. phenotype: healthy, lytic, blastic or mixed; benign: findings."""
+    """The class of one vertebra.
+
+    phenotype: healthy, lytic, blastic or mixed; benign: findings. heights_mm: anterior, middle and
+    posterior height of the body as drawn; None where it was not asked for.
+    """
 
     level: str
     malignant: bool
     phenotype: str
     benign: tuple[str, ...]
+    heights_mm: tuple[float, float, float] | None = None
 
 
-def vertebra_truth(anatomy: Anatomy) -> VertebraTruth:
-    """Return the vertebra's class and findings."""
+def vertebra_truth(anatomy: Anatomy, *, heights: bool = False) -> VertebraTruth:
+    """Return the vertebra's class and findings, and its heights where asked for."""
     malignant = anatomy.phenotype != "healthy"
-    return VertebraTruth(anatomy.vertebra.level, malignant, anatomy.phenotype, anatomy.benign.names)
+    mm = anatomy.shape.heights() if heights else None
+    return VertebraTruth(
+        anatomy.vertebra.level, malignant, anatomy.phenotype, anatomy.benign.names, mm
+    )
 
 
 def drop_specks(truth: np.ndarray, affine: np.ndarray) -> np.ndarray:

@@ -32,7 +32,9 @@ LESION_COLUMNS = (
     "touches_cortex",
     "crosses_centre",
 )
-VERTEBRA_COLUMNS = ("level", "malignant", "phenotype", "benign")
+VERTEBRA_COLUMNS = (
+    "level", "malignant", "phenotype", "benign", "anterior_mm", "middle_mm", "posterior_mm"
+)  # fmt: skip
 
 
 def write_phantom(phantom: Phantom, directory: str | os.PathLike[str]) -> dict[str, Path]:
@@ -138,6 +140,12 @@ def _lesion_rows(phantom: Phantom) -> list[tuple[object, ...]]:
 
 def _vertebra_rows(phantom: Phantom) -> list[tuple[object, ...]]:
     return [
-        (row.level, int(row.malignant), row.phenotype, ";".join(row.benign))
+        (
+            row.level,
+            int(row.malignant),
+            row.phenotype,
+            ";".join(row.benign),
+            *(round(mm, 2) for mm in row.heights_mm or ()),
+        )
         for row in phantom.vertebra_truth
     ]

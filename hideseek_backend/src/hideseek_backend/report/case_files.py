@@ -18,6 +18,9 @@ from hideseek_backend.wire.tables import csv_text
 if TYPE_CHECKING:
     from hideseek_backend.case import CaseResult
 
+BODIES = "bodies.nii.gz"
+"""Bodies of all levels, VerSe's values, on the CT's grid: a later date is laid beside them."""
+
 
 def write_case(result: CaseResult, folder: Path) -> None:
     """Write the masks, tables, JSON files and report.html of a case into an existing folder.
@@ -26,6 +29,8 @@ def write_case(result: CaseResult, folder: Path) -> None:
     Raises OSError or OutputError when a file cannot be written.
     """
     write_nifti(result.lesions, folder / "lesions.nii.gz", dtype=np.uint8)
+    if result.bodies is not None:
+        write_nifti(result.bodies, folder / BODIES, dtype=np.uint8)
     write_segmentation(folder / "lesions.seg.nrrd", *lesion_segments(result))
     write_scores(result, folder)
 

@@ -22,13 +22,13 @@ from hideseek_backend.wire.codec import from_plain, to_plain
 from hideseek_backend.wire.errors import WireError
 from hideseek_backend.wire.lines import encode_line
 from hideseek_backend.wire.records import VertebraMessage
+from hideseek_backend.wire.words import CASE_FILE, CASE_FORMAT
 from hideseek_backend.worker.messages import vertebra_message
 
 if TYPE_CHECKING:
     from hideseek_backend.case import CaseResult
 
-NAME = "case.json.gz"
-FORMAT = "hideseek-stored-case-1"
+NAME, FORMAT = CASE_FILE, CASE_FORMAT
 # Names of files may name a patient; times differ from run to run.
 _LEFT_OUT = ("inputs", "timings")
 

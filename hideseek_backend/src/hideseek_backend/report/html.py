@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from hideseek_backend.report.panels import Panels, vertebra_panels
+from hideseek_backend.report.sentences import LANGUAGES, report_text
 from hideseek_backend.report.summary import DISCLAIMER, case_warnings, totals
 from hideseek_backend.wire.codec import to_plain
 from hideseek_backend.wire.records import Candidate
@@ -53,7 +54,7 @@ def case_page(result: CaseResult, title: str | None = None) -> str:
     title: of the page; by default the CT's file name.
     """
     views = [_vertebra_view(v, result.options.p_threshold) for v in result.vertebrae]
-    return _template().render(
+    return template("report.html").render(
         title=title or _case_name(result),
         disclaimer=DISCLAIMER,
         totals=totals(result.vertebrae, result.options.p_threshold),
@@ -63,10 +64,19 @@ def case_page(result: CaseResult, title: str | None = None) -> str:
         warnings=case_warnings(result),
         vertebrae=views,
         reviewed=any(c.decision for v in result.vertebrae for c in v.candidates),
+        texts=_texts(result),
         inputs=_pairs(result.provenance.get("inputs", {})),
         provenance=_pairs({k: v for k, v in result.provenance.items() if k not in ELSEWHERE}),
         options=_pairs(to_plain(result.options)),
     )
+
+
+def _texts(result: CaseResult) -> dict[str, str]:
+    volumes = result.options.slices != "central"
+    found = {
+        name: report_text(result.vertebrae, language=name, volumes=volumes) for name in LANGUAGES
+    }
+    return {name: text for name, text in found.items() if text}
 
 
 def _vertebra_view(vertebra: VertebraResult, p_threshold: float) -> VertebraView:
@@ -145,8 +155,9 @@ def _whole(value: float) -> str:
     return number(value, 0) or "–"
 
 
-@lru_cache(maxsize=1)
-def _template() -> Template:
+@lru_cache(maxsize=8)
+def template(name: str) -> Template:
+    """Return a page's template with the filters that pages share."""
     environment = Environment(
         loader=PackageLoader("hideseek_backend.report", "templates"),
         autoescape=True,
@@ -158,4 +169,4 @@ def _template() -> Template:
     environment.filters["volume"] = _volume
     environment.filters["delta"] = _delta
     environment.filters["whole"] = _whole
-    return environment.get_template("report.html")
+    return environment.get_template(name)

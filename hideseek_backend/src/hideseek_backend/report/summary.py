@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hideseek_backend.wire.words import UNEXPLAINED
+
 if TYPE_CHECKING:
     from hideseek_backend.case import CaseResult, VertebraResult
 
@@ -17,10 +19,16 @@ DISCLAIMER = (
 
 @dataclass(frozen=True)
 class Totals:
-    """Counts over a case; volumes in mm³ of kept lesions."""
+    """Counts over a case; volumes in mm³ of kept lesions.
+
+    unexplained: flagged vertebrae of which nothing that is kept explains it. outside: those whose p
+    is not to be trusted.
+    """
 
     vertebrae: int
     flagged: int
+    unexplained: int
+    outside: int
     analysed: int
     candidates: int
     kept_lytic: int
@@ -36,6 +44,8 @@ def totals(vertebrae: Iterable[VertebraResult], p_threshold: float) -> Totals:
     return Totals(
         vertebrae=len(levels),
         flagged=sum(v.p_malignant >= p_threshold for v in levels),
+        unexplained=sum(v.reason == UNEXPLAINED for v in levels),
+        outside=sum(bool(v.outside) for v in levels),
         analysed=sum(v.analysed for v in levels),
         candidates=len(candidates),
         kept_lytic=sum(c.kept and c.polarity == "lytic" for c in candidates),

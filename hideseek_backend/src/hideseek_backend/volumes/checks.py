@@ -5,6 +5,7 @@ Each check returns warnings for what can be lived with and raises for what canno
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -182,7 +183,18 @@ def check_bone(
     Raises InputError when the vertebrae hold no bright voxels (HU scaled wrongly), GeometryError
     when they are no brighter than what is around them (mask and CT disagree in frame).
     """
-    inside, around = _inside_and_around(ct, labels)
+    return check_bone_parts([(ct, labels)], source)
+
+
+def check_bone_parts(
+    parts: Sequence[tuple[Volume, NDArray[Any]]], source: str = "the vertebra mask"
+) -> tuple[str, ...]:
+    """Check several parts of one CT together, as `check_bone` checks the whole.
+
+    One vertebra that is largely destroyed is no brighter than muscle: it is judged with the others.
+    """
+    values = [_inside_and_around(ct, labels) for ct, labels in parts]
+    inside, around = (np.concatenate(some) for some in zip(*values, strict=True))
     if not inside.size or not around.size:
         return ()
     # Medians: around a mask of bodies alone lie cortex, arches and a bright aorta.

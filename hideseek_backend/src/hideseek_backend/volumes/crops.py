@@ -7,7 +7,8 @@ Axes of a crop are world axes: axis 0 towards posterior, 1 superior, 2 right. Sa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -77,7 +78,6 @@ class VertebraBlock:
     body: BoolArray
     origin_ijk: tuple[int, int, int] = (0, 0, 0)
     cut: bool = False
-    _cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def centre_ras(self) -> FloatArray:
@@ -87,13 +87,16 @@ class VertebraBlock:
         """
         return body_centre(self.level, self.body, self.ct.affine)
 
-    @property
+    @cached_property
     def padding(self) -> BoolArray | None:
-        """Mask of voxels that were not measured, or None; found once and kept."""
-        if "padding" not in self._cache:
-            self._cache["padding"] = find_padding(self.ct.data, self.vertebra | self.body)
-        found: BoolArray | None = self._cache["padding"]
-        return found
+        """Mask of voxels that were not measured, or None."""
+        return find_padding(self.ct.data, self.vertebra | self.body)
+
+    def with_ct(self, ct: Volume) -> VertebraBlock:
+        """Return the block with another CT of its shape and the padding that was found here."""
+        changed = replace(self, ct=ct)
+        vars(changed)["padding"] = self.padding
+        return changed
 
     @property
     def body_volume_mm3(self) -> float:
@@ -101,20 +104,17 @@ class VertebraBlock:
         return float(np.count_nonzero(self.body)) * self.ct.voxel_volume_mm3
 
 
-@dataclass(frozen=True, eq=False)
-class VertebraCrop:
-    """One vertebra resampled to the PSR frame.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BodyCrop:
+    """Where a vertebra's body lies in its PSR frame.
 
-    hu: (64, 64, n) float32 HU; body, vertebra, valid: bool, same shape. valid is False outside the
-    field of view and in padding, where hu holds a soft-tissue value.
-    slices: the k of each sagittal slice held; all 64 unless asked otherwise.
+    body, valid: bool (64, 64, n). valid is False outside the field of view and in padding, and body
+    there as well. slices: the k of each sagittal slice held; all 64 unless asked otherwise.
     """
 
     level: str
     frame: CropFrame
-    hu: NDArray[np.float32]
     body: BoolArray
-    vertebra: BoolArray
     valid: BoolArray
     slices: tuple[int, ...] = tuple(range(CROP_SIZE))
 
@@ -131,6 +131,16 @@ class VertebraCrop:
         if not crossing:
             return CENTRE_INDEX
         return min(crossing, key=lambda k: (abs(k - CENTRE_INDEX), k))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class VertebraCrop(BodyCrop):
+    """One vertebra resampled to the PSR frame.
+
+    hu: (64, 64, n) float32 HU; a soft-tissue value where the crop is not valid.
+    """
+
+    hu: NDArray[np.float32]
 
 
 def body_centre(level: str, body: BoolArray, affine: FloatArray) -> FloatArray:
@@ -209,6 +219,19 @@ def touches(mask: BoolArray, padding: BoolArray | None) -> bool:
     return bool((mask & near).any())
 
 
+def crop_body(block: VertebraBlock, slices: Sequence[int] | None = None) -> BodyCrop:
+    """Resample a block's body as `crop_block` does, without the HU: a part of the work.
+
+    Raises LabelError when the body is empty, ValueError for a slice outside 0..63.
+    """
+    frame, wanted = CropFrame.centred(block.centre_ras), _wanted(slices)
+    to_block = inverse(block.ct.affine) @ frame.affine
+    valid = _valid(block, to_block, wanted)
+    body = _resample_mask(block.body, to_block, wanted)
+    # Masks go on beyond a face as they end there; only measured voxels count.
+    return BodyCrop(level=block.level, frame=frame, body=body & valid, valid=valid, slices=wanted)
+
+
 def crop_block(block: VertebraBlock, slices: Sequence[int] | None = None) -> VertebraCrop:
     """Resample a block to 64³ at 0.8 mm in PSR, centred on its body.
 
@@ -219,29 +242,35 @@ def crop_block(block: VertebraBlock, slices: Sequence[int] | None = None) -> Ver
 
     Raises LabelError when the body is empty, ValueError for a slice outside 0..63.
     """
-    frame = CropFrame.centred(block.centre_ras)
-    wanted = tuple(range(CROP_SIZE)) if slices is None else tuple(int(k) for k in slices)
-    if any(not 0 <= k < CROP_SIZE for k in wanted):
-        raise ValueError(f"slices must be in 0..{CROP_SIZE - 1}, got {wanted}")
-    to_block = inverse(block.ct.affine) @ frame.affine
-    low, high = _needed_box(to_block, wanted, block.ct.shape)
+    outline = crop_body(block, slices)
+    to_block = inverse(block.ct.affine) @ outline.frame.affine
+    low, high = _needed_box(to_block, outline.slices, block.ct.shape)
     where = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    shifted = to_block.copy()
-    shifted[:3, 3] -= low
+    to_block[:3, 3] -= low
 
     hu = np.asarray(block.ct.data[where], dtype=np.float32)
     padding = block.padding
     if padding is not None:
         hu = np.where(padding[where], np.float32(SOFT_TISSUE_HU), hu)
     hu = _anti_alias(hu, block.ct.spacing)
+    image = _resample(hu, to_block, outline.slices, order=1, mode="nearest")
+    image[~outline.valid] = SOFT_TISSUE_HU
+    return VertebraCrop(**vars(outline), hu=image)
 
-    image = _resample(hu, shifted, wanted, order=1, mode="nearest")
-    valid = _valid(block, to_block, shifted, where, wanted)
-    image[~valid] = SOFT_TISSUE_HU
-    # Masks go on beyond a face as they end there; only measured voxels count.
-    body = _resample_mask(block.body[where], shifted, wanted) & valid
-    vertebra = _resample_mask(block.vertebra[where], shifted, wanted) & valid
-    return VertebraCrop(block.level, frame, image, body, vertebra, valid, wanted)
+
+def crop_mask(
+    block: VertebraBlock, mask: BoolArray, slices: Sequence[int] | None = None
+) -> BoolArray:
+    """Resample a mask on a block's grid as its body is: (64, 64, n) bool."""
+    to_block = inverse(block.ct.affine) @ CropFrame.centred(block.centre_ras).affine
+    return _resample_mask(mask, to_block, _wanted(slices))
+
+
+def _wanted(slices: Sequence[int] | None) -> tuple[int, ...]:
+    wanted = tuple(range(CROP_SIZE)) if slices is None else tuple(int(k) for k in slices)
+    if any(not 0 <= k < CROP_SIZE for k in wanted):
+        raise ValueError(f"slices must be in 0..{CROP_SIZE - 1}, got {wanted}")
+    return wanted
 
 
 def labels_to_grid(labels: NDArray[Any], frame: CropFrame, grid: Grid) -> NDArray[Any]:
@@ -302,17 +331,22 @@ def _anti_alias(hu: NDArray[np.float32], spacing: FloatArray) -> NDArray[np.floa
 
 
 def _resample(
-    array: NDArray[Any], to_block: FloatArray, slices: Sequence[int], order: int, mode: str
+    array: NDArray[Any],
+    to_block: FloatArray,
+    slices: Sequence[int],
+    order: int,
+    mode: str,
+    size: tuple[int, int] = (CROP_SIZE, CROP_SIZE),
 ) -> NDArray[np.float32]:
-    """Sample `array` at crop points (64, 64, slices), slab by slab of equally spaced slices."""
-    out = np.empty((CROP_SIZE, CROP_SIZE, len(slices)), dtype=np.float32)
+    """Sample `array` at crop points (*size, slices), slab by slab of equally spaced slices."""
+    out = np.empty((*size, len(slices)), dtype=np.float32)
     for start, stop in _runs(slices):
         offset = to_block[:3, 3] + to_block[:3, 2] * slices[start]
         ndimage.affine_transform(
             array,
             to_block[:3, :3],
             offset,
-            output_shape=(CROP_SIZE, CROP_SIZE, stop - start),
+            output_shape=(*size, stop - start),
             output=out[:, :, start:stop],
             order=order,
             mode=mode,
@@ -333,39 +367,43 @@ def _runs(slices: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def _resample_mask(mask: BoolArray, to_block: FloatArray, slices: Sequence[int]) -> BoolArray:
-    values = _resample(mask.astype(np.float32), to_block, slices, order=1, mode="nearest")
-    return np.asarray(values >= 0.5)
+    """Sample a mask (I, J, K) at crop points, and only at those about what is set in it."""
+    out = np.zeros((CROP_SIZE, CROP_SIZE, len(slices)), dtype=bool)
+    if not mask.any():
+        return out
+    lines = [np.flatnonzero(mask.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
+    low = np.maximum([line[0] - 2 for line in lines], 0)
+    high = np.minimum([line[-1] + 3 for line in lines], mask.shape)
+    corners = np.array(np.meshgrid(*np.stack([low - 1, high], axis=1), indexing="ij"))
+    reached = apply_affine(inverse(to_block), corners.reshape(3, -1).T)
+    first = np.clip(np.floor(reached.min(axis=0)).astype(int), 0, CROP_SIZE)
+    last = np.clip(np.ceil(reached.max(axis=0)).astype(int) + 1, first, CROP_SIZE)
+    held = [i for i, k in enumerate(slices) if first[2] <= k < last[2]]
+    size = (int(last[0] - first[0]), int(last[1] - first[1]))
+    if not held or 0 in size:
+        return out
+    where = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    shifted = to_block.copy()
+    shifted[:3, 3] += to_block[:3, :2] @ first[:2] - low
+    values = _resample(
+        mask[where].astype(np.float32), shifted, [slices[i] for i in held], 1, "nearest", size
+    )
+    out[first[0] : last[0], first[1] : last[1], held] = values >= 0.5
+    return out
 
 
-def _valid(
-    block: VertebraBlock,
-    to_block: FloatArray,
-    shifted: FloatArray,
-    where: tuple[slice, ...],
-    slices: Sequence[int],
-) -> BoolArray:
+def _valid(block: VertebraBlock, to_block: FloatArray, slices: Sequence[int]) -> BoolArray:
     """Crop voxels whose nearest CT voxel exists and was measured."""
-    index = [
-        np.add.outer(
-            np.add.outer(
-                to_block[axis, 0] * np.arange(CROP_SIZE), to_block[axis, 1] * np.arange(CROP_SIZE)
-            ),
-            to_block[axis, 2] * np.asarray(slices) + to_block[axis, 3],
-        )
-        for axis in range(3)
-        if not _axis_inside(to_block[axis], slices, block.ct.shape[axis])
-    ]
-    sizes = [
-        block.ct.shape[axis]
-        for axis in range(3)
-        if not _axis_inside(to_block[axis], slices, block.ct.shape[axis])
-    ]
     valid = np.ones((CROP_SIZE, CROP_SIZE, len(slices)), dtype=bool)
-    for values, size in zip(index, sizes, strict=True):
-        valid &= (values >= -0.5) & (values <= size - 0.5)
+    points = (np.arange(CROP_SIZE), np.arange(CROP_SIZE), np.asarray(slices))
+    for axis, size in enumerate(block.ct.shape):
+        if not _axis_inside(to_block[axis], slices, size):
+            p, s, r = (to_block[axis, i] * along for i, along in enumerate(points))
+            values = np.add.outer(np.add.outer(p, s), r + to_block[axis, 3])
+            valid &= (values >= -0.5) & (values <= size - 0.5)
     if block.padding is not None:
-        measured = (~block.padding[where]).astype(np.uint8)
-        valid &= _resample(measured, shifted, slices, order=0, mode="nearest") > 0.5
+        measured = (~block.padding).astype(np.uint8)
+        valid &= _resample(measured, to_block, slices, order=0, mode="nearest") > 0.5
     return valid
 
 

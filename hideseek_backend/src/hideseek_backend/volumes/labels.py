@@ -16,6 +16,7 @@ from scipy import ndimage
 
 from hideseek_backend.errors import LabelError
 from hideseek_backend.volumes.names import SegmentName
+from hideseek_backend.volumes.strays import without_strays
 from hideseek_backend.volumes.volume import Volume
 from hideseek_backend.wire.levels import LABEL_SCHEMES, LEVELS, parse_level
 
@@ -268,15 +269,25 @@ def _misfit(mask: Volume, present: list[int], scheme: Scheme) -> str:
 
 
 def _disorder(mask: Volume, values: Mapping[int, str]) -> str:
-    """Say which two levels stand in the wrong order from head to foot, or ""."""
+    """Say which two levels stand in the wrong order from head to foot, or "".
+
+    Stray voxels, which an analysis drops, do not count: they would move the middle of a vertebra.
+    """
     ranked = sorted(values, key=lambda value: LEVELS.index(values[value]))
     if len(ranked) < 2:
         return ""
-    centres = ndimage.center_of_mass(mask.data > 0, mask.data, ranked)
-    heights = mask.ras(np.array(centres))[:, 2]
-    for upper, lower, a, b in zip(ranked, ranked[1:], heights, heights[1:], strict=False):
+    # From 1 in anatomical order; labels of other structures may be huge.
+    table = np.zeros(max(ranked) + 1, np.uint8)
+    table[ranked] = np.arange(1, len(ranked) + 1)
+    inside = (mask.data > 0) & (mask.data < len(table))
+    clean, _lost = without_strays(table[np.where(inside, mask.data, 0)], mask.spacing)
+    present = np.flatnonzero(np.bincount(clean.ravel(), minlength=len(ranked) + 1)[1:])
+    centres = ndimage.center_of_mass(clean > 0, clean, present + 1)
+    heights = mask.ras(np.array(centres).reshape(-1, 3))[:, 2]
+    levels = [values[ranked[n]] for n in present]
+    for upper, lower, a, b in zip(levels, levels[1:], heights, heights[1:], strict=False):
         if a <= b:
-            return f"{values[upper]} would lie below {values[lower]}"
+            return f"{upper} would lie below {lower}"
     return ""
 
 

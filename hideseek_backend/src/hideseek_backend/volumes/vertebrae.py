@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,20 +43,12 @@ class Vertebrae:
     levels: dict[str, int]
     scheme: str = "verse"
     body_source: str = "given"
-    _boxes: dict[int, tuple[slice, ...]] = field(default_factory=dict, repr=False)
 
     def bounds(self, level: str) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
         """Return the box low <= index < high, (3,) each, that holds a level's body and vertebra.
 
         Raises LabelError when the level has no voxel.
         """
-        if not self._boxes:
-            found: dict[int, tuple[slice, ...]] = {}
-            for array in (self.labels, self.bodies):
-                for value, box in enumerate(ndimage.find_objects(array), start=1):
-                    if box is not None:
-                        found[value] = _union(found[value], box) if value in found else box
-            self._boxes.update(found)
         box = self._boxes.get(self.levels.get(level, -1))
         if box is None:
             raise LabelError(
@@ -63,6 +56,15 @@ class Vertebrae:
                 f"Choose among {', '.join(self.levels) or 'no levels at all'}.",
             )
         return np.array([s.start for s in box]), np.array([s.stop for s in box])
+
+    @cached_property
+    def _boxes(self) -> dict[int, tuple[slice, ...]]:
+        found: dict[int, tuple[slice, ...]] = {}
+        for array in (self.labels, self.bodies):
+            for value, box in enumerate(ndimage.find_objects(array), start=1):
+                if box is not None:
+                    found[value] = _union(found[value], box) if value in found else box
+        return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -81,7 +81,11 @@ class Vertebra:
     p_malignant: NaN where it could not be computed. p_healthy_image: malignancy of the healthy
         image, encoded again; None when not analysed.
     reason: why it was not analysed, or that nothing that is kept explains its flag; else "".
+    outside: why p is not to be trusted, "" where nothing speaks against it; several are joined by
+        "; ". p is told all the same.
     phenotype: "lytic", "blastic", "mixed", or None when nothing is kept.
+    heights_mm: anterior, middle and posterior height of the body; NaN where not measured.
+        height_ratio: the least of them over what the neighbours let expect; see `heights`.
     volumes: mm³ on the CT's grid, NaN where unknown; lytic and blastic count kept candidates only.
     candidates: the model's by falling Δ, then those a reader drew. seconds: that it took.
 
@@ -97,6 +101,14 @@ class Vertebra:
     body_volume_mm3: float = column(unit="mm3", decimals=1, default=_NAN)
     lytic_volume_mm3: float = column(unit="mm3", decimals=1, default=_NAN)
     blastic_volume_mm3: float = column(unit="mm3", decimals=1, default=_NAN)
+    outside: str = column(default="")
+    heights_mm: tuple[float, float, float] = column(
+        unit="mm",
+        decimals=1,
+        default=(_NAN, _NAN, _NAN),
+        split=("anterior_mm", "middle_mm", "posterior_mm"),
+    )
+    height_ratio: float = column(decimals=3, default=_NAN)
     candidates: tuple[Candidate, ...] = carried(default=())
     warnings: tuple[str, ...] = carried(default=())
     seconds: float = carried(default=0.0)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hideseek_backend.errors import Cancelled
-from hideseek_backend.wire.codec import to_plain
+from hideseek_backend.wire.codec import shared, to_plain
 from hideseek_backend.wire.records import Vertebra
 from hideseek_backend.wire.words import CUT, EMPTY
 from hideseek_backend.worker.about import model_message, versions
@@ -57,7 +57,7 @@ class Jobs:
         if method == "score":
             return self.score(params, outlet)
         if method == "dicom_export":
-            return dicom_export(params)
+            return dicom_export(params, outlet)
         return self.report(params)
 
     def load_model(self, params: Mapping[str, Any], outlet: Outlet) -> dict[str, Any]:
@@ -88,13 +88,12 @@ class Jobs:
         options = self._options(params, model)
         blocks, warnings = read_blocks(params)
         usable = [block for block in blocks if block.body.any()]
-        p_of = dict(
-            screen_vertebrae(
-                model, usable, options, progress=_reporter(outlet), cancelled=outlet.cancelled
-            )
+        told = screen_vertebrae(
+            model, usable, options, progress=_reporter(outlet), cancelled=outlet.cancelled
         )
+        found = {result.level: result for result in told}
         return {
-            "vertebrae": to_plain([_screened(block, p_of) for block in blocks]),
+            "vertebrae": to_plain([_screened(block, found) for block in blocks]),
             "warnings": list(warnings),
         }
 
@@ -175,19 +174,20 @@ class Jobs:
         return read_options(params.get("options"), model.spec.defaults)
 
 
-def dicom_export(params: Mapping[str, Any]) -> dict[str, Any]:
+def dicom_export(params: Mapping[str, Any], outlet: Outlet) -> dict[str, Any]:
     """Write a reviewed case as DICOM into the folder `out`, for the study at `study`.
 
     vertebrae, options, provenance: as streamed; grid: {"shape", "affine"} of the CT. decisions:
-    {"T12:3": "accept"}. Both paths are on this machine; nothing is sent anywhere.
-    Raises InputError, LabelError, OutputError.
+    {"T12:3": "accept"}. reader, organization, sign: who answers for it. study: a path, or a list
+    of files. All paths are on this machine; nothing is sent anywhere.
+    Raises InputError, LabelError, OutputError, Cancelled.
     """
     from pathlib import Path
 
     from hideseek_backend.dicom.export import ExportOptions, export_case
     from hideseek_backend.dicom.objects import Signature
     from hideseek_backend.report.case_store import FORMAT, stored_from_message
-    from hideseek_backend.report.output import OutputFolder
+    from hideseek_backend.report.output import OutputFolder, writing
 
     given = {name: params.get(name) or {} for name in ("grid", "options", "provenance")}
     record = {"format": FORMAT, "vertebrae": params.get("vertebrae") or [], **given}
@@ -196,15 +196,32 @@ def dicom_export(params: Mapping[str, Any]) -> dict[str, Any]:
         series=params.get("series"),
         decisions={str(k): str(v) for k, v in (params.get("decisions") or {}).items()},
         rejected=bool(params.get("rejected")),
-        signature=Signature(_text(params, "reader", "")),
-        pseudonym=params.get("pseudonym"),
+        signature=Signature(
+            _text(params, "reader", ""),
+            _text(params, "organization", ""),
+            bool(params.get("sign")),
+        ),
+        pseudonym=_text(params, "pseudonym", "") or None,
         levels_checked=bool(params.get("levels_checked")),
     )
-    study, out = _text(params, "study", ""), _text(params, "out", "")
-    if not study or not out:
+    given_study, out = params.get("study"), _text(params, "out", "")
+    if not given_study or not out:
         raise ProtocolError("study, out: expected two paths.", "Send both.")
-    with OutputFolder(Path(out), overwrite=bool(params.get("overwrite"))) as folder:
-        done = export_case(case, Path(study), folder.staging, options)
+    study: Path | list[Path]
+    if isinstance(given_study, list):
+        study = [Path(str(one)) for one in given_study]
+    else:
+        study = Path(_text(params, "study", ""))
+    overwrite = bool(params.get("overwrite"))
+    with OutputFolder(Path(out), overwrite=overwrite) as folder, writing(folder.target):
+        done = export_case(
+            case,
+            study,
+            folder.staging,
+            options,
+            progress=_reporter(outlet),
+            cancelled=outlet.cancelled,
+        )
     return {
         "files": [str(path) for path in done.files],
         "lesions": len(done.lesions),
@@ -267,14 +284,11 @@ def _case(
     return CaseResult(vertebrae=vertebrae, lesions=nothing, options=options, provenance=provenance)
 
 
-def _screened(block: VertebraBlock, p_of: Mapping[str, float]) -> Vertebra:
-    reason = EMPTY if block.level not in p_of else CUT if block.cut else ""
-    return Vertebra(
-        block.level,
-        p_of.get(block.level, float("nan")),
-        reason=reason,
-        body_volume_mm3=block.body_volume_mm3,
-    )
+def _screened(block: VertebraBlock, found: Mapping[str, VertebraResult]) -> Vertebra:
+    if block.level not in found:
+        return Vertebra(block.level, float("nan"), reason=EMPTY)
+    told = Vertebra(**shared(found[block.level], Vertebra))
+    return replace(told, reason=CUT if block.cut else "")
 
 
 def _reporter(outlet: Outlet) -> Callable[[Progress], None]:

@@ -47,7 +47,19 @@ def read_blocks(params: Mapping[str, Any]) -> tuple[list[VertebraBlock], tuple[s
         source = f"the CT at {block.level}"
         found = checks.check_spacing(block.ct) + checks.check_hu(block.ct, source)
         warnings.update(dict.fromkeys(found))
+    labelled = [
+        (block.ct, block.vertebra | _neighbours(message, block))
+        for message, block in zip(blocks, read, strict=True)
+    ]
+    warnings.update(dict.fromkeys(checks.check_bone_parts(labelled)))
     return read, tuple(warnings)
+
+
+def _neighbours(message: Mapping[str, Any], block: VertebraBlock) -> NDArray[np.bool_]:
+    """The other vertebrae in a block's box, as far as the request tells of them."""
+    if message.get("neighbours") is None:
+        return np.zeros(block.ct.shape, bool)
+    return _mask(message, "neighbours", f"{block.level}: ", block.ct.shape)
 
 
 def read_block(message: object) -> VertebraBlock:
@@ -190,7 +202,6 @@ def _unstacked(evidence: Evidence) -> tuple[SliceEvidence, ...]:
         SliceEvidence(
             k=k,
             image=evidence.image[:, :, n],
-            reconstruction=evidence.image[:, :, n],
             healthy=evidence.healthy[:, :, n],
             difference=evidence.difference[:, :, n],
             labels=labels[:, :, n],

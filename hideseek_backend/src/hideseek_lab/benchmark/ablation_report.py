@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hideseek_backend.scoring import plots
-from hideseek_backend.scoring.page import Picture, Section, Table, render_page
-from hideseek_backend.scoring.summary import PHENOTYPES
 from hideseek_backend.wire.codec import json_text
 from hideseek_lab.benchmark.ablations import AblationResult, Variant
 from hideseek_lab.benchmark.contact_sheet import upright
 from hideseek_lab.benchmark.quality_report import delta_figures
+from hideseek_lab.scoring import plots
+from hideseek_lab.scoring.page import Picture, Section, Table, render_page
+from hideseek_lab.scoring.summary import PHENOTYPES
 
 LEAD = (
     "Validation split, central slices, malignant vertebrae. One setting is changed at a time from "
     "the fast protocol; the phenotype is found, not told, and vertebrae below p = 0.5 count as "
-    "empty. Bold: the setting in use."
+    "empty. PQ mean with its 95 % bootstrap interval over vertebrae. Bold: the setting in use."
 )
 _HEAD = (
     "", *(f"PQ {name}" for name in PHENOTYPES), "PQ mean", *(f"RQ {name}" for name in PHENOTYPES),
@@ -35,9 +35,7 @@ def ablation_files(result: AblationResult) -> dict[str, str | bytes]:
         "base": result.base.to_dict(),
         "vertebrae": len(result.vertebrae),
         "variants": [vars(variant) for variant in result.variants],
-        "similarity": {
-            name: {k: vars(v) for k, v in row.items()} for name, row in result.similarity.items()
-        },
+        "ssim": {name: vars(value) for name, value in result.similarity.items()},
         "ranking": {
             polarity: {
                 name: {"roc_auc": r.roc_auc, "average_precision": r.average_precision}
@@ -59,7 +57,9 @@ def ablation_text(result: AblationResult) -> str:
     for group in dict.fromkeys(variant.group for variant in result.variants):
         lines.append(group)
         lines += [
-            f"  {v.label:<28} PQ {v.mean_pq:.3f}   Δ ROC-AUC {v.auc['blastic']:.2f} blastic "
+            f"  {v.label:<28} PQ {v.mean_pq:.3f} "
+            f"({v.pq_interval[0]:.3f}–{v.pq_interval[1]:.3f})   Δ ROC-AUC "
+            f"{v.auc['blastic']:.2f} blastic "
             f"{v.auc['lytic']:.2f} lytic"
             for v in result.variants
             if v.group == group
@@ -77,6 +77,7 @@ def _variant_table(result: AblationResult, variants: Sequence[Variant]) -> Table
             variant.auc["blastic"], variant.auc["lytic"], variant.phenotype_accuracy,
         ]  # fmt: skip
         cells = ["–" if np.isnan(value) else f"{value:.3f}" for value in values]
+        cells[len(PHENOTYPES)] += " ({:.3f}–{:.3f})".format(*variant.pq_interval)
         rows.append([variant.label, *cells, str(variant.candidates)])
         if all(base[key] == value for key, value in variant.changes.items()):
             best |= {(line, column) for column in range(len(_HEAD))}
@@ -145,9 +146,4 @@ def _page(result: AblationResult, figures: dict[str, Picture]) -> str:
 
 
 def _similarity_table(result: AblationResult) -> Table:
-    measures = list(next(iter(result.similarity.values())))
-    rows = [
-        [name, *(f"{row[m].mean:.3f} ± {row[m].sd:.3f}" for m in measures)]
-        for name, row in result.similarity.items()
-    ]
-    return Table(["Against the slice", *measures], rows)
+    return Table(["SSIM with the slice", ""], [[n, str(s)] for n, s in result.similarity.items()])

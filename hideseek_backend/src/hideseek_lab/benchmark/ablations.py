@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,8 @@ from numpy.typing import NDArray
 
 from hideseek_backend.attribution.options import Options
 from hideseek_backend.progress import Progress, ProgressCallback
-from hideseek_backend.scoring.output import write_into
-from hideseek_backend.scoring.summary import PHENOTYPES, stat
 from hideseek_backend.wire.codec import json_text, to_plain
 from hideseek_lab.benchmark.dataset import MIDDLE, SliceSet, load_split
-from hideseek_lab.benchmark.lpips import Lpips
 from hideseek_lab.benchmark.memo import Memory
 from hideseek_lab.benchmark.ours import (
     BenchmarkModel,
@@ -29,9 +25,13 @@ from hideseek_lab.benchmark.ours import (
     found_phenotypes,
     kept_labels,
     load,
+    reconstructions,
 )
 from hideseek_lab.benchmark.ranking import polarity_rows, rank, ssim_of, true_candidates
 from hideseek_lab.benchmark.table import mean_pq, score_labels
+from hideseek_lab.scoring.intervals import interval_of_means
+from hideseek_lab.scoring.output import write_into
+from hideseek_lab.scoring.summary import PHENOTYPES, Stat, mean_of
 
 #: group -> {label: changes to the base settings}
 SWEEPS: dict[str, dict[str, dict[str, Any]]] = {
@@ -54,7 +54,10 @@ SWEEPS: dict[str, dict[str, dict[str, Any]]] = {
     "τ": {f"{t:g}": {"tau": t} for t in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)},
     "erosion": {str(n): {"erode": n} for n in (0, 1, 2)},
     "steps": {
-        **{f"{n} + {n}": {"invert_steps": n, "render_steps": n} for n in (4, 8, 16, 24)},
+        **{
+            f"{i} + {r}": {"invert_steps": i, "render_steps": r}
+            for i, r in ((4, 4), (8, 8), (8, 12), (12, 8), (10, 10), (20, 20))
+        },
         "DDIM 50 + 25": {"solver": "ddim", "invert_steps": 50, "render_steps": 25},
     },
 }
@@ -64,8 +67,8 @@ SWEEPS: dict[str, dict[str, dict[str, Any]]] = {
 class Variant:
     """One setting's figures on the validation split.
 
-    pq, rq, sq: {phenotype: mean}. auc: {polarity: ROC-AUC of Δ}. seconds: a vertebra, what memory
-    spared not counted.
+    pq, rq, sq: {phenotype: mean}. pq_interval: 95 % of mean_pq, drawn within the phenotypes.
+    auc: {polarity: ROC-AUC of Δ}.
     """
 
     group: str
@@ -75,6 +78,7 @@ class Variant:
     rq: dict[str, float]
     sq: dict[str, float]
     mean_pq: float
+    pq_interval: tuple[float, float]
     auc: dict[str, float]
     phenotype_accuracy: float
     candidates: int
@@ -84,7 +88,7 @@ class Variant:
 class AblationResult:
     """variants: of all sweeps. scores: {polarity: {name: Ranking}} of the base's candidates.
 
-    similarity: {picture: {measure: Stat}} of the reconstruction and the edit.
+    similarity: SSIM with the slice, of the reconstruction and the edit.
     projections: {title: (n, 64, 64)} example slices.
     """
 
@@ -93,7 +97,7 @@ class AblationResult:
     findings: Findings
     variants: list[Variant]
     scores: dict[str, dict[str, Any]]
-    similarity: dict[str, dict[str, Any]]
+    similarity: dict[str, Stat]
     projections: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
@@ -103,15 +107,13 @@ def run_ablations(
     *,
     device: str = "auto",
     malignant: int = 90,
-    lpips: Sequence[Path] | None = None,
     progress: ProgressCallback | None = None,
 ) -> AblationResult:
     """Run all sweeps from the model's fast settings; finished variants are kept in the cache."""
     model = load(model_name, device)
     base = Options.for_protocol("fast", model.spec.defaults)
     vertebrae = load_split("validation", malignant, 0, cache, progress).vertebrae
-    distance = None if lpips is None else Lpips.load(*lpips)
-    return ablate(model, vertebrae, base, cache / "ablations", distance, progress)
+    return ablate(model, vertebrae, base, cache / "ablations", progress)
 
 
 def ablate(
@@ -119,7 +121,6 @@ def ablate(
     vertebrae: SliceSet,
     base: Options,
     cache: Path,
-    distance: Lpips | None = None,
     progress: ProgressCallback | None = None,
     sweeps: dict[str, dict[str, dict[str, Any]]] | None = None,
 ) -> AblationResult:
@@ -139,7 +140,7 @@ def ablate(
         findings,
         variants,
         _scores(model, vertebrae, base, findings, memory),
-        _similarity(findings, distance),
+        _similarity(findings, reconstructions(model, vertebrae, base, memory)),
         projection_examples(model, vertebrae, base, memory),
     )
 
@@ -158,7 +159,7 @@ def figures_of(findings: Findings, vertebrae: SliceSet, options: Options) -> dic
         auc[polarity] = rank(table.delta[rows], true[rows]).roc_auc
     means = {
         metric: {
-            name: stat(u.scores.values[metric] for u in units if u.phenotype == name).mean
+            name: mean_of(u.scores.values[metric] for u in units if u.phenotype == name)
             for name in PHENOTYPES
         }
         for metric in ("pq", "rq", "sq")
@@ -167,6 +168,9 @@ def figures_of(findings: Findings, vertebrae: SliceSet, options: Options) -> dic
     return {
         **means,
         "mean_pq": mean_pq(units, PHENOTYPES),
+        "pq_interval": interval_of_means(
+            [[u.scores.values["pq"] for u in units if u.phenotype == name] for name in PHENOTYPES]
+        ),
         "auc": auc,
         "phenotype_accuracy": float(named[sick].mean()) if sick.any() else math.nan,
         "candidates": len(table),
@@ -226,18 +230,9 @@ def _scores(
     return found
 
 
-def _similarity(findings: Findings, distance: Lpips | None) -> dict[str, dict[str, Any]]:
-    pairs = {"reconstruction": findings.reconstruction, "healthy edit": findings.healthy}
-    table: dict[str, dict[str, Any]] = {}
-    for name, pictures in pairs.items():
-        table[name] = {"SSIM": ssim_of(findings.image, pictures)}
-        if distance is not None:
-            values = distance(
-                torch.from_numpy(findings.image)[:, None].clamp(0, 1),
-                torch.from_numpy(pictures)[:, None].clamp(0, 1),
-            )
-            table[name]["LPIPS"] = stat(float(value) for value in values)
-    return table
+def _similarity(findings: Findings, rebuilt: NDArray[np.float32]) -> dict[str, Stat]:
+    pairs = {"reconstruction": rebuilt, "healthy edit": findings.healthy}
+    return {name: ssim_of(findings.image, pictures) for name, pictures in pairs.items()}
 
 
 def projection_examples(

@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from hideseek_backend.scoring.plots import COLOURS, png
+from hideseek_lab.scoring.plots import COLOURS, png
 
 #: label -> colour: 1 lytic, 2 blastic, 3 a method that cannot tell
 _OVERLAYS = {1: COLOURS["lytic"], 2: COLOURS["blastic"], 3: "#d9a21b"}

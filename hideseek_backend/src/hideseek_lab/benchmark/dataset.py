@@ -6,7 +6,7 @@ chosen on it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from hideseek_backend.errors import InputError, OptionError
 from hideseek_backend.files import whole_file
 from hideseek_backend.progress import Progress, ProgressCallback
-from hideseek_backend.scoring.instances import BLASTIC, LYTIC
-from hideseek_backend.volumes.crops import CENTRE_INDEX, VertebraBlock, crop_block
+from hideseek_backend.volumes.crops import CENTRE_INDEX, VertebraBlock, crop_block, crop_mask
+from hideseek_lab.scoring.instances import BLASTIC, LYTIC
 
 #: first seed of each split; the phantom's ranges, the upper end is the next one's start
 SPLITS: dict[str, int] = {"train": 0, "validation": 1_000_000, "test": 2_000_000}
@@ -171,9 +171,7 @@ def slices_of(
     crop = crop_block(block, wanted)
     label = np.zeros(crop.hu.shape, dtype=np.uint8)
     for value in (LYTIC, BLASTIC):
-        # the truth rides in the place of the vertebra mask: the same frame and interpolation
-        carrier = replace(block, vertebra=truth == value, _cache={"padding": None})
-        label[crop_block(carrier, wanted).vertebra & crop.body] = value
+        label[crop_mask(block, truth == value, wanted) & crop.body] = value
     return SliceSet(
         hu=_slices_first(np.clip(np.rint(crop.hu), -32768, 32767).astype(np.int16)),
         valid=_slices_first(crop.valid),

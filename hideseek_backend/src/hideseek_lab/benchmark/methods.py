@@ -15,7 +15,6 @@ from torch import nn
 
 from hideseek_backend.files import whole_file
 from hideseek_backend.progress import Progress, ProgressCallback
-from hideseek_backend.scoring.summary import PHENOTYPES
 from hideseek_lab.benchmark.baselines.anomaly import (
     NOISES,
     THRESHOLDS,
@@ -24,11 +23,11 @@ from hideseek_lab.benchmark.baselines.anomaly import (
 )
 from hideseek_lab.benchmark.baselines.cams import LAYERS, cam_labels, cam_maps
 from hideseek_lab.benchmark.baselines.common import postprocess, to_unit
-from hideseek_lab.benchmark.baselines.medsam import MedSam
 from hideseek_lab.benchmark.baselines.otsu import otsu_labels
 from hideseek_lab.benchmark.baselines.training import unet_labels
 from hideseek_lab.benchmark.dataset import MIDDLE, SliceSet
 from hideseek_lab.benchmark.table import mean_pq, score_labels
+from hideseek_lab.scoring.summary import PHENOTYPES
 
 Labels = NDArray[np.uint8]
 Predict = Callable[[SliceSet], Labels]
@@ -119,16 +118,6 @@ def anomaly_method(model: Any, validation: SliceSet, cache: Path) -> Method:
     best = best_on(validation, f"anomaly-{model.hash[:8]}", choices, cache)
     settings = f"{best}, chosen on validation, model {model.hash[:8]}"
     return Method("anomaly", "Anomaly detection", choices[best], settings=settings)
-
-
-def medsam_method(medsam: MedSam) -> Method:
-    """MedSAM prompted by a loose box around the body."""
-
-    def predict(vertebrae: SliceSet) -> Labels:
-        pairs = zip(vertebrae.hu[:, MIDDLE], vertebrae.body[:, MIDDLE], strict=True)
-        return cleaned((medsam.labels(hu, body) for hu, body in pairs), vertebrae)
-
-    return Method("medsam", "MedSAM", predict, settings="box prompt, weights given")
 
 
 def unet_method(network: nn.Module) -> Method:

@@ -31,9 +31,9 @@ from hideseek_backend.attribution.vertebra import AnalysisModel
 from hideseek_backend.files import whole_file
 from hideseek_backend.models.spec import ModelSpec
 from hideseek_backend.progress import Meter, Progress, ProgressCallback
-from hideseek_backend.scoring.instances import BLASTIC, LYTIC, POLARITIES
 from hideseek_lab.benchmark.dataset import MIDDLE, SliceSet
 from hideseek_lab.benchmark.memo import Memory, RememberingNetwork
+from hideseek_lab.scoring.instances import BLASTIC, LYTIC, POLARITIES
 
 CHUNK = 16
 _NAMES: dict[int, Polarity] = {LYTIC: "lytic", BLASTIC: "blastic"}
@@ -74,8 +74,8 @@ class Findings:
 
     p: (N,) malignancy. presence: (N, 2) of lytic and of blastic disease. p_healthy: (N,) of the
     healthy image, encoded again. labels: (N, 64, 64) uint16 candidate numbers, each vertebra from
-    1. image, reconstruction, healthy: (N, 64, 64) float32, model intensity. seconds: (N,) a
-    vertebra, its chunk's time shared out.
+    1. image, healthy: (N, 64, 64) float32, model intensity. seconds: (N,) a vertebra, its chunk's
+    time shared out.
     """
 
     p: NDArray[np.float64]
@@ -83,7 +83,6 @@ class Findings:
     p_healthy: NDArray[np.float64]
     labels: NDArray[np.uint16]
     image: NDArray[np.float32]
-    reconstruction: NDArray[np.float32]
     healthy: NDArray[np.float32]
     seconds: NDArray[np.float64]
     candidates: CandidateTable
@@ -230,6 +229,15 @@ def _analyse_chunk(
     return _collect(found, p, presence, time.perf_counter() - started)
 
 
+def reconstructions(
+    model: BenchmarkModel, vertebrae: SliceSet, options: Options, memory: Memory | None = None
+) -> NDArray[np.float32]:
+    """The central slices inverted and rendered under their own z: (N, 64, 64), model intensity."""
+    network, images = make_network(model, options, memory), images_of(model, vertebrae, MIDDLE)
+    z = network.encode(images)
+    return np.asarray(network.render(network.invert(images, z), z)[:, 0].numpy())
+
+
 def stack_of(model: BenchmarkModel, vertebrae: SliceSet) -> Stack:
     """The central slices of a set, each of a body of its own."""
     hu = np.moveaxis(vertebrae.hu[:, MIDDLE], 0, 2).astype(np.float32)
@@ -284,7 +292,6 @@ def _collect(
         p_healthy=np.asarray(realised, dtype=np.float64),
         labels=own,
         image=edit.images[:, 0].numpy(),
-        reconstruction=edit.reconstruction[:, 0].numpy(),
         healthy=edit.healthy[:, 0].numpy(),
         seconds=np.full(count, seconds / max(count, 1)),
         candidates=table,

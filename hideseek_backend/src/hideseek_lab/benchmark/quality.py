@@ -15,7 +15,6 @@ from hideseek_backend.attribution.options import Options
 from hideseek_backend.errors import HideSeekError, OptionError
 from hideseek_backend.progress import ProgressCallback
 from hideseek_lab.benchmark.baselines.cams import CAMS
-from hideseek_lab.benchmark.baselines.medsam import MedSam
 from hideseek_lab.benchmark.baselines.training import (
     RESNET_PLAN,
     UNET_PLAN,
@@ -34,7 +33,6 @@ from hideseek_lab.benchmark.methods import (
     Method,
     anomaly_method,
     cam_method,
-    medsam_method,
     otsu_methods,
     remembered,
     unet_method,
@@ -46,6 +44,7 @@ from hideseek_lab.benchmark.ours import (
     kept_labels,
     load,
     malignancy,
+    reconstructions,
 )
 from hideseek_lab.benchmark.ranking import (
     classifier_figures,
@@ -58,7 +57,7 @@ from hideseek_lab.benchmark.table import Row, make_row, score_labels
 
 CAM_TITLES = dict(zip(CAMS, ("GradCAM", "GradCAM++", "LayerCAM", "EigenCAM"), strict=True))
 OURS = {"best": "hideseek", "paper": "hideseek-paper"}
-GROUPS: tuple[str, ...] = ("otsu", "cam", "medsam", "anomaly", "paper", "best", "unet")
+GROUPS: tuple[str, ...] = ("otsu", "cam", "anomaly", "paper", "best", "unet")
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,6 @@ class QualityPlan:
     reference_steps: tuple[int, int] = (250, 100)
     groups: tuple[str, ...] = GROUPS
     healthy_model: str | None = None
-    medsam: Path | None = None
     real: tuple[RealCase, ...] = ()
     real_per_level: int = 4
     resnet: TrainingPlan = RESNET_PLAN
@@ -182,7 +180,6 @@ class _Run:
         makers: dict[str, Callable[[], list[Method]]] = {
             "otsu": otsu_methods,
             "cam": self._cams,
-            "medsam": self._medsam,
             "anomaly": self._anomaly,
             "unet": self._unet,
         }
@@ -297,7 +294,9 @@ class _Run:
             if options.polarity == "auto" and sick.any()
             else math.nan,
             "p_healthy_image": vars(_stat_of(findings.p_healthy[sick])),
-            "ssim_reconstruction": vars(ssim_of(findings.image, findings.reconstruction)),
+            "ssim_reconstruction": vars(
+                ssim_of(findings.image, reconstructions(self.model, vertebrae, options))
+            ),
             "ssim_edit": vars(ssim_of(findings.image, findings.healthy)),
         }
 
@@ -327,12 +326,6 @@ class _Run:
             self.cache / "networks", self.progress,
         )  # fmt: skip
         return [unet_method(network)]
-
-    def _medsam(self) -> list[Method]:
-        if self.plan.medsam is None:
-            self.skipped["medsam"] = "no checkpoint was given (--medsam medsam_vit_b.pth)"
-            return []
-        return [medsam_method(MedSam(self.plan.medsam, _torch_device(self.plan.device)))]
 
     def _anomaly(self) -> list[Method]:
         if self.plan.healthy_model is None:
@@ -381,14 +374,6 @@ def ours_rows(group: str, findings: Findings, options: Options, vertebrae: Slice
 
 
 def _stat_of(values: Any) -> Any:
-    from hideseek_backend.scoring.summary import stat
+    from hideseek_lab.scoring.summary import stat
 
     return stat(float(value) for value in values)
-
-
-def _torch_device(name: str) -> str:
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return name

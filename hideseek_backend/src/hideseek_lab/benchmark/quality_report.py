@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from hideseek_backend.scoring import plots
-from hideseek_backend.scoring.metrics import METRICS
-from hideseek_backend.scoring.page import Picture, Section, Table, render_page
-from hideseek_backend.scoring.summary import PHENOTYPES, as_pairs
 from hideseek_backend.wire.codec import json_text, to_plain
 from hideseek_lab.benchmark.contact_sheet import contact_sheet
 from hideseek_lab.benchmark.dataset import MIDDLE, MIN_TRUTH_PX, OFFSET, SPLITS
 from hideseek_lab.benchmark.quality import QualityResult
 from hideseek_lab.benchmark.ranking import polarity_rows, rank, true_candidates
 from hideseek_lab.benchmark.table import MERGED, Row
-from hideseek_lab.benchmark.targets import Check, checks
+from hideseek_lab.scoring import plots
+from hideseek_lab.scoring.metrics import METRICS
+from hideseek_lab.scoring.page import Picture, Section, Table, render_page
+from hideseek_lab.scoring.summary import PHENOTYPES, as_pairs
 
 TABLE_2 = ("rq", "sq", "pq", "assd", "global_dice")
 TABLE_6 = ("precision", "recall", "rvd", "nsd")
@@ -29,6 +28,7 @@ _TITLES = {
     "mixed": "Mixed, lytic and blastic instances matched within their polarity",
     MERGED: "Mixed, polarity forgotten",
 }
+INTERVALS = "Means with 95 % intervals, bootstrapped over vertebrae."
 PROTOCOL = (
     "Central sagittal slices of phantom vertebrae at 0.8 mm. A malignant vertebra takes part when "
     f"its truth crosses the slice by at least {MIN_TRUTH_PX} px; its phenotype is what the slice "
@@ -40,7 +40,7 @@ PROTOCOL = (
 
 
 def quality_json(rows: Sequence[Row]) -> dict[str, Any]:
-    """{method: {phenotype: {metric: [mean, sd], "n": slices}}}."""
+    """{method: {phenotype: {metric: [mean, sd], "n": slices, "intervals": …}}}."""
     return {row.key: as_pairs(row.summary) for row in rows}
 
 
@@ -54,7 +54,6 @@ def quality_files(result: QualityResult) -> dict[str, str | bytes]:
         "skipped": result.skipped,
         "methods": {row.key: _row_details(row) for row in result.rows},
         "real": {row.key: _row_details(row) for row in result.real_rows},
-        "checks": [vars(check) for check in checks(result)],
     }
     files: dict[str, str | bytes] = {
         "details.json": json_text(details),
@@ -68,11 +67,10 @@ def quality_markdown(result: QualityResult) -> str:
     """The tables as Markdown."""
     lines = [PROTOCOL, "", _sentence(result), ""]
     for name, metrics in (("Detection and segmentation", TABLE_2), ("Further", TABLE_6)):
-        lines += [f"**{name}** (mean ± SD)", "", *_markdown(_table(result.rows, metrics)), ""]
-    lines += ["**Figures asked for**", "", *_markdown(_check_table(checks(result))), ""]
+        lines += [f"**{name}** ({INTERVALS})", "", _table(result.rows, metrics).markdown(), ""]
     if result.real_rows:
         lines += ["**Lesions inserted into real vertebrae**", ""]
-        lines += [*_markdown(_table(result.real_rows, TABLE_2)), ""]
+        lines += [_table(result.real_rows, TABLE_2).markdown(), ""]
     lines += [f"Skipped: {name}: {why}" for name, why in result.skipped.items()]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -135,7 +133,7 @@ def _table(rows: Sequence[Row], metrics: Sequence[str]) -> Table:
             # what prints alike is equally good
             least = min((round(v, 2) for v in values if math.isfinite(v)), default=math.nan)
             best |= {(len(lines) - 1, i + 1) for i, v in enumerate(values) if round(v, 2) == least}
-    caption = "Bold: best of the weakly supervised methods."
+    caption = f"{INTERVALS} Bold: best of the weakly supervised methods."
     return Table(["", *(row.title for row in rows)], lines, caption, frozenset(best))
 
 
@@ -143,26 +141,6 @@ def _badness(metric: str, value: float) -> float:
     if metric == "rvd":
         return abs(value)
     return value if metric in _LOWER_IS_BETTER else -value
-
-
-def _markdown(table: Table) -> Iterator[str]:
-    width = len(table.head)
-    yield "| " + " | ".join(table.head) + " |"
-    yield "|" + " --- |" * width
-    for index, row in enumerate(table.rows):
-        if len(row) == 1:
-            yield f"| *{row[0]}* |" + " |" * (width - 1)
-            continue
-        cells = [f"**{c}**" if (index, j) in table.best else c for j, c in enumerate(row)]
-        yield "| " + " | ".join(cells) + " |"
-
-
-def _check_table(found: Sequence[Check]) -> Table:
-    rows = [
-        [check.what, check.target, check.measured, "yes" if check.reached else "no"]
-        for check in found
-    ]
-    return Table(["Figure", "Asked for", "Measured", "Reached"], rows)
 
 
 def _settings_table(rows: Sequence[Row]) -> Table:
@@ -269,7 +247,6 @@ def _page(result: QualityResult, figures: dict[str, Picture]) -> str:
         Section("Detection and segmentation", [], [_table(result.rows, TABLE_2)],
                 [figures["rq"], figures["sq"]]),
         Section("Precision, recall, volume and surface", [], [_table(result.rows, TABLE_6)]),
-        Section("Figures asked for", [], [_check_table(checks(result))]),
         Section("Settings, time and healthy vertebrae", [], [_settings_table(result.rows)]),
     ]  # fmt: skip
     if result.findings:

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
-from hideseek_backend.scoring.instances import POLARITIES
-from hideseek_backend.scoring.summary import Stat, stat
 from hideseek_lab.benchmark.dataset import MIDDLE, SliceSet
 from hideseek_lab.benchmark.ours import CandidateTable, Findings
+from hideseek_lab.scoring.instances import POLARITIES
+from hideseek_lab.scoring.summary import Stat, stat
 
 
 @dataclass(frozen=True, eq=False)

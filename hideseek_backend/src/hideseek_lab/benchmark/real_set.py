@@ -80,7 +80,8 @@ def screened(
     total = 8 * sum(len(case.healthy_levels) for case in cases)
     rows = []
     for done, v in enumerate(real_set(cases)):
-        ((_, p),) = screen_vertebrae(model, [v.block], options)
+        (told,) = screen_vertebrae(model, [v.block], options)
+        p = told.p_malignant
         rows.append(
             Screened(v.patient, v.case, v.level, v.kind, v.phenotype, v.volume_ml, float(logit(p)))
         )

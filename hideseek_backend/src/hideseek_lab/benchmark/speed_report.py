@@ -1,49 +1,27 @@
-"""The speed benchmark's figures as a table to read."""
+"""The speed benchmark's figures as tables to read."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-_ROWS = (
-    ("vertebrae (reference / fast)", "{vertebrae_reference} / {vertebrae_fast}"),
-    ("parameters", "{millions:.1f} M"),
-    ("reference, s a vertebra", "{seconds_reference}"),
-    ("fast, s a vertebra", "{seconds_fast}"),
-    ("times faster", "{ratio}"),
-    ("network calls (reference / fast)", "{calls_reference:.0f} / {calls_fast:.0f}"),
-    ("memory of fast, MB", "{peak_memory_mb:.0f}"),
+from hideseek_lab.scoring.page import Table
+
+_NETWORK = (
+    ("vertebrae with the reference", "vertebrae_reference"),
+    ("its steps that were run", "reference_steps_run"),
+    ("vertebrae with fast", "vertebrae_fast"),
+    ("parameters", "parameters"),
+    ("reference, s a vertebra", "seconds_reference"),
+    ("fast, s a vertebra", "seconds_fast"),
+    ("times faster", "ratio"),
+    ("reference, s of processor time", "cpu_seconds_reference"),
+    ("fast, s of processor time", "cpu_seconds_fast"),
+    ("times faster by processor time", "cpu_ratio"),
+    ("network calls of the reference", "calls_reference"),
+    ("network calls of fast", "calls_fast"),
+    ("growth of memory with fast, MB", "peak_memory_mb"),
 )
-
-
-def speed_markdown(figures: Mapping[str, Any]) -> str:
-    """Return the tables of `speed.run`: one column a network."""
-    networks: Mapping[str, Any] = figures["networks"]
-    lines = [
-        f"Measured on {_machine(figures['machine'])}.",
-        "",
-        _row("", networks),
-        _rule(networks),
-    ]
-    shown = [{**n, "millions": n["parameters"] / 1e6} for n in networks.values()]
-    for title, pattern in _ROWS:
-        lines.append(_row(title, [_filled(pattern, network) for network in shown]))
-    for title, key in (
-        ("a converged solve", "agreement_with_converged"),
-        ("the reference protocol", "agreement_with_reference"),
-    ):
-        lines += ["", f"Agreement with {title}", "", _row("", networks), _rule(networks)]
-        found = [network[key] for network in networks.values()]
-        for label, name in _AGREEMENT:
-            lines.append(_row(label, [_number(f.get(name)) for f in found]))
-    spines = figures.get("spine") or {}
-    if spines:
-        lines += ["", "Whole spine", "", _row("", spines), _rule(spines)]
-        for label, name in _SPINE:
-            lines.append(_row(label, [_number(s[name]) for s in spines.values()]))
-    return "\n".join(lines) + "\n"
-
-
 _AGREEMENT = (
     ("candidates", "candidates"),
     ("|ΔΔ|, 95th percentile", "delta_abs_p95"),
@@ -52,15 +30,40 @@ _AGREEMENT = (
     ("candidates within 0.05 of τ", "near_tau"),
     ("Dice of the kept masks", "mask_dice"),
 )
-
 _SPINE = (
+    ("threads", "threads"),
     ("vertebrae", "vertebrae"),
     ("screen, s", "screen_seconds"),
-    ("vertebrae segmented, all slices", "segment_all_vertebrae"),
+    ("the same, s of processor time", "screen_cpu_seconds"),
+    ("segment --slices all, s", "segment_all_seconds"),
+    ("the same, s of processor time", "segment_all_cpu_seconds"),
     ("slices", "segment_all_slices"),
-    ("segment, s", "segment_all_seconds"),
     ("s a slice", "segment_all_seconds_per_slice"),
+    ("growth of memory, MB", "peak_memory_mb"),
 )
+
+
+def speed_markdown(figures: Mapping[str, Any]) -> str:
+    """Return the tables of `speed.run`: one column a network."""
+    networks: Mapping[str, Any] = figures["networks"]
+    converged = {n: found["agreement_with_converged"] for n, found in networks.items()}
+    reference = {n: found["agreement_with_reference"] for n, found in networks.items()}
+    parts = [
+        f"Measured on {_machine(figures['machine'])}.",
+        _table("", _NETWORK, networks),
+        _table("Agreement with a converged solve", _AGREEMENT, converged),
+        _table("Agreement with the reference protocol", _AGREEMENT, reference),
+    ]
+    if figures.get("spine"):
+        parts.append(_table("Whole spine", _SPINE, figures["spine"]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(
+    title: str, rows: tuple[tuple[str, str], ...], columns: Mapping[str, Mapping[str, Any]]
+) -> str:
+    lines = [[label, *(_cell(c.get(name)) for c in columns.values())] for label, name in rows]
+    return Table([title, *columns], lines).markdown()
 
 
 def _machine(machine: Mapping[str, Any]) -> str:
@@ -68,25 +71,9 @@ def _machine(machine: Mapping[str, Any]) -> str:
     return f"{machine['processor']}, {machine['threads']} threads, torch {machine['torch']}{gpu}"
 
 
-def _filled(pattern: str, network: Mapping[str, Any]) -> str:
-    values = {k: _number(v) if k in _ROUNDED else v for k, v in network.items()}
-    if any(v is None for k, v in values.items() if "{" + k in pattern):
-        return "not measured"
-    return pattern.format(**values)
-
-
-_ROUNDED = ("seconds_reference", "seconds_fast", "ratio")
-
-
-def _number(value: float | int | None) -> str:
+def _cell(value: Any) -> str:
     if value is None:
         return "not measured"
-    return str(value) if isinstance(value, int) else f"{value:.3g}"
-
-
-def _row(title: str, cells: Any) -> str:
-    return "| " + " | ".join([title, *cells]) + " |"
-
-
-def _rule(columns: Any) -> str:
-    return "|" + "---|" * (len(columns) + 1)
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

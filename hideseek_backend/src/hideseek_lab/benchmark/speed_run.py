@@ -30,7 +30,9 @@ class Timed:
     """What one run found on a slice and what it took.
 
     healthy: (1, 1, 64, 64). edit: everything about it, None for a run read from a file.
-    calls: network evaluations, whatever their batch; evaluations: slices through the network.
+    seconds: by the clock; cpu_seconds: of processor time, which other work beside this one hardly
+    changes (all threads together). calls: network evaluations, whatever their batch; evaluations:
+    slices through the network.
     peak_mb: growth of memory during the run (of the GPU's on a GPU), 0 where it cannot be told.
     """
 
@@ -39,6 +41,7 @@ class Timed:
     candidates: Candidates
     scores: dict[int, Score]
     seconds: float
+    cpu_seconds: float
     calls: int
     evaluations: int
     peak_mb: float
@@ -52,6 +55,7 @@ class Timed:
         """Return what it took, as plain numbers."""
         return {
             "seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds,
             "calls": self.calls,
             "evaluations": self.evaluations,
             "candidates": len(self.scores),
@@ -66,7 +70,7 @@ class Timed:
             "suspected": torch.from_numpy(self.candidates.suspected),
             "polarities": list(self.candidates.polarities),
             "scores": {n: (s.delta, s.p_hide, s.p_without) for n, s in self.scores.items()},
-            "taken": [self.seconds, self.calls, self.evaluations, self.peak_mb],
+            "taken": [self.seconds, self.cpu_seconds, self.calls, self.evaluations, self.peak_mb],
         }
         with whole_file(path) as part:
             torch.save(packed, part)
@@ -147,7 +151,7 @@ def run_slice(
     network = Network(model.dae, model.device, options, Meter())
     with _counted(model) as counts, peak_memory(model.device) as peak:
         _wait(model.device)
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), time.process_time()
         network.encode(shown.images.expand(screened, -1, -1, -1))
         found = attribute(
             network,
@@ -158,8 +162,8 @@ def run_slice(
             wanted=lambda candidates: largest(candidates, most),
         )
         _wait(model.device)
-        seconds = time.perf_counter() - started
-    took = (seconds, counts.calls, counts.slices, peak.mb)
+        seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+    took = (seconds, cpu, counts.calls, counts.slices, peak.mb)
     return Timed(found.edit.healthy, found.edit, found.candidates, found.scores, *took)
 
 

@@ -14,10 +14,9 @@ from hideseek_backend.models.store import Model
 from hideseek_backend.phantom import PhantomOptions, make_phantom
 from hideseek_backend.volumes.crops import VertebraBlock, cut_block
 from hideseek_backend.volumes.vertebrae import load_case
+from hideseek_lab.benchmark.memory import peak_memory
 
 SPINE_SEED = 2_000_007
-LARGE_ON_CPU = 1
-"""Vertebrae that a network of more than 20 M parameters analyses on a processor: hours else."""
 
 
 def measure_spine(
@@ -26,38 +25,52 @@ def measure_spine(
     report: Callable[[str, int, int], None],
     *,
     phantom: PhantomOptions | None = None,
+    threads: int | None = None,
 ) -> dict[str, Any]:
     """Time `screen` and `segment --slices all` on the vertebrae of one phantom.
 
     Every vertebra is analysed, malignant or not, so that the figure is the most a patient can
-    take. A large network on a processor takes LARGE_ON_CPU of them, and the figures say so.
+    take. threads: torch's while this is measured.
     """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        return _measured(model, options, report, phantom)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _measured(
+    model: Model,
+    options: Options,
+    report: Callable[[str, int, int], None],
+    phantom: PhantomOptions | None,
+) -> dict[str, Any]:
     blocks = spine_blocks(phantom)
     name = model.spec.name
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     screen_vertebrae(model, blocks, options)
     _wait(model.device)
-    screened = time.perf_counter() - started
+    screened, screened_cpu = time.perf_counter() - started, time.process_time() - cpu
     every = options.with_changes(slices="all", force=True)
-    parameters = sum(p.numel() for p in model.dae.parameters())
-    chosen = blocks[:LARGE_ON_CPU] if _large_on_cpu(parameters, model.device) else blocks
-    if model.device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(model.device)
     slices = 0
-    started = time.perf_counter()
-    for index, block in enumerate(chosen):
-        report(f"{name}: whole spine", index, len(chosen))
-        slices += len(analyse_vertebra(model, block, every).evidence)
-    _wait(model.device)
-    seconds = time.perf_counter() - started
+    started, cpu = time.perf_counter(), time.process_time()
+    with peak_memory(model.device) as peak:
+        for index, block in enumerate(blocks):
+            report(f"{name}: whole spine", index, len(blocks))
+            slices += len(analyse_vertebra(model, block, every).evidence)
+        _wait(model.device)
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     return {
         "vertebrae": len(blocks),
         "screen_seconds": screened,
-        "segment_all_vertebrae": len(chosen),
+        "screen_cpu_seconds": screened_cpu,
+        "threads": torch.get_num_threads(),
         "segment_all_slices": slices,
         "segment_all_seconds": seconds,
+        "segment_all_cpu_seconds": cpu,
         "segment_all_seconds_per_slice": seconds / max(1, slices),
-        "gpu_memory_mb": _gpu_memory_mb(model.device),
+        "peak_memory_mb": peak.mb,
     }
 
 
@@ -66,14 +79,6 @@ def spine_blocks(options: PhantomOptions | None = None) -> list[VertebraBlock]:
     phantom = make_phantom(SPINE_SEED, options)
     case = load_case(phantom.ct, phantom.vertebrae, bodies_path=phantom.bodies, labels="verse")
     return [cut_block(case.ct, case.vertebrae, level) for level in case.vertebrae.levels]
-
-
-def _large_on_cpu(parameters: int, device: torch.device) -> bool:
-    return device.type == "cpu" and parameters > 20_000_000
-
-
-def _gpu_memory_mb(device: torch.device) -> float | None:
-    return torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else None
 
 
 def _wait(device: torch.device) -> None:

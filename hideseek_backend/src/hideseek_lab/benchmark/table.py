@@ -9,18 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hideseek_backend.scoring.instances import BLASTIC, LYTIC
-from hideseek_backend.scoring.metrics import UnitScores, score_unit
-from hideseek_backend.scoring.summary import (
-    FalseFindings,
-    Stat,
-    false_findings,
-    stat,
-    summarise,
-)
 from hideseek_backend.volumes.crops import CROP_SPACING_MM
 from hideseek_lab.benchmark.baselines.common import ANY
 from hideseek_lab.benchmark.dataset import MIDDLE, MIN_TRUTH_PX, SliceSet
+from hideseek_lab.scoring.instances import BLASTIC, LYTIC
+from hideseek_lab.scoring.metrics import UnitScores, score_unit
+from hideseek_lab.scoring.summary import (
+    FalseFindings,
+    Stat,
+    false_findings,
+    mean_of,
+    summarise,
+)
 
 SPACING = (CROP_SPACING_MM, CROP_SPACING_MM)
 #: mixed vertebrae with the polarity forgotten, for every method; see `score_labels`
@@ -111,7 +111,7 @@ def make_row(
 def mean_pq(units: Sequence[ScoredSlice], phenotypes: Sequence[str]) -> float:
     """Mean over phenotypes of the mean PQ; phenotypes without a slice are left out."""
     means = [
-        stat(unit.scores.values["pq"] for unit in units if unit.phenotype == name).mean
+        mean_of(unit.scores.values["pq"] for unit in units if unit.phenotype == name)
         for name in phenotypes
     ]
     present = [value for value in means if math.isfinite(value)]

@@ -23,8 +23,6 @@ from hideseek_backend.attribution.options import Options
 from hideseek_backend.cli.progress import ProgressBar
 from hideseek_backend.errors import OptionError
 from hideseek_backend.progress import Progress, ProgressCallback
-from hideseek_backend.scoring.output import write_into
-from hideseek_backend.scoring.summary import PHENOTYPES
 from hideseek_backend.wire.codec import json_text, to_plain
 from hideseek_lab.benchmark.ablations import figures_of
 from hideseek_lab.benchmark.dataset import SliceSet, load_split
@@ -37,6 +35,8 @@ from hideseek_lab.benchmark.ours import (
     load,
 )
 from hideseek_lab.benchmark.table import mean_pq, score_labels
+from hideseek_lab.scoring.output import write_into
+from hideseek_lab.scoring.summary import PHENOTYPES
 
 #: settings that the search may change, and the values it may give them
 SPACE: dict[str, tuple[Any, ...]] = {

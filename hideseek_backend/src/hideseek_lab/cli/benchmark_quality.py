@@ -8,7 +8,6 @@ from pathlib import Path
 
 from hideseek_backend.cli.progress import ProgressBar
 from hideseek_backend.report.output import writing
-from hideseek_backend.scoring.output import write_into
 from hideseek_backend.wire.codec import json_text
 from hideseek_lab.benchmark.inserted import parse_real
 from hideseek_lab.benchmark.quality import GROUPS, QualityPlan, run_quality
@@ -17,6 +16,7 @@ from hideseek_lab.benchmark.quality_report import (
     quality_json,
     quality_markdown,
 )
+from hideseek_lab.scoring.output import write_into
 
 DESCRIPTION = (
     "Measure our settings, the paper's and the paper's baselines on fixed phantom vertebrae. "
@@ -59,19 +59,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="model trained on healthy vertebrae only, for anomaly detection",
     )  # fmt: skip
     parser.add_argument(
-        "--medsam", type=Path, metavar="FILE", help="MedSAM's medsam_vit_b.pth, for its baseline"
-    )
-    parser.add_argument(
         "--real", action="append", default=[], metavar="CT,VERTEBRAE,L1+L2[,BODIES]",
         help="real vertebrae without disease to insert lesions into; may be repeated",
     )  # fmt: skip
     parser.add_argument(
         "--ablations", action="store_true",
         help="sweep the method's settings on the validation split instead",
-    )  # fmt: skip
-    parser.add_argument(
-        "--lpips", type=Path, nargs=2, metavar=("ALEXNET", "LINEAR"),
-        help="LPIPS weights for --ablations: torchvision's AlexNet and LPIPS' alex.pth",
     )  # fmt: skip
 
 
@@ -86,7 +79,6 @@ def main(args: argparse.Namespace) -> int:
         reference_steps=args.reference_steps,
         groups=tuple(args.methods),
         healthy_model=args.healthy_model,
-        medsam=args.medsam,
         real=tuple(parse_real(text) for text in args.real),
     )
     with writing(args.out):
@@ -109,7 +101,7 @@ def _ablations(plan: QualityPlan, args: argparse.Namespace, cache: Path) -> int:
 
     with ProgressBar() as bar:
         result = run_ablations(
-            plan.model, cache, device=plan.device, malignant=plan.validation, lpips=args.lpips,
+            plan.model, cache, device=plan.device, malignant=plan.validation,
             progress=bar,
         )  # fmt: skip
     write_into(args.out, ablation_files(result))

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from hideseek_backend.cli.progress import ProgressBar
 from hideseek_backend.errors import InputError
-from hideseek_backend.scoring.output import write_into
 from hideseek_backend.wire.codec import json_text
+from hideseek_lab.scoring.output import write_into
 
 DESCRIPTION = (
     "Screen real vertebrae that show no known metastasis: as they are, with benign findings "

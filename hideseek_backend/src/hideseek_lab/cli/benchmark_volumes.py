@@ -13,15 +13,15 @@ from hideseek_backend.cli import values
 from hideseek_backend.cli.progress import ProgressBar
 from hideseek_backend.progress import Progress
 from hideseek_backend.report.output import writing
-from hideseek_backend.scoring.cases import find_cases
-from hideseek_backend.scoring.evaluate import ScoringOptions, evaluate_cases
-from hideseek_backend.scoring.evaluation_report import (
+from hideseek_backend.wire.codec import json_text
+from hideseek_lab.benchmark.memory import peak_memory
+from hideseek_lab.scoring.cases import find_cases
+from hideseek_lab.scoring.evaluate import ScoringOptions, evaluate_cases
+from hideseek_lab.scoring.evaluation_report import (
     evaluation_files,
     summary_lines,
 )
-from hideseek_backend.scoring.output import write_into
-from hideseek_backend.wire.codec import json_text
-from hideseek_lab.benchmark.memory import peak_memory
+from hideseek_lab.scoring.output import write_into
 
 DESCRIPTION = (
     "Segment whole phantom spines of the test split with --slices all and compare lesions and "

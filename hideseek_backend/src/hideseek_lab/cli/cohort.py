@@ -24,10 +24,10 @@ SBATCH = """#!/bin/bash
 #SBATCH --job-name=hideseek
 #SBATCH --array=1-{count}
 #SBATCH --cpus-per-task=1
-#SBATCH --mem=8G
-#SBATCH --time=24:00:00
+#SBATCH --mem={memory}
+#SBATCH --time={walltime}
 #SBATCH --output={run}/slurm-%a.log
-# Each task does every {count}th case by itself; no task talks to another.
+{more}# Each task does every {count}th case by itself; no task talks to another.
 export OMP_NUM_THREADS=1
 {command} --part "$SLURM_ARRAY_TASK_ID/{count}"
 # When all have ended, tables and page of everything:  {command} --collect
@@ -37,7 +37,12 @@ export OMP_NUM_THREADS=1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     add = parser.add_argument
-    add("source", type=Path, metavar="MANIFEST|FOLDER", help="table of scans, or a folder of cases")
+    add(
+        "source",
+        type=Path,
+        metavar="MANIFEST|FOLDER",
+        help="table of scans, or a folder with a folder or zip a case",
+    )
     add("--run", type=Path, required=True, metavar="DIR", help="results, tables, ledger and page")
     add("--workers", type=whole(1, 4096), default=1, metavar="N", help="default: 1")
     add("--cluster", choices=("slurm", "pbs", "sge", "lsf", "htcondor"), help="workers as its jobs")
@@ -48,8 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--directive", action="append", default=[], metavar="TEXT", help="for the job, --account=x")
     add("--interface", default="", help="network of the cluster that the scheduler listens on")
     add("--tls", type=_files, metavar="CA,CERT,KEY", help="encrypt and check who connects")
+    add(
+        "--labels", default="", metavar="SCHEME",
+        help="numbering of masks of which a manifest does not say it: verse, totalsegmentator, …",
+    )  # fmt: skip
     add("--part", type=_part, metavar="I/N", help="only every N-th case from the I-th, by itself")
     add("--print-sbatch", type=whole(1, 10000), metavar="N", help="print an array job of N parts")
+    add("--dicom", action="store_true", help="also as DICOM, where the CT is a study")
     add("--collect", action="store_true", help="only write tables and page of what is there")
     inputs.add_model(parser)
     inputs.add_method(parser)
@@ -58,6 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Run the jobs that are not done; returns 1 where some failed."""
     if args.print_sbatch:
+        # The jobs' logs go there: without it Slurm ends them at once.
+        args.run.mkdir(parents=True, exist_ok=True)
         print(_sbatch(args), end="")
         return 0
     from hideseek_backend.models.store import load_model
@@ -70,7 +82,7 @@ def main(args: argparse.Namespace) -> int:
         raise OptionError(
             "--part works alone in one process.", "Leave --workers and --cluster out."
         )
-    jobs = find_jobs(args.source)
+    jobs = find_jobs(args.source, args.labels)
     run = args.run.expanduser().absolute()
     name = "ledger.jsonl"
     if args.part:
@@ -83,7 +95,7 @@ def main(args: argparse.Namespace) -> int:
     model = load_model(args.model, device="cpu")
     options = asdict(inputs.options_from(args, model.spec.defaults))
     del model
-    task = Task(str(run / "results"), str(args.model), args.device, options)
+    task = Task(str(run / "results"), str(args.model), args.device, options, args.dicom)
     work = partial(analyse, task=task)
     place: AbstractContextManager[Any] = nullcontext()
     if args.cluster:
@@ -95,12 +107,13 @@ def main(args: argparse.Namespace) -> int:
     elif args.workers > 1:
         place = clusters.local_client(args.workers)
     with place as client:
+        doing: engine.Engine
         if client is None:
-            outcomes = engine.run_here(jobs, work)
+            doing = engine.Here(jobs, work)
         else:
-            outcomes = engine.run_on(client, jobs, work, gpu=args.gpus > 0)
+            doing = engine.OnWorkers(client, jobs, work, gpu=args.gpus > 0)
         state: State = follow(
-            run, jobs, outcomes, workers=args.workers, name=name, report=_Say(args.quiet)
+            run, jobs, doing, workers=args.workers, name=name, report=_Say(args.quiet)
         )
     print(
         f"{state.done} done, {state.kept} were done before, {len(state.failed)} failed. "
@@ -148,7 +161,13 @@ def _sbatch(args: argparse.Namespace) -> str:
     if "--print-sbatch" in sys.argv:
         words.remove(str(args.print_sbatch))
     command = " ".join(["hideseek", *map(shlex.quote, words)])
-    return SBATCH.format(count=args.print_sbatch, run=shlex.quote(str(args.run)), command=command)
+    more = [f"--partition={args.queue}"] if args.queue else []
+    more += [f"--gres=gpu:{args.gpus}"] if args.gpus else []
+    return SBATCH.format(
+        count=args.print_sbatch, run=shlex.quote(str(args.run)), command=command,
+        memory=args.memory, walltime=args.walltime,
+        more="".join(f"#SBATCH {line}\n" for line in (*more, *args.directive)),
+    )  # fmt: skip
 
 
 def _part(text: str) -> tuple[int, int]:

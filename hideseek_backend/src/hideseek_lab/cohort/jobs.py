@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,42 +12,56 @@ from typing import Any
 
 from hideseek_backend.errors import InputError
 from hideseek_backend.report.output import MANIFEST
+from hideseek_lab.cohort.studies import Scan, find_scan, is_study
 from hideseek_lab.manifest.rows import Case, read_manifest
 from hideseek_lab.manifest.table import SUFFIXES
 
 RECORD = "cohort.json"
 """File of a case's results that says what it was made of."""
-_MASKS = ("vertebrae", "seg", "vert", "mask", "total")
 _SAMPLE = 1 << 20
 
 
 @dataclass(frozen=True)
 class Job:
-    """One scan by its paths; voxels are read where the work is done."""
+    """One scan by its paths; voxels are read where the work is done.
+
+    vertebrae: "" for the segmentation within the study. bodies, scheme: "" where there is none.
+    """
 
     case: str
     patient: str
     ct: str
-    vertebrae: str
+    vertebrae: str = ""
     bodies: str = ""
     scheme: str = ""
 
 
-def find_jobs(source: Path) -> list[Job]:
-    """Return the jobs of a manifest, or of a folder that holds one folder a case.
+def find_jobs(source: Path, scheme: str = "") -> list[Job]:
+    """Return the jobs of a manifest, or of a folder that holds one folder or zip a case.
 
-    A case's folder holds a CT (ct.nii.gz, ct.nrrd or a DICOM folder ct) and a mask whose name
-    begins with vertebrae, seg or total; bodies… beside them is taken as the body mask.
+    What a case's folder or zip may hold: see `studies.find_scan`. scheme: the numbering of masks
+    of which a manifest does not say it.
     Raises InputError where there is nothing to do.
     """
     if source.is_file() or source.suffix.lower() in SUFFIXES:
-        jobs = [_job(case) for case in read_manifest(source).cases if case.vertebrae is not None]
+        jobs = [_job(case, scheme) for case in read_manifest(source).cases if _has_mask(case)]
     else:
-        jobs = [job for p in sorted(source.glob("*")) if (job := _in_folder(p)) is not None]
+        jobs = [
+            _of_scan(path, scan, scheme)
+            for path in sorted(source.glob("*"))
+            if not path.name.startswith(".") and (scan := find_scan(path)) is not None
+        ]
+    twice = [name for name, n in Counter(job.case for job in jobs).items() if n > 1]
+    if twice:
+        raise InputError(
+            f"Expected one case of a name, got two of {', '.join(twice[:5])}.",
+            "Rename the folder or the zip: results are kept by the case's name.",
+        )
     if not jobs:
         raise InputError(
             f"Expected scans with vertebra masks in {source}, got none.",
-            "Give a manifest, or a folder with one folder a case: ct.nii.gz and vertebrae.nii.gz.",
+            "Give a manifest, or a folder with one folder or zip a case: ct.nii.gz and "
+            "vertebrae.nii.gz, or a DICOM study with a mask beside it or within.",
         )
     return jobs
 
@@ -56,9 +71,12 @@ def part_of(jobs: Sequence[Job], index: int, count: int) -> list[Job]:
     return list(jobs[index - 1 :: count])
 
 
-def proof(job: Job, model_hash: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def proof(
+    job: Job, model_hash: str, options: Mapping[str, Any], *, dicom: bool = False
+) -> dict[str, Any]:
     """What a result is made of: its inputs' fingerprints, the model's hash and the options.
 
+    dicom: whether it is written as DICOM as well.
     Raises InputError where an input is gone.
     """
     inputs = {
@@ -66,7 +84,14 @@ def proof(job: Job, model_hash: str, options: Mapping[str, Any]) -> dict[str, An
         for role, path in (("ct", job.ct), ("vertebrae", job.vertebrae), ("bodies", job.bodies))
         if path
     }
-    made_of = {"inputs": inputs, "scheme": job.scheme, "model": model_hash, "options": options}
+    made_of: dict[str, Any] = {
+        "inputs": inputs,
+        "scheme": job.scheme,
+        "model": model_hash,
+        "options": options,
+    }
+    if dicom:
+        made_of["dicom"] = True
     plain: dict[str, Any] = json.loads(json.dumps(made_of, sort_keys=True, default=str))
     return plain
 
@@ -108,20 +133,15 @@ def record_of(job: Job, made_of: Mapping[str, Any], seconds: float) -> dict[str,
     return {**asdict(job), "proof": dict(made_of), "seconds": round(seconds, 2)}
 
 
-def _job(case: Case) -> Job:
-    bodies = str(case.bodies or "")
-    return Job(
-        case.name, case.patient, str(case.ct), str(case.vertebrae or ""), bodies, case.scheme
-    )
+def _job(case: Case, scheme: str) -> Job:
+    paths = (str(case.ct), str(case.vertebrae or ""), str(case.bodies or ""))
+    return Job(case.name, case.patient, *paths, case.scheme or scheme)
 
 
-def _in_folder(folder: Path) -> Job | None:
-    if not folder.is_dir():
-        return None
-    named = sorted(folder.iterdir())
-    ct = next((p for p in named if p.name.lower().partition(".")[0] == "ct"), None)
-    mask = next((p for p in named if p.name.lower().startswith(_MASKS)), None)
-    bodies = next((p for p in named if p.name.lower().startswith("bodies")), "")
-    if ct is None or mask is None:
-        return None
-    return Job(folder.name, folder.name, str(ct), str(mask), str(bodies))
+def _has_mask(case: Case) -> bool:
+    return case.vertebrae is not None or is_study(case.ct)
+
+
+def _of_scan(path: Path, scan: Scan, scheme: str) -> Job:
+    name = path.name if path.is_dir() else path.stem
+    return Job(name, name, str(scan.ct), str(scan.vertebrae or ""), str(scan.bodies or ""), scheme)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -23,11 +23,13 @@ from hideseek_lab.cohort.work import THUMBNAIL, Outcome
 REFRESH_SECONDS = 10
 MAX_CARDS = 12
 MAX_FAILED = 200
+MAX_RUNNING = 64
+MAX_OUTLIERS = 100
 
 
 @dataclass(frozen=True)
 class State:
-    """A run as it stands. seconds: since it started."""
+    """A run as it stands. seconds: since it started. running: cases that workers have now."""
 
     total: int
     done: int
@@ -36,15 +38,11 @@ class State:
     seconds: float
     workers: int
     finished: bool
+    running: tuple[str, ...] = ()
 
     @property
     def left(self) -> int:
         return self.total - self.done - self.kept - len(self.failed)
-
-    @property
-    def running(self) -> int:
-        """Cases that the workers have now."""
-        return 0 if self.finished else min(self.left, self.workers)
 
     @property
     def rate(self) -> float:
@@ -56,8 +54,16 @@ class State:
     def time_left(self) -> str:
         if self.left == 0 or self.rate == 0:
             return "–"
-        minutes = math.ceil(self.left / self.rate * 60)
-        return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
+        return _hours(self.left / self.rate * 3600)
+
+    @property
+    def time_taken(self) -> str:
+        return _hours(self.seconds)
+
+
+def _hours(seconds: float) -> str:
+    minutes = math.ceil(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,7 @@ def write_page(run: Path, state: State, results: Sequence[Result] = ()) -> None:
         refresh=0 if state.finished else REFRESH_SECONDS,
         disclaimer=DISCLAIMER,
         failed=state.failed[:MAX_FAILED],
+        running=state.running[:MAX_RUNNING],
         charts=charts(results) if results else (),
         cards=cards(results),
         outliers=outliers(results),
@@ -105,9 +112,9 @@ def charts(results: Sequence[Result]) -> tuple[tuple[str, tuple[Bar, ...]], ...]
     names = ("< 0.3", "0.3–1", "1–3", "3–10", "10–30", "> 30")
     counts, _ = np.histogram(volumes, edges)
     return (
-        ("Flagged vertebrae by level", _bars([(lv, flagged[lv]) for lv in LEVELS if flagged[lv]])),
+        ("Flagged vertebrae by level", _bars(_between(flagged))),
         ("Finding of flagged vertebrae", _bars(sorted(kinds.items()))),
-        ("Lesion volume of a case with lesions, mL", _bars(list(zip(names, counts, strict=True)))),
+        ("Cases by volume of lesions, mL", _bars(list(zip(names, counts, strict=True)))),
     )
 
 
@@ -133,7 +140,7 @@ def cards(results: Sequence[Result]) -> tuple[Card, ...]:
 
 
 def outliers(results: Sequence[Result]) -> tuple[tuple[str, str], ...]:
-    """Cases unlike the others, and in what: share of vertebrae flagged, time, warnings."""
+    """Cases unlike the others, and in what: share of vertebrae flagged, time, a warning."""
     found: list[tuple[str, str]] = []
     if len(results) < 5:
         return ()
@@ -150,7 +157,17 @@ def outliers(results: Sequence[Result]) -> tuple[tuple[str, str], ...]:
             for r, v in zip(results, values, strict=True)
             if v > limit
         ]
-    return tuple(found)
+    warned = [r for r in results if r.report["warnings"]]
+    if len(warned) <= len(results) / 2:
+        found += [(r.case, str(r.report["warnings"][0])) for r in warned]
+    return tuple(found[:MAX_OUTLIERS])
+
+
+def _between(flagged: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Counts of the levels from the first to the last that was flagged, zeros between included."""
+    places = [n for n, level in enumerate(LEVELS) if flagged.get(level)]
+    shown = LEVELS[places[0] : places[-1] + 1] if places else ()
+    return [(level, flagged.get(level, 0)) for level in shown]
 
 
 def _bars(counts: Sequence[tuple[str, Any]]) -> tuple[Bar, ...]:

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+from hideseek_backend.errors import HideSeekError
 from hideseek_backend.volumes.writing import check_writable
 from hideseek_lab.cohort import ledger
+from hideseek_lab.cohort.engine import Engine
 from hideseek_lab.cohort.jobs import Job
 from hideseek_lab.cohort.page import State, write_page
 from hideseek_lab.cohort.tables import read_results, write_tables
 from hideseek_lab.cohort.work import Outcome
 
+_LOG = logging.getLogger(__name__)
+
 PAGE_SECONDS = 5.0
-"""How often the page is written anew while a run goes on."""
+"""How often the page is written anew while a run goes on, whether or not a case has ended."""
 
 
 def follow(
     run: Path,
     jobs: Sequence[Job],
-    outcomes: Iterable[Outcome],
+    engine: Engine,
     *,
     workers: int,
     name: str = "ledger.jsonl",
@@ -39,22 +47,41 @@ def follow(
         seconds = time.monotonic() - started
         return State(len(jobs), done, kept, tuple(failed), seconds, workers, finished)
 
-    written = 0.0
     try:
-        for outcome in outcomes:
-            if outcome.state == "failed":
-                failed.append(outcome)
-            done += outcome.state == "done"
-            kept += outcome.state == "kept"
-            if outcome.state != "kept":
-                ledger.append(run / name, outcome)
-            report(state(), outcome)
-            if time.monotonic() - written > PAGE_SECONDS:
-                write_page(run, state())
-                written = time.monotonic()
+        with _page_kept(run, lambda: replace(state(), running=engine.running())):
+            for outcome in engine.outcomes():
+                if outcome.state == "failed":
+                    failed.append(outcome)
+                done += outcome.state == "done"
+                kept += outcome.state == "kept"
+                if outcome.state != "kept":
+                    ledger.append(run / name, outcome)
+                report(state(), outcome)
     finally:
         collect(run, jobs, state(finished=True))
     return state(finished=True)
+
+
+@contextmanager
+def _page_kept(run: Path, state: Callable[[], State]) -> Iterator[None]:
+    """Write the page again and again for as long as the block lasts."""
+    ended = threading.Event()
+
+    def keep() -> None:
+        while not ended.is_set():
+            try:
+                write_page(run, state())
+            except (HideSeekError, OSError) as error:  # a page alone must not end a run
+                _LOG.warning("the page could not be written: %s", error)
+            ended.wait(PAGE_SECONDS)
+
+    thread = threading.Thread(target=keep, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def collect(run: Path, jobs: Sequence[Job], state: State) -> None:

@@ -4,7 +4,8 @@
     python -m hideseek_lab.cohort.simulate --plan 20000 --ledger runs/cohort/ledger.jsonl
 
 The first does the cases (again: only those that are missing or failed) and prints what became of
-them. The second reckons a cohort from the times of a real run's ledger. Results, ledger, proof of
+them; with --ledger their times are spread as those of a real run, shortened to the mean --seconds.
+The second reckons a cohort from the times of a real run's ledger. Results, ledger, proof of
 what is done and the engine are the real ones; only the analysis is a stand-in.
 """
 
@@ -43,10 +44,22 @@ class Sleep:
     fault: str = ""
 
 
-def make_cases(count: int, faults: float, seconds: float, seed: int = 0) -> list[Sleep]:
-    """Draw cases: times log-normal as those of scans, faults evenly among FAULTS."""
+def make_cases(
+    count: int,
+    faults: float,
+    seconds: float,
+    seed: int = 0,
+    measured: np.ndarray | None = None,
+) -> list[Sleep]:
+    """Draw cases of so many seconds in the mean, faults evenly among FAULTS.
+
+    measured: times of real cases, (N,), to draw from; log-normal ones without.
+    """
     rng = np.random.default_rng(seed)
-    times = seconds * rng.lognormal(-0.125, 0.5, count)
+    spread = rng.lognormal(-0.125, 0.5, count)
+    if measured is not None:
+        spread = rng.choice(measured / measured.mean(), count)
+    times = seconds * spread
     drawn = np.where(rng.random(count) < faults, rng.integers(len(FAULTS), size=count), -1)
     names = [FAULTS[k] if k >= 0 else "" for k in drawn]
     return [Sleep(f"case{n:05d}", float(times[n]), names[n]) for n in range(count)]
@@ -91,8 +104,8 @@ def simulate(run: Path, jobs: list[Sleep], workers: int) -> dict[str, object]:
     seconds_of = {job.case: job.seconds for job in jobs}
     with clusters.local_client(workers) as client:
         started = time.monotonic()
-        outcomes = engine.run_on(client, jobs, partial(work, run=run))
-        for number, outcome in enumerate(outcomes, 1):
+        doing = engine.OnWorkers(client, jobs, partial(work, run=run))
+        for number, outcome in enumerate(doing.outcomes(), 1):
             if outcome.state != "kept":
                 ledger.append(run / "ledger.jsonl", outcome)
                 slept += seconds_of[outcome.case]
@@ -123,11 +136,15 @@ def tally(run: Path, jobs: list[Sleep]) -> dict[str, object]:
 
 
 def plan(count: int, seconds: np.ndarray, result_mb: float, scan_mb: float) -> str:
-    """Reckon a cohort of `count` spines from measured seconds a case on one core."""
+    """Reckon a cohort of `count` spines from measured seconds a case on one core.
+
+    The interval is a bootstrap over the measured cases: it says how well so few tell the mean, and
+    nothing of whether they are like the cohort.
+    """
     rng = np.random.default_rng(0)
-    totals = [rng.choice(seconds, count).sum() / 3600 for _ in range(200)]
-    low, high = np.percentile(totals, (2.5, 97.5))
-    hours = float(np.mean(totals))
+    means = rng.choice(seconds, (2000, len(seconds))).mean(axis=1)
+    low, high = count * np.percentile(means, (2.5, 97.5)) / 3600
+    hours = count * float(seconds.mean()) / 3600
     lines = [
         f"{count} spines, {len(seconds)} measured: {np.mean(seconds):.0f} s a case on one core",
         f"core-hours {hours:.0f} (95 % {low:.0f} to {high:.0f})",
@@ -153,15 +170,24 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--result-mb", type=float, default=0.5)
     parser.add_argument("--scan-mb", type=float, default=370.0)
     args = parser.parse_args(argv)
+    measured = _times(args.ledger) if args.ledger else None
     if args.plan:
-        lines = ledger.read([args.ledger])
-        seconds = np.array([float(x["seconds"]) for x in lines if x["state"] == "done"])
-        sys.stdout.write(plan(args.plan, seconds, args.result_mb, args.scan_mb) + "\n")
+        if measured is None:
+            parser.error("--plan needs the --ledger of a run")
+        sys.stdout.write(plan(args.plan, measured, args.result_mb, args.scan_mb) + "\n")
         return 0
-    jobs = make_cases(args.cases, args.faults, args.seconds)
+    if args.run is None:
+        parser.error("--run is needed")
+    jobs = make_cases(args.cases, args.faults, args.seconds, measured=measured)
     report = simulate(args.run, jobs, args.workers)
     sys.stdout.write(json.dumps(report) + "\n")
     return int(bool(report["lost"] or report["twice"]))
+
+
+def _times(path: Path) -> np.ndarray:
+    """Seconds of the cases that a ledger has as done."""
+    lines = ledger.read([path])
+    return np.array([float(line["seconds"]) for line in lines if line["state"] == "done"])
 
 
 if __name__ == "__main__":

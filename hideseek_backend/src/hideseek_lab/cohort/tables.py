@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ PATIENT_COLUMNS = (
 
 @dataclass(frozen=True)
 class Result:
-    """One case as its files have it."""
+    """One case, as far as tables and page need it. report: what is kept of its report.json."""
 
     patient: str
     case: str
@@ -55,8 +56,30 @@ def read_results(results: Path, jobs: Iterable[Job]) -> list[Result]:
             report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
-        found.append(Result(job.patient, job.case, report, float(record["seconds"])))
+        seconds = float(record["seconds"])
+        found.append(Result(job.patient, job.case, _of_interest(report), seconds))
     return found
+
+
+def _of_interest(report: dict[str, Any]) -> dict[str, Any]:
+    """A report without what no table shows: those of twenty thousand cases are held at once."""
+    return {
+        "options": {name: report["options"][name] for name in ("p_threshold", "slices")},
+        "totals": report["totals"],
+        "warnings": report["warnings"],
+        "vertebrae": [
+            {
+                **{name: v[name] for name in ("vertebra", "p_malignant", "phenotype")},
+                # Names of columns are one string for all, not one a lesion.
+                "candidates": [
+                    {sys.intern(name): value for name, value in c.items()}
+                    for c in v["candidates"]
+                    if c["kept"]
+                ],
+            }
+            for v in report["vertebrae"]
+        ],
+    }
 
 
 def patient_rows(results: Sequence[Result]) -> list[dict[str, Any]]:
@@ -74,7 +97,6 @@ def lesion_rows(results: Sequence[Result]) -> list[dict[str, Any]]:
         for r in results
         for v in r.vertebrae
         for c in v["candidates"]
-        if c["kept"]
     ]
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hideseek_backend.errors import HideSeekError
 from hideseek_lab.cohort.jobs import RECORD, Job, is_done, proof, record_of
+from hideseek_lab.cohort.studies import is_study, vertebra_mask
 
 if TYPE_CHECKING:
     from hideseek_backend.case import CaseResult
@@ -23,17 +24,24 @@ THUMBNAIL = "thumbnail.svg"
 
 @dataclass(frozen=True)
 class Task:
-    """How every job of a run is done. options: the values of `Options` by name."""
+    """How every job of a run is done.
+
+    options: the values of `Options` by name. dicom: write the result of a study as DICOM too.
+    """
 
     results: str
     model: str
     device: str
     options: Mapping[str, Any]
+    dicom: bool = False
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended. state: "done", "kept" (it was done before) or "failed", with the reason."""
+    """How a job ended. state: "done", "kept" (it was done before) or "failed".
+
+    reason: why it failed, or what is missing in what was done.
+    """
 
     case: str
     state: str
@@ -62,13 +70,17 @@ def analyse(job: Job, task: Task) -> Outcome:
     target = Path(task.results) / job.case
     try:
         model = _model(task.model, task.device)
-        made_of = proof(job, model.hash, task.options)
+        dicom = task.dicom and is_study(Path(job.ct))
+        made_of = proof(job, model.hash, task.options, dicom=dicom)
         if is_done(target, made_of):
             return ended("kept")
-        with OutputFolder(target, overwrite=True) as folder:
+        with (
+            OutputFolder(target, overwrite=True) as folder,
+            vertebra_mask(Path(job.ct), job.vertebrae) as mask,
+        ):
             result = segment_ct(
                 job.ct,
-                job.vertebrae,
+                mask,
                 bodies=job.bodies or None,
                 labels=job.scheme or None,
                 model=model,
@@ -79,13 +91,34 @@ def analyse(job: Job, task: Task) -> Outcome:
                 (folder.staging / THUMBNAIL).write_text(thumbnail(result), encoding="utf-8")
                 record = record_of(job, made_of, time.monotonic() - started)
                 write_json(folder.staging / RECORD, record)
+                missing = _write_dicom(folder.staging, Path(job.ct)) if dicom else ""
     except HideSeekError as error:
         return ended("failed", str(error))
     except MemoryError:
         return ended("failed", "not enough memory")
     except Exception as error:  # one broken scan must not end a run of thousands
         return ended("failed", f"internal: {type(error).__name__}: {error}")
-    return ended("done")
+    return ended("done", missing)
+
+
+def _write_dicom(folder: Path, study: Path) -> str:
+    """Write a result as DICOM beside its other files; return why not, or "".
+
+    Nothing is written for a case without lesions. An odd study costs the DICOM, not the result.
+    """
+    from hideseek_backend.dicom.export import export_case
+    from hideseek_backend.report.case_store import read_stored
+
+    case = read_stored(folder)
+    if not any(candidate.kept for v in case.vertebrae for candidate in v.candidates):
+        return ""
+    try:
+        export_case(case, study, folder)
+    except HideSeekError as error:
+        for part in folder.glob("*.dcm"):
+            part.unlink()
+        return f"no DICOM: {error}"
+    return ""
 
 
 def thumbnail(result: CaseResult) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -54,7 +52,7 @@ def another_pose(
     affine = block.ct.affine.copy()
     affine[:3, :3] = turn @ affine[:3, :3]
     affine[:3, 3] = turn @ (affine[:3, 3] - centre) + centre
-    return replace(block, ct=Volume(block.ct.data, affine), _cache=dict(block._cache))
+    return block.with_ct(Volume(block.ct.data, affine))
 
 
 def _thicker(image: Field, axis: int, own_mm: float, rng: np.random.Generator) -> Field:

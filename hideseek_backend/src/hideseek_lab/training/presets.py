@@ -40,8 +40,11 @@ class Preset:
 # Found on the validation split by `python -m hideseek_lab.benchmark.tune`, seeds from
 # 1,100,000; p_slices, p_span and the pooling of slices on three patients that the trial encoder had
 # not seen (among nine poolings, log-mean-exp had the highest AUC on both generators of lesions);
-# reach on whole spines, seeds from 1,300,000. The test split took no part.
+# reach on whole spines, seeds from 1,300,000; steps from 1,100,000 again (docs/speed.md). The test
+# split took no part.
 BUNDLED_DEFAULTS: dict[str, Any] = {
+    "invert_steps": 8,
+    "render_steps": 12,
     "p_slices": 9,
     "p_span": 0.8,
     "direction": "posterior",

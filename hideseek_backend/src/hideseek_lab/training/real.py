@@ -7,7 +7,7 @@ on the same way, so that neither the insertion itself nor its place is evidence.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +72,6 @@ def load_vertebrae(case: RealCase) -> list[RealVertebra]:
             for name, value in loaded.vertebrae.levels.items()
             if name != level and (bodies == value).sum() > least
         ]
-        block._cache["padding"] = block.padding  # that of the untouched scan, for its copies
         made.append(
             RealVertebra(
                 case.name,
@@ -87,7 +86,7 @@ def load_vertebrae(case: RealCase) -> list[RealVertebra]:
 def with_hu(block: VertebraBlock, hu: Field) -> VertebraBlock:
     """Return a block with other HU (I, J, K) and the padding found before."""
     data = np.clip(np.rint(hu), -32768, 32767).astype(np.int16)
-    return replace(block, ct=block.ct.with_data(data), _cache=dict(block._cache))
+    return block.with_ct(block.ct.with_data(data))
 
 
 def insert_lesions(

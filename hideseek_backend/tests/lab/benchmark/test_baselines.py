@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import types
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hideseek_backend.errors import MissingDependencyError, ModelError, OptionError
+from hideseek_backend.errors import OptionError
 from hideseek_lab.benchmark.baselines.anomaly import anomaly_labels, pseudo_healthy
 from hideseek_lab.benchmark.baselines.cams import (
     CAMS,
@@ -21,7 +19,6 @@ from hideseek_lab.benchmark.baselines.cams import (
     layer_cam,
 )
 from hideseek_lab.benchmark.baselines.common import ANY, eroded_body, postprocess, to_unit
-from hideseek_lab.benchmark.baselines.medsam import MedSam
 from hideseek_lab.benchmark.baselines.otsu import otsu_labels
 from hideseek_lab.benchmark.baselines.training import (
     TrainingPlan,
@@ -193,57 +190,3 @@ def test_anomalies_have_a_polarity(noise: str) -> None:
     assert (labels[20:26, 20:26] == 1).all()
     assert (labels[34:40, 34:40] == 2).all()
     assert (labels > 0).sum() == 72
-
-
-class FakeSam(nn.Module):
-    """Stands in for vit_b: the mask is the prompt's box, read in MedSAM's pixels."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(1))
-
-    def image_encoder(self, image: Tensor) -> Tensor:
-        assert image.shape == (1, 3, 1024, 1024)
-        assert float(image.min()) >= 0
-        assert float(image.max()) <= 1
-        return image
-
-    def prompt_encoder(self, points: None, boxes: Tensor, masks: None) -> tuple[Tensor, Tensor]:
-        return boxes, boxes
-
-    def mask_decoder(self, **inputs: Tensor) -> tuple[Tensor, Tensor]:
-        x0, y0, x1, y1 = (inputs["sparse_prompt_embeddings"][0, 0] / 4).round().int().tolist()
-        logits = -torch.ones(1, 1, 256, 256)
-        logits[0, 0, y0:y1, x0:x1] = 1.0
-        return logits, logits
-
-
-def test_medsam_is_prompted_with_a_loose_box(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    package = types.ModuleType("segment_anything")
-    sam = FakeSam()
-    sam.prompt_encoder.__func__.get_dense_pe = lambda: torch.zeros(1)  # type: ignore[attr-defined]
-    package.sam_model_registry = {"vit_b": lambda: sam}  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "segment_anything", package)
-    torch.save(sam.state_dict(), tmp_path / "medsam.pth")
-    body = np.zeros((64, 64), dtype=bool)
-    body[20:40, 10:50] = True
-    hu = np.random.default_rng(0).normal(100, 50, (64, 64)).astype(np.int16)
-    labels = MedSam(tmp_path / "medsam.pth").labels(hu, body)
-    rows, columns = np.nonzero(labels == ANY)
-    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (16, 43, 6, 53)
-    assert not MedSam(tmp_path / "medsam.pth").labels(hu, ~body & False).any()
-    with pytest.raises(ModelError, match="No MedSAM checkpoint"):
-        MedSam(tmp_path / "absent.pth")
-    torch.save({"other": torch.zeros(1)}, tmp_path / "other.pth")
-    with pytest.raises(ModelError, match="no MedSAM vit_b"):
-        MedSam(tmp_path / "other.pth")
-
-
-def test_medsam_without_its_package_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "segment_anything", None)
-    with pytest.raises(MissingDependencyError, match="segment-anything"):
-        MedSam(tmp_path / "medsam.pth")

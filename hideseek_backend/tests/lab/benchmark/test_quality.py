@@ -10,22 +10,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from hideseek_backend.attribution.options import Options
-from hideseek_backend.errors import InputError, ModelError, OptionError
+from hideseek_backend.errors import InputError, OptionError
 from hideseek_lab.benchmark import quality, tune
 from hideseek_lab.benchmark.ablation_report import ablation_files, ablation_text
 from hideseek_lab.benchmark.ablations import ablate
 from hideseek_lab.benchmark.baselines.training import TrainingPlan
 from hideseek_lab.benchmark.dataset import MIDDLE, SliceSet, Split
 from hideseek_lab.benchmark.inserted import parse_real
-from hideseek_lab.benchmark.lpips import Lpips
 from hideseek_lab.benchmark.methods import best_on, otsu_methods, remembered
 from hideseek_lab.benchmark.quality import QualityPlan, run_quality
 from hideseek_lab.benchmark.quality_report import quality_files, quality_json
 from hideseek_lab.benchmark.table import MERGED, make_row, score_labels
-from hideseek_lab.benchmark.targets import checks
 from hideseek_lab.benchmark.tune import Goal, search
 from hideseek_lab.cli import benchmark_quality as quality_command
 
@@ -82,7 +79,7 @@ def test_benchmark_runs_every_method_and_resumes(tmp_path: Path) -> None:
         "hideseek", "hideseek-forced", "hideseek-known", "hideseek-paper", "hideseek-paper-forced",
         "otsu", "otsu-multi", "gradcam", "gradcam++", "layercam", "eigencam", "unet",
     ]  # fmt: skip
-    assert set(result.skipped) == {"medsam", "anomaly", "inserted lesions"}
+    assert set(result.skipped) == {"anomaly", "inserted lesions"}
     table = quality_json(result.rows)
     assert table["hideseek"]["mixed"]["n"] == 2
     mean, sd = table["hideseek"]["blastic"]["rq"]
@@ -97,7 +94,6 @@ def test_benchmark_runs_every_method_and_resumes(tmp_path: Path) -> None:
     assert set(files) >= {"quality.html", "details.json", "quality.md", "examples.png"}
     details = json.loads(str(files["details.json"]))
     assert details["vertebrae"]["excluded_malignant_not_crossing"] == 1
-    assert {check["what"] for check in details["checks"]} >= {"Classifier AUC", "RQ blastic"}
     # a second run takes everything from the cache
     stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     again = run_quality(PLAN, tmp_path)
@@ -118,7 +114,7 @@ def test_verb_writes_the_page_and_the_table(
          "--healthy", "2", "--methods", "otsu", "best"]
     )  # fmt: skip
     assert quality_command.main(args) == 0
-    assert "| Otsu |" in capsys.readouterr().out
+    assert "| Otsu " in capsys.readouterr().out
     table = json.loads((tmp_path / "table.json").read_text(encoding="utf-8"))
     assert set(table) == {"otsu", "otsu-multi", "hideseek", "hideseek-forced", "hideseek-known"}
     assert (
@@ -127,24 +123,6 @@ def test_verb_writes_the_page_and_the_table(
     for wrong in (["--reference-steps", "250"], ["--malignant", "0"], ["--methods", "magic"]):
         with pytest.raises(SystemExit):
             parser.parse_args(wrong)
-
-
-def test_targets_name_what_was_missed(vertebrae: SliceSet) -> None:
-    good = score_labels(vertebrae, vertebrae.truth[:, MIDDLE])
-    nothing = score_labels(vertebrae, np.zeros_like(vertebrae.truth[:, MIDDLE]))
-    result = quality.QualityResult(
-        Split("test", vertebrae, 0),
-        [
-            make_row("otsu", "Otsu", nothing),
-            make_row("hideseek-paper", "paper", good),
-            make_row("hideseek", "ours", nothing),
-        ],
-        [], {}, {}, {},
-    )  # fmt: skip
-    found = {check.what: check for check in checks(result)}
-    assert found["Paper's settings over the best baseline, RQ lytic"].reached
-    assert not found["RQ blastic"].reached
-    assert found["Best over paper's settings, PQ mixed"].measured == "-1.00"
 
 
 def test_mixed_slices_are_matched_within_polarity_and_merged(vertebrae: SliceSet) -> None:
@@ -221,24 +199,6 @@ def test_tuning_resumes_and_prefers_what_is_allowed(
         fake_model(), vertebrae, poor, 1, tmp_path / "c.jsonl", goal=Goal(min_clean=1.1)
     )
     assert not strict[0].allowed
-
-
-def test_lpips_reads_both_weight_files(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    network = Lpips()
-    backbone = {f"features.{k}": v for k, v in network.features.state_dict().items()}
-    backbone["classifier.1.weight"] = torch.zeros(1)
-    linear = {f"lin{i}.model.1.weight": p.data for i, p in enumerate(network.linear)}
-    torch.save(backbone, tmp_path / "alexnet.pth")
-    torch.save(linear, tmp_path / "alex.pth")
-    loaded = Lpips.load(tmp_path / "alexnet.pth", tmp_path / "alex.pth")
-    images = torch.rand(2, 1, 64, 64)
-    assert loaded(images, images).tolist() == [0.0, 0.0]
-    assert (loaded(images, 1 - images) > 0).all()
-    with pytest.raises(ModelError, match="No LPIPS weights"):
-        Lpips.load(tmp_path / "absent.pth", tmp_path / "alex.pth")
-    with pytest.raises(ModelError, match="no LPIPS weights"):
-        Lpips.load(tmp_path / "alex.pth", tmp_path / "alexnet.pth")
 
 
 def test_real_cases_and_plans_are_checked() -> None:

@@ -8,31 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_model import write_tiny_model
-from toy_spine import toy_spine
 
 from hideseek_backend.cli import main
-from hideseek_backend.volumes.writing import write_nifti
 from hideseek_lab.cli import cohort as command
 from hideseek_lab.cohort import ledger
 from hideseek_lab.cohort.jobs import Job, find_jobs, is_done, part_of, proof
-
-
-@pytest.fixture(scope="module")
-def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("cases")
-    for number, name in enumerate(("alpha", "beta", "gamma")):
-        spine = toy_spine(("L1", "L2"), noise=10.0 + number)
-        write_nifti(spine.ct, root / name / "ct.nii.gz")
-        write_nifti(spine.labels, root / name / "vertebrae.nii.gz")
-        write_nifti(spine.bodies, root / name / "bodies.nii.gz")
-    (root / "gamma" / "ct.nii.gz").write_bytes(b"\x1f\x8b cut short")
-    return root
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny")
 
 
 def _manifest(cases: Path, folder: Path) -> Path:
@@ -125,11 +105,15 @@ def test_an_array_job_is_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["cohort", "cases.csv", "--run", str(tmp_path), "--print-sbatch", "20"]
+    words += ["--queue", "long", "--gpus", "1", "--directive=--account=x", "--memory", "16GB"]
     monkeypatch.setattr(command.sys, "argv", ["hideseek", *words])
     assert main(words) == 0
     said = capsys.readouterr().out
+    assert tmp_path.is_dir()  # the jobs' logs go there: without it Slurm ends them at once
     assert "#SBATCH --array=1-20" in said and '--part "$SLURM_ARRAY_TASK_ID/20"' in said
     assert "--print-sbatch" not in said and f"hideseek cohort cases.csv --run {tmp_path}" in said
+    for line in ("--partition=long", "--gres=gpu:1", "--account=x", "--mem=16GB"):
+        assert f"#SBATCH {line}\n" in said
 
 
 def test_an_open_port_on_a_cluster_is_refused(

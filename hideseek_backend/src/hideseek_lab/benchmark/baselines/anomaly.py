@@ -16,7 +16,7 @@ from skimage.filters import threshold_otsu
 from torch import Tensor
 
 from hideseek_backend.dae import DiffusionAutoencoder
-from hideseek_backend.scoring.instances import BLASTIC, LYTIC
+from hideseek_lab.scoring.instances import BLASTIC, LYTIC
 
 NoiseSource = Literal["inverted", "partial", "drawn"]
 Threshold = Literal["mean", "otsu"]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from hideseek_backend.scoring.instances import BLASTIC, LYTIC, drop_small, label_components
+from hideseek_lab.scoring.instances import BLASTIC, LYTIC, drop_small, label_components
 
 #: the label of a prediction whose polarity the method cannot tell
 ANY = 3

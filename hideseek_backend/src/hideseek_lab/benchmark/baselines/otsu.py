@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.filters import threshold_multiotsu, threshold_otsu
 
-from hideseek_backend.scoring.instances import BLASTIC, LYTIC
 from hideseek_lab.benchmark.baselines.common import eroded_body
+from hideseek_lab.scoring.instances import BLASTIC, LYTIC
 
 _HU_RANGE = (-400, 2000)
 

@@ -1,0 +1,220 @@
+"""DICOM: the case under review as segmentation, structured report and key images, for its study."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import slicer
+
+from HideSeekLib.case.case import Case
+from HideSeekLib.case.dicom_study import odd_levels, study_files
+from HideSeekLib.case.stored_case import changed_by_hand, stored_case, vertebra_messages
+from HideSeekLib.errors import SceneError
+from HideSeekLib.i18n import _
+from HideSeekLib.panel import qt_tools, tables
+from HideSeekLib.run.board import Board
+from HideSeekLib.worker.request import Failure
+
+READER_KEY, ORGANIZATION_KEY = "HideSeek/Reader", "HideSeek/Organization"
+FOLDER = "dicom"
+"""Below the folder of the export, so that objects and other files never mix."""
+
+
+class DicomSection:
+    """Asks for the study and who reads it, and has the worker write the objects.
+
+    The worker does it beside a running analysis; nothing is sent anywhere.
+    """
+
+    def __init__(self, ui: Any, board: Board) -> None:
+        self.board = board
+        self.ui = ui
+        self._request = ""
+        self._steps: Iterator[dict[str, Any]] | None = None
+        self._vertebrae: list[dict[str, Any]] = []
+        self._wanted: dict[str, Any] = {}
+        self._case: Case | None = None
+        self._asked = 0  # answers to what was given up are dropped
+        settings = slicer.app.userSettings()
+        ui.dicomReaderEdit.text = str(settings.value(READER_KEY, "") or "")
+        ui.dicomOrganizationEdit.text = str(settings.value(ORGANIZATION_KEY, "") or "")
+        for path in (ui.dicomStudy, ui.exportFolder):
+            path.connect("currentPathChanged(QString)", lambda text: self._enable())
+            path.connect("validInputChanged(bool)", lambda valid: self._enable())
+        ui.dicomLevelsCheck.connect("toggled(bool)", lambda on: self._enable())
+        ui.dicomGroup.connect("toggled(bool)", lambda on: board.guarded(self.refresh))
+        ui.dicomButton.connect("clicked()", lambda: board.guarded(self.start))
+        ui.dicomCancelButton.connect("clicked()", self.cancel)
+        self._next = qt_tools.single_shot(0, self._step)
+        board.case_changed.connect(self.refresh)
+        board.inputs_changed.connect(self.refresh)
+        ui.dicomProgress.visible = False
+        self._say("")
+        self.refresh()
+
+    def busy(self) -> bool:
+        """Return whether objects are being written."""
+        return self._case is not None
+
+    def refresh(self) -> None:
+        """Say where the study is and what is odd about the levels, before anything is written."""
+        ui, case = self.ui, self.board.live_case()
+        odd: tuple[str, ...] = ()
+        lines = []
+        if case is not None and not ui.dicomGroup.collapsed:
+            files = study_files(case.ct) if case.ct is not None else []
+            if files:
+                lines.append(
+                    _(
+                        "The study is in Slicer's DICOM database ({n} files): no folder needed."
+                    ).format(n=len(files))
+                )
+            odd = odd_levels(case)
+            levels = _("Levels: nothing odd.")
+            if odd:
+                levels = "⚠ " + " ".join((*odd, _("Count them in the images first.")))
+            lines.append(levels)
+            changed = changed_by_hand(case)
+            if changed:
+                lines.append(
+                    _("Edited by hand, exported as they are now, without Δ: {names}").format(
+                        names=", ".join(changed)
+                    )
+                )
+        tables.show_text(ui.dicomStateLabel, "\n".join(lines))
+        if not odd:
+            ui.dicomLevelsCheck.checked = False
+        ui.dicomLevelsCheck.visible = bool(odd)
+        self._enable()
+
+    def start(self) -> None:
+        """Check what was given, then gather the case, a vertebra at a time."""
+        ui, case = self.ui, self.board.live_case()
+        if case is None or self.busy():
+            return
+        problem = self._problem()
+        if problem:
+            self._say("⚠ " + problem)
+            return
+        settings = slicer.app.userSettings()
+        settings.setValue(READER_KEY, ui.dicomReaderEdit.text.strip())
+        settings.setValue(ORGANIZATION_KEY, ui.dicomOrganizationEdit.text.strip())
+        folder = Path(ui.exportFolder.currentPath).expanduser() / FOLDER
+        given = ui.dicomStudy.currentPath.strip()
+        self._wanted = {
+            "study": str(Path(given).expanduser()) if given else study_files(case.ct),
+            "out": str(folder),
+            "reader": ui.dicomReaderEdit.text.strip(),
+            "organization": ui.dicomOrganizationEdit.text.strip(),
+            "sign": ui.dicomSignCheck.checked,
+            "pseudonym": ui.dicomPseudonymEdit.text.strip(),
+            "rejected": ui.dicomRejectedCheck.checked,
+            "levels_checked": ui.dicomLevelsCheck.checked,
+        }
+        self._case, self._vertebrae = case, []
+        self._steps = vertebra_messages(case)
+        self._asked += 1
+        ui.dicomProgress.value = 0
+        ui.dicomProgress.visible = True
+        self._say(_("Gathering the case …"))
+        self._enable()
+        self._next.start()
+
+    def cancel(self) -> None:
+        """Give up; what was in the folder before is still there."""
+        if self._request:
+            self.board.analysis.client.cancel(self._request)
+        elif self.busy():
+            self._end(_("Cancelled."))
+
+    def forget(self) -> None:
+        """Drop what is on its way, for a closing scene or module."""
+        self._asked += 1
+        self.cancel()
+        self._end("")
+
+    # --- inside ------------------------------------------------------------------------------
+
+    def _problem(self) -> str:
+        """Say what is missing, "" for nothing."""
+        ui, case = self.ui, self.board.live_case()
+        if not ui.exportFolder.currentPath.strip():
+            return _("Choose a folder for the export first.")
+        if self.board.settings.remote():
+            return _(
+                "The backend is on another computer and cannot see the study here: export the "
+                "tables and use `hideseek dicom export` there."
+            )
+        found = case is not None and case.ct is not None and study_files(case.ct)
+        if not ui.dicomStudy.currentPath.strip() and not found:
+            return _("Choose the folder of the study (or its zip or DICOMDIR).")
+        if ui.dicomSignCheck.checked and not (
+            ui.dicomReaderEdit.text.strip() and ui.dicomOrganizationEdit.text.strip()
+        ):
+            return _("A signed report needs the reader's name and organization.")
+        return ""
+
+    def _step(self) -> None:
+        if self._steps is None or self._case is None:
+            return
+        try:
+            vertebra = next(self._steps, None)
+            if vertebra is not None:
+                self._vertebrae.append(vertebra)
+                self._next.start()
+                return
+            self._steps = None
+            params = {**stored_case(self._case, self._vertebrae), **self._wanted}
+        except SceneError as error:
+            self._end("⚠ " + str(error))
+            return
+        asked = self._asked
+
+        def answered(end: Any) -> Any:
+            return lambda told: end(told) if asked == self._asked else None
+
+        self._say(_("Writing …"))
+        self._request = self.board.ask(
+            "dicom_export",
+            params,
+            answered(self._written),
+            answered(self._failed),
+            answered(self._progressed),
+        )
+
+    def _progressed(self, message: dict[str, Any]) -> None:
+        done, total = message.get("done"), message.get("total")
+        if isinstance(done, (int, float)) and isinstance(total, (int, float)) and total > 0:
+            self.ui.dicomProgress.value = round(100 * done / total)
+
+    def _written(self, result: dict[str, Any]) -> None:
+        lines = [
+            _("{n} lesions written to {folder}: segmentation, report, key images.").format(
+                n=result.get("lesions"), folder=self._wanted["out"]
+            ),
+            _("Nothing was sent: `hideseek dicom send` does it, or your PACS client."),
+            *("⚠ " + str(warning) for warning in result.get("warnings") or ()),
+        ]
+        self._end("\n".join(lines))
+
+    def _failed(self, failure: Failure) -> None:
+        self._end(_("Cancelled.") if failure.code == "cancelled" else "⚠ " + str(failure))
+
+    def _end(self, text: str) -> None:
+        self._request, self._steps, self._case, self._vertebrae = "", None, None, []
+        self.ui.dicomProgress.visible = False
+        self._say(text)
+        self._enable()
+
+    def _enable(self) -> None:
+        ui, case = self.ui, self.board.live_case()
+        # What is hidden asks for nothing.
+        counted = ui.dicomLevelsCheck.checked or "⚠" not in ui.dicomStateLabel.text
+        folder = bool(ui.exportFolder.currentPath.strip())
+        ui.dicomButton.enabled = case is not None and folder and counted and not self.busy()
+        ui.dicomCancelButton.enabled = self.busy()
+
+    def _say(self, text: str) -> None:
+        tables.show_text(self.ui.dicomMessageLabel, text)

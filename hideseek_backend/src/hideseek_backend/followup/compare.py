@@ -1,0 +1,307 @@
+"""Two dates in, a FollowUp out."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from hideseek_backend.errors import InputError
+from hideseek_backend.followup.limits import Limits, limits_for
+from hideseek_backend.followup.matching import MatchOptions, groups, overlaps
+from hideseek_backend.followup.pairing import Pair, pair_levels
+from hideseek_backend.followup.timepoint import Finding, Timepoint
+from hideseek_backend.volumes.volume import apply_affine
+from hideseek_backend.wire.changes import Change, Fate, FollowUp, LevelPair
+from hideseek_backend.wire.levels import order
+from hideseek_backend.wire.words import CUT
+
+# Medians of bodies without lesions, both dates; more is another tube voltage or contrast phase.
+_HU_SHIFT = 50.0
+_WORST_GAP_MM = 1.5
+_SETTINGS = ("protocol", "polarity", "slices", "residual_against", "binarize", "direction", "erode")
+_TRACKING = uuid.UUID("5b0f6f2e-6a0c-4c1e-9f0a-8d9f3c1b7a51")
+
+Progress = Callable[[int, int], None]
+
+
+def follow_up(
+    earlier: Timepoint,
+    current: Timepoint,
+    options: MatchOptions | None = None,
+    limits: Limits | None = None,
+    known_uids: Mapping[str, str] | None = None,
+    pairs: Sequence[Pair] | None = None,
+) -> FollowUp:
+    """Say what became of each lesion.
+
+    limits: of agreement, those measured for the model by default. known_uids: tracking uids that
+    the earlier result was exported with, "T12:3" -> uid; others are made from the lesion's place.
+    pairs: of `pair_levels`, where they are at hand.
+    Raises InputError where the two share no vertebra.
+    """
+    options = options or MatchOptions()
+    limit, warning = (limits, "") if limits is not None else limits_for(current.model)
+    pairs = tuple(pairs) if pairs is not None else pair_levels(earlier.bodies, current.bodies)
+    if not pairs:
+        raise InputError(
+            "Expected two scans of one spine, got none of the earlier one's vertebral bodies in "
+            f"the current one ({_span(earlier)} and {_span(current)}).",
+            "Check that both are of one patient and show a common part of the spine.",
+        )
+    reasons = [*_unlike(earlier, current), *_unlike_scans(earlier, current, limit)]
+    warnings = [w for w in (warning, *_named(pairs), *_shifted_hu(earlier, current, pairs)) if w]
+    changes: list[Change] = []
+    for pair in pairs:
+        withheld = "; ".join([*reasons, *_unlike_bodies(pair, earlier, current)])
+        changes += _changes(pair, earlier, current, options, limit, withheld, known_uids or {})
+    changes += _alone(earlier, {p.earlier for p in pairs}, earlier_date=True, uids=known_uids or {})
+    changes += _alone(current, {p.current for p in pairs}, earlier_date=False, uids={})
+    changes.sort(key=lambda c: order(c.vertebra))
+    told = tuple(
+        LevelPair(p.earlier, p.current, p.pose.gap_mm, p.pose.rotation_deg, p.pose.matrix)
+        for p in pairs
+    )
+    return FollowUp(
+        not reasons, tuple(changes), told, tuple(reasons), tuple(warnings),
+        earlier.date, current.date,
+    )  # fmt: skip
+
+
+def _changes(
+    pair: Pair, earlier: Timepoint, current: Timepoint, options: MatchOptions, limit: Limits,
+    withheld: str, uids: Mapping[str, str],
+) -> list[Change]:  # fmt: skip
+    """The changes of one vertebra. Candidates that counted at neither date are left out."""
+    old, new = earlier.of(pair.earlier), current.of(pair.current)
+    moved = [apply_affine(pair.pose.matrix, f.places) for f in old]
+    shares = overlaps(moved, [f.places for f in new], options.reach_mm)
+    alike = np.array(
+        [[a.candidate.polarity == b.candidate.polarity for b in new] for a in old], dtype=bool
+    ).reshape(shares.shape)
+    # What does not count (Δ below τ) may be the other date of what does, but joins no group.
+    counted = np.array([[a.counts and b.counts for b in new] for a in old], dtype=bool)
+    first = np.where(alike & counted.reshape(shares.shape), shares, 0.0)
+    found = groups(first, options.least_overlap)
+    taken = [g for g in found if g[0] and g[1]]
+    # Once lytic, now blastic (a lesion that heals), or below τ at one date: one to one.
+    for wanted in (counted.reshape(shares.shape), alike, np.ones_like(alike)):
+        free = np.where(wanted, shares, 0.0)
+        for a, b in taken:
+            free[list(a), :] = 0.0
+            free[:, list(b)] = 0.0
+        while free.size and free.max() >= options.least_overlap:
+            i, j = (int(v) for v in np.unravel_index(int(free.argmax()), free.shape))
+            free[i, :], free[:, j] = 0.0, 0.0
+            if old[i].counts or new[j].counts:
+                taken.append(((i,), (j,)))
+    used = {i for a, _ in taken for i in a}, {j for _, b in taken for j in b}
+    taken += [((i,), ()) for i in range(len(old)) if i not in used[0] and old[i].counts]
+    taken += [((), (j,)) for j in range(len(new)) if j not in used[1] and new[j].counts]
+    return [
+        _change(pair, [old[i] for i in a], [new[j] for j in b], earlier, current, options, limit,
+                withheld, uids)
+        for a, b in sorted(taken)
+    ]  # fmt: skip
+
+
+def _change(
+    pair: Pair, old: list[Finding], new: list[Finding], earlier: Timepoint, current: Timepoint,
+    options: MatchOptions, limit: Limits, withheld: str, uids: Mapping[str, str],
+) -> Change:  # fmt: skip
+    before = sum(f.candidate.volume_mm3 for f in old)
+    after = sum(f.candidate.volume_mm3 for f in new)
+    size = math.sqrt(before * after) if old and new else max(before, after)
+    fate = _fate(len(old), len(new), before, after, options, limit)
+    remarks = [withheld] if withheld else []
+    if withheld:
+        fate = "not comparable"
+    remarks += _remarks(pair, old, new, earlier, current)
+    main_old, main_new = _largest(old), _largest(new)
+    shown = main_new or main_old
+    assert shown is not None
+    key = main_old.candidate.key if main_old else ""
+    return Change(
+        vertebra=pair.current,
+        vertebra_before=pair.earlier,
+        fate=fate,
+        polarity=shown.candidate.polarity,
+        polarity_before=main_old.candidate.polarity if main_old else "",
+        before=_numbers(old),
+        after=_numbers(new),
+        volume_before_mm3=before,
+        volume_mm3=after,
+        change_percent=100.0 * (after / before - 1.0) if old and new else math.nan,
+        limit_percent=limit.percent(size),
+        **_seen(main_old, "_before"),
+        **_seen(main_new, ""),
+        tracking_uid=uids.get(key) or _uid(shown),
+        reason="; ".join(remarks),
+    )
+
+
+def _fate(
+    old: int, new: int, before: float, after: float, options: MatchOptions, limit: Limits
+) -> Fate:
+    if not old or not new:
+        return "new" if new else "gone"
+    if old != new:
+        return "merged" if old > new else "split"
+    if max(before, after) < options.least_volume_mm3:
+        return "stable"
+    least = max(
+        limit.percent(math.sqrt(before * after)) / 100.0, options.least_change_percent / 100.0
+    )
+    change = math.log(after / before)
+    if abs(change) <= math.log1p(least):
+        return "stable"
+    return "grown" if change > 0 else "shrunk"
+
+
+def _remarks(
+    pair: Pair, old: list[Finding], new: list[Finding], earlier: Timepoint, current: Timepoint
+) -> list[str]:
+    remarks = []
+    if old and new and _largest(old).candidate.polarity != _largest(new).candidate.polarity:  # type: ignore[union-attr]
+        remarks.append(f"{old[0].candidate.polarity} before, {new[0].candidate.polarity} now")
+    if old and not any(f.counts for f in old):
+        remarks.append("a candidate below the threshold at the earlier date")
+    if new and not any(f.counts for f in new):
+        remarks.append("a candidate below the threshold now")
+    for side, level, date in ((old, pair.earlier, earlier), (new, pair.current, current)):
+        vertebra = date.vertebrae.get(level)
+        if not side and vertebra is not None and not vertebra.analysed:
+            word = "then" if date is earlier else "now"
+            p = vertebra.p_malignant
+            told = f", p = {p:.2f}" if math.isfinite(p) else ""
+            remarks.append(f"the vertebra was not analysed {word}{told}")
+    return remarks
+
+
+def _alone(
+    date: Timepoint, paired: set[str], *, earlier_date: bool, uids: Mapping[str, str]
+) -> list[Change]:
+    """Lesions of vertebrae that the other scan does not show."""
+    found = []
+    for one in date.findings:
+        c = one.candidate
+        if not one.counts or c.vertebra in paired:
+            continue
+        found.append(
+            Change(
+                vertebra=c.vertebra,
+                vertebra_before=c.vertebra if earlier_date else "",
+                fate="not comparable",
+                polarity=c.polarity,
+                polarity_before=c.polarity if earlier_date else "",
+                before=(c.number,) if earlier_date else (),
+                after=() if earlier_date else (c.number,),
+                volume_before_mm3=c.volume_mm3 if earlier_date else 0.0,
+                volume_mm3=0.0 if earlier_date else c.volume_mm3,
+                change_percent=math.nan,
+                limit_percent=math.nan,
+                **_seen(one if earlier_date else None, "_before"),
+                **_seen(None if earlier_date else one, ""),
+                tracking_uid=uids.get(c.key) or _uid(one),
+                reason=f"not in the {'current' if earlier_date else 'earlier'} scan",
+            )
+        )
+    return found
+
+
+def _unlike(earlier: Timepoint, current: Timepoint) -> list[str]:
+    """Why two analyses must not be compared."""
+    reasons = []
+    if earlier.model != current.model:
+        reasons.append("analysed with two models: analyse both with one")
+    differing = [s for s in _SETTINGS if earlier.options.get(s) != current.options.get(s)]
+    if differing:
+        reasons.append(f"analysed with other settings ({', '.join(differing)})")
+    if "central" in (earlier.options.get("slices"), current.options.get("slices")):
+        reasons.append("only the central slice was analysed, which has no volumes: use all slices")
+    return reasons
+
+
+def _unlike_scans(earlier: Timepoint, current: Timepoint, limit: Limits) -> list[str]:
+    """Why two scans must not be compared: beyond what the limits of agreement were measured on."""
+    thick = [float(t.spacing.max()) for t in (earlier, current)]
+    if max(thick) > 1.01 * limit.thickness_mm:
+        return [
+            f"slices of {thick[0]:.1f} and {thick[1]:.1f} mm; limits of agreement reach to "
+            f"{limit.thickness_mm:.1f} mm"
+        ]
+    if max(thick) > 1.01 * limit.thickness_ratio * min(thick):
+        return [f"slices of {thick[0]:.1f} and {thick[1]:.1f} mm differ too much"]
+    return []
+
+
+def _unlike_bodies(pair: Pair, earlier: Timepoint, current: Timepoint) -> list[str]:
+    reasons = []
+    for date, level, word in (
+        (earlier, pair.earlier, "earlier"),
+        (current, pair.current, "current"),
+    ):
+        vertebra = date.vertebrae.get(level)
+        if vertebra is not None and CUT in vertebra.reason:
+            reasons.append(f"cut by the field of view of the {word} scan")
+    if pair.pose.gap_mm > _WORST_GAP_MM:
+        reasons.append(f"the two bodies lie {pair.pose.gap_mm:.1f} mm apart: collapsed, or another")
+    return reasons
+
+
+def _named(pairs: Sequence[Pair]) -> list[str]:
+    renamed = [p for p in pairs if p.renamed]
+    if not renamed:
+        return []
+    told = ", ".join(f"{p.earlier} is {p.current}" for p in renamed)
+    return [f"By shape, names differ between the scans (earlier is current): {told}. Count them."]
+
+
+def _shifted_hu(earlier: Timepoint, current: Timepoint, pairs: Sequence[Pair]) -> list[str]:
+    shifts = []
+    for pair in pairs:
+        seen = earlier.evidence.get(pair.earlier), current.evidence.get(pair.current)
+        values = [
+            float(np.median(e.image[e.body > 0]))
+            for e in seen
+            if e is not None and e.body is not None and e.unit == "HU" and e.body.any()
+        ]
+        if len(values) == 2:
+            shifts.append(values[1] - values[0])
+    if not shifts or abs(float(np.median(shifts))) < _HU_SHIFT:
+        return []
+    return [
+        f"Bone is {np.median(shifts):+.0f} HU against the earlier scan (contrast, tube voltage or "
+        "kernel): do not compare mean HU."
+    ]
+
+
+def _largest(findings: list[Finding]) -> Finding | None:
+    return max(findings, key=lambda f: f.candidate.volume_mm3, default=None)
+
+
+def _numbers(findings: list[Finding]) -> tuple[int, ...]:
+    """Candidate numbers, the largest first: it carries the tracking uid on."""
+    ordered = sorted(findings, key=lambda f: -f.candidate.volume_mm3)
+    return tuple(f.candidate.number for f in ordered)
+
+
+def _seen(finding: Finding | None, suffix: str) -> dict[str, float]:
+    if finding is None:
+        return {}
+    c = finding.candidate
+    return {f"hu{suffix}": c.mean_hu, f"delta{suffix}": c.delta}
+
+
+def _uid(finding: Finding) -> str:
+    """A uid that follows from the lesion itself: the same result, the same uid."""
+    c = finding.candidate
+    place = " ".join(f"{v:.1f}" for v in c.centroid_ras)
+    return f"2.25.{uuid.uuid5(_TRACKING, f'{c.key} {c.polarity} {c.volume_mm3:.1f} {place}').int}"
+
+
+def _span(date: Timepoint) -> str:
+    names = list(date.bodies)
+    return f"{names[0]} to {names[-1]}" if names else "no bodies"
