@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from hideseek_backend.cli.progress import ProgressBar
-from hideseek_backend.optional import import_optional
 from hideseek_backend.report.output import OutputFolder
+from hideseek_lab.cli import evaluate_clinical
 from hideseek_lab.scoring.cases import find_cases
 from hideseek_lab.scoring.evaluate import Evaluation, ScoringOptions, evaluate_cases
 from hideseek_lab.scoring.evaluation_report import (
@@ -21,8 +21,6 @@ DESCRIPTION = (
     "Score predicted lesion masks against reference masks (1 lytic, 2 blastic; 2D slices or 3D "
     "volumes). Writes CSV, JSON and an HTML page."
 )
-CLINICAL = "hideseek_lab.cli.evaluate_clinical"
-LAB = "the whole hideseek-backend from its repository (Slicer's copy has no researchers' tools)"
 EXAMPLE = "example: hideseek evaluate out/ references/ --bodies bodies/ --out evaluation/"
 
 
@@ -74,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_clinical(parser: argparse.ArgumentParser) -> None:
-    """Arguments of the clinical analysis, which researchers' installations alone carry out."""
+    """Arguments of the clinical analysis."""
     group = parser.add_argument_group(
         "clinical analysis", "lesions in bones, lesion sizes, burden, radiomics; volumes only"
     )
@@ -118,8 +116,7 @@ def main(args: argparse.Namespace) -> int:
             evaluation = evaluate_cases(cases, options, bar)
             write_into(folder.staging, evaluation_files(evaluation, args.inter_rater))
             if args.clinical:
-                clinical = import_optional(CLINICAL, "The clinical analysis", LAB)
-                clinical.run(args, cases, options, folder.staging, bar)
+                evaluate_clinical.run(args, cases, options, folder.staging, bar)
     _print(evaluation, args.out)
     return 0
 

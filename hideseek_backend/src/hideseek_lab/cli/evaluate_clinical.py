@@ -8,9 +8,9 @@ from pathlib import Path
 
 from hideseek_backend.cli.progress import ProgressBar
 from hideseek_backend.errors import OptionError
-from hideseek_backend.scoring.cases import BODY_NAMES, CaseFiles, find_cases
-from hideseek_backend.scoring.evaluate import ScoringOptions
-from hideseek_backend.scoring.output import write_into
+from hideseek_lab.scoring.cases import BODY_NAMES, CaseFiles, find_cases
+from hideseek_lab.scoring.evaluate import ScoringOptions
+from hideseek_lab.scoring.output import write_into
 from hideseek_lab.supervised.clinical.analysis import (
     ClinicalOptions,
     analyse,

@@ -10,7 +10,7 @@ from pathlib import Path
 from hideseek_backend.cli.progress import ProgressBar
 from hideseek_backend.errors import OptionError
 from hideseek_backend.report.output import writing
-from hideseek_backend.scoring.output import write_into
+from hideseek_lab.scoring.output import write_into
 
 DESCRIPTION = (
     "Train the papers' networks on few and on many lesion masks and set them beside HideSeek, "

@@ -13,7 +13,7 @@ from hideseek_backend.cli.progress import ProgressBar
 from hideseek_backend.errors import InputError, OptionError
 from hideseek_backend.progress import Progress
 from hideseek_backend.report.output import OutputFolder
-from hideseek_backend.scoring.output import csv_text, write_into
+from hideseek_lab.scoring.output import csv_text, write_into
 
 DESCRIPTION = (
     "Run a network of `hideseek supervised train` on a manifest's cases. Writes "

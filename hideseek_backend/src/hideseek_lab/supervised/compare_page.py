@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 import hideseek_backend
-from hideseek_backend.scoring import plots
-from hideseek_backend.scoring.output import csv_text
-from hideseek_backend.scoring.page import Picture, Section, Table, render_page
 from hideseek_backend.wire.codec import json_text
 from hideseek_lab.benchmark.dataset import MIDDLE
+from hideseek_lab.scoring import plots
+from hideseek_lab.scoring.output import csv_text
+from hideseek_lab.scoring.page import Picture, Section, Table, render_page
 from hideseek_lab.supervised.compare import (
     METRICS,
     OURS,
@@ -30,7 +30,7 @@ _SHOWN_CASES = 6
 RULES = (
     "Any overlap finds a lesion; what overlaps none is false; lesions and marks of under 5 px do "
     "not count; the polarity is forgotten. F2, sensitivity and Dice are means over patients with "
-    "bootstrap intervals (1,000 resamples). Dice of all lesions is 0 where every lesion was missed "
+    "bootstrap intervals (2,000 resamples). Dice of all lesions is 0 where every lesion was missed "
     "and where a healthy slice was marked. Each network's threshold has the best mean F2 on tuning "
     "patients, with as many masks again as it learned from, 40 at most."
 )

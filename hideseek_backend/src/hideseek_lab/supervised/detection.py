@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hideseek_backend.optional import import_optional
-from hideseek_backend.scoring import plots
 from hideseek_lab.benchmark.baselines.cams import cam_maps
 from hideseek_lab.benchmark.dataset import MIN_TRUTH_PX
+from hideseek_lab.scoring import plots
 from hideseek_lab.supervised.networks import CAM_LAYERS
 from hideseek_lab.supervised.patches import Patch, Roi, cut
 from hideseek_lab.supervised.scans import Scan

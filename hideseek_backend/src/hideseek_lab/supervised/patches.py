@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from hideseek_backend.errors import InputError
-from hideseek_backend.scoring.instances import label_components
+from hideseek_lab.scoring.instances import label_components
 from hideseek_lab.supervised.scans import Scan
 
 MARGIN = 10

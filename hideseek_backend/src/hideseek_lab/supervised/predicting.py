@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hideseek_backend.optional import import_optional
-from hideseek_backend.scoring.instances import label_components
+from hideseek_lab.scoring.instances import label_components
 from hideseek_lab.supervised.networks import BASELINES_EXTRA
 from hideseek_lab.supervised.patches import Roi
 from hideseek_lab.supervised.scans import Scan

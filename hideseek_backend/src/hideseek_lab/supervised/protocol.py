@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hideseek_backend.errors import InputError
-from hideseek_backend.scoring.instances import label_components
+from hideseek_lab.scoring.instances import label_components
 
 FOLDS = 7
 THRESHOLDS = tuple(round(0.05 * n, 2) for n in range(1, 20))

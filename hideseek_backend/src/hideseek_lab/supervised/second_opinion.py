@@ -17,7 +17,6 @@ from hideseek_backend.attribution.candidates import Candidates, Polarity
 from hideseek_backend.attribution.edit import edit_steps, healthy_edit
 from hideseek_backend.attribution.options import Options
 from hideseek_backend.attribution.scoring import score_candidates, score_steps
-from hideseek_backend.scoring.instances import label_components
 from hideseek_lab.benchmark.dataset import MIDDLE
 from hideseek_lab.benchmark.ours import (
     CHUNK,
@@ -26,6 +25,7 @@ from hideseek_lab.benchmark.ours import (
     make_network,
     stack_of,
 )
+from hideseek_lab.scoring.instances import label_components
 from hideseek_lab.supervised.arenas import Vertebrae
 
 #: "delta" is Δ; "suspicion" is Δ times the vertebra's malignancy, for Δ is a share of the latter

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hideseek_backend.scoring.agreement import FrocCurve
-from hideseek_backend.scoring.instances import drop_small, label_components
-from hideseek_backend.scoring.metrics import score_unit
 from hideseek_lab.benchmark.baselines.common import MIN_AREA_PX
 from hideseek_lab.benchmark.dataset import MIDDLE, MIN_TRUTH_PX
 from hideseek_lab.benchmark.table import SPACING
+from hideseek_lab.scoring.agreement import FrocCurve
+from hideseek_lab.scoring.instances import drop_small, label_components
+from hideseek_lab.scoring.metrics import score_unit
 from hideseek_lab.supervised.arenas import Vertebrae
 from hideseek_lab.supervised.protocol import Detection, f_beta
 

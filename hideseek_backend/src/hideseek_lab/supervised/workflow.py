@@ -14,8 +14,8 @@ from torch import nn
 
 from hideseek_backend.errors import InputError, OptionError
 from hideseek_backend.progress import ProgressCallback
-from hideseek_backend.scoring.instances import label_components
 from hideseek_lab.manifest import Case, Manifest
+from hideseek_lab.scoring.instances import label_components
 from hideseek_lab.supervised.cases import Grid
 from hideseek_lab.supervised.detection import (
     DetectionFigures,

@@ -12,8 +12,8 @@ import pytest
 
 from hideseek_backend.cli import main
 from hideseek_backend.errors import InputError
-from hideseek_backend.scoring.cases import find_cases
-from hideseek_backend.scoring.evaluate import ScoringOptions
+from hideseek_lab.scoring.cases import find_cases
+from hideseek_lab.scoring.evaluate import ScoringOptions
 from hideseek_lab.supervised.clinical.analysis import (
     ClinicalOptions,
     analyse,

@@ -14,10 +14,10 @@ from toy_spine import toy_spine
 
 from hideseek_backend.cli import main
 from hideseek_backend.errors import InputError, ModelError, OptionError
-from hideseek_backend.scoring.masks import read_mask
 from hideseek_backend.volumes.volume import Volume
 from hideseek_backend.volumes.writing import write_nifti
 from hideseek_lab.manifest import Case, Row, read_manifest, write_manifest
+from hideseek_lab.scoring.masks import read_mask
 from hideseek_lab.supervised.cases import Grid, channel_files, load_scan, onto_ct
 from hideseek_lab.supervised.networks import make_segmenter
 from hideseek_lab.supervised.store import SPEC, SupervisedSpec, load_network, save_network

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from hideseek_backend.errors import InputError
 from hideseek_backend.progress import Progress, ProgressCallback
-from hideseek_backend.scoring.cases import CaseFiles
-from hideseek_backend.scoring.evaluate import Evaluation, ScoringOptions, evaluate_cases
-from hideseek_backend.scoring.masks import Mask, check_same_frame, is_mask, read_mask, stem
 from hideseek_backend.volumes.reading import read_ct
+from hideseek_lab.scoring.cases import CaseFiles
+from hideseek_lab.scoring.evaluate import Evaluation, ScoringOptions, evaluate_cases
+from hideseek_lab.scoring.masks import Mask, check_same_frame, is_mask, read_mask, stem
 from hideseek_lab.supervised.clinical.bones import Bone
 from hideseek_lab.supervised.clinical.figures import PatientFigures, patient_figures
 from hideseek_lab.supervised.clinical.lesions import (

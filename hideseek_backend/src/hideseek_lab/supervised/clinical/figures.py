@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hideseek_backend.scoring.agreement import ONE_ML_MM3, FrocCase
-from hideseek_backend.scoring.evaluate import Evaluation, Unit, combine_froc
+from hideseek_lab.scoring.agreement import ONE_ML_MM3, FrocCase
+from hideseek_lab.scoring.evaluate import Evaluation, Unit, combine_froc
 from hideseek_lab.supervised.clinical.statistics import Interval, bootstrap, icc_2_1_interval
 from hideseek_lab.supervised.protocol import f_beta
 

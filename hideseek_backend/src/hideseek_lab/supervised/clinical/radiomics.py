@@ -22,7 +22,7 @@ from scipy import ndimage
 
 from hideseek_backend.errors import InputError
 from hideseek_backend.optional import import_optional
-from hideseek_backend.scoring.agreement import icc_2_1
+from hideseek_lab.scoring.agreement import icc_2_1
 from hideseek_lab.supervised.clinical.statistics import Interval, bootstrap
 
 RADIOMICS_EXTRA = "pip install 'hideseek-backend[radiomics]'"
@@ -97,7 +97,7 @@ def features(
 
 
 def agreement(
-    truth: Sequence[dict[str, float]], prediction: Sequence[dict[str, float]], seed: int = 0
+    truth: Sequence[dict[str, float]], prediction: Sequence[dict[str, float]]
 ) -> list[FamilyAgreement]:
     """ICC(2,1) of each family over lesions: features of the true and of the predicted region.
 
@@ -108,6 +108,8 @@ def agreement(
     made = []
     for prefix, family in FAMILIES.items():
         names = [n for n in truth[0] if n.startswith(f"{prefix}_")]
+        if not names:
+            continue
         table = np.array(
             [[[t[n], p[n]] for n in names] for t, p in zip(truth, prediction, strict=True)]
         )
@@ -125,7 +127,7 @@ def agreement(
         values = values[np.isfinite(values)]
         if not values.size:
             continue
-        interval = bootstrap(table, mean, resamples=_RESAMPLES, seed=seed)
+        interval = bootstrap(table, mean, resamples=_RESAMPLES)
         made.append(
             FamilyAgreement(
                 family, int(values.size), interval, float(values.min()), float(values.max())

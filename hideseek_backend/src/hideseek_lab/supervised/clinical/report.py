@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 import hideseek_backend
-from hideseek_backend.scoring import plots
-from hideseek_backend.scoring.agreement import froc
-from hideseek_backend.scoring.evaluate import combine_froc
-from hideseek_backend.scoring.evaluation_report import FROC_LIMITS
-from hideseek_backend.scoring.output import csv_text
-from hideseek_backend.scoring.page import Picture, Section, Table, render_page
 from hideseek_backend.wire.codec import json_text
+from hideseek_lab.scoring import plots
+from hideseek_lab.scoring.agreement import froc
+from hideseek_lab.scoring.evaluate import combine_froc
+from hideseek_lab.scoring.evaluation_report import FROC_LIMITS
+from hideseek_lab.scoring.output import csv_text
+from hideseek_lab.scoring.page import Picture, Section, Table, render_page
 from hideseek_lab.supervised.clinical.analysis import (
     ClinicalOptions,
     Difference,
@@ -179,7 +179,7 @@ def _page(
     sections = [
         Section(
             "Detection and segmentation over cases",
-            ["Median over cases with a bootstrap interval (1,000 resamples), as table 1 of Wuts et "
+            ["Median over cases with a bootstrap interval (2,000 resamples), as table 1 of Wuts et "
              "al.; means after it. Any overlap finds a lesion."],
             [_figures_table(systems)],
         ),

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-RESAMPLES = 1000
+from hideseek_lab.scoring.agreement import icc_2_1
+from hideseek_lab.scoring.intervals import RESAMPLES, interval_of, interval_of_mean
 
 
 @dataclass(frozen=True)
@@ -49,34 +50,26 @@ class PairedTest:
 
 def bootstrap(
     values: ArrayLike,
-    statistic: Callable[[NDArray[np.float64]], float] = lambda v: float(np.mean(v)),
+    statistic: Callable[[NDArray[np.float64]], float] | None = None,
     *,
     resamples: int = RESAMPLES,
-    seed: int = 0,
-    level: float = 0.95,
 ) -> Interval:
-    """Percentile interval of a statistic over resampled patients (Efron and Tibshirani 1993).
+    """A statistic (the mean by default) with its percentile interval over resampled patients.
 
-    values: (n,) or (n, m), one row a patient. NaN rows are left out of (n,).
+    values: (n,) or (n, …), one row a patient. NaN rows are left out of (n,).
     """
     rows = np.asarray(values, dtype=float)
     if rows.ndim == 1:
         rows = rows[np.isfinite(rows)]
     if not len(rows):
         return Interval(math.nan, math.nan, math.nan, 0)
-    rng = np.random.default_rng(seed)
-    drawn = np.array(
-        [statistic(rows[rng.integers(len(rows), size=len(rows))]) for _ in range(resamples)]
-    )
-    drawn = drawn[np.isfinite(drawn)]
-    value = statistic(rows)
-    if len(rows) < 2 or not drawn.size:
-        return Interval(value, math.nan, math.nan, len(rows))
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(value, float(low), float(high), len(rows))
+    if statistic is None:
+        return Interval(float(rows.mean()), *interval_of_mean(rows.tolist()), len(rows))
+    low, high = interval_of(rows, statistic, resamples=resamples)
+    return Interval(statistic(rows), low, high, len(rows))
 
 
-def compare_paired(first: Sequence[float], second: Sequence[float], seed: int = 0) -> PairedTest:
+def compare_paired(first: Sequence[float], second: Sequence[float]) -> PairedTest:
     """Compare two systems on the same patients: paired t-test, Wilcoxon's signed ranks, and
     Shapiro-Wilk on the differences, which says which of both is meant."""
     a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
@@ -86,7 +79,7 @@ def compare_paired(first: Sequence[float], second: Sequence[float], seed: int = 
     if n == 0:
         nan = math.nan
         return PairedTest(0, nan, nan, (nan, nan), nan, nan, nan)
-    interval = bootstrap(d, seed=seed)
+    interval = bootstrap(d)
     varies = n > 1 and float(np.ptp(d)) > 0
     return PairedTest(
         n=n,
@@ -129,8 +122,6 @@ def icc_2_1_interval(ratings: ArrayLike, level: float = 0.95) -> Interval:
 
     ratings: (targets, raters). Raises InputError for another shape, as `icc_2_1`.
     """
-    from hideseek_backend.scoring.agreement import icc_2_1
-
     value = icc_2_1(ratings)
     table = np.asarray(ratings, dtype=float)
     n, k = table.shape
