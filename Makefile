@@ -30,7 +30,7 @@ export QT_QPA_PLATFORM ?= offscreen
 export VTK_DEFAULT_OPENGL_WINDOW ?= vtkEGLRenderWindow
 
 .DEFAULT_GOAL := help
-.PHONY: help wire environment demo review review-environment test test-browser lint types test-backend test-slicer test-slow test-newest-slicer-core bench bench-quality bench-real train-bundled check-rendering clean
+.PHONY: help wire environment demo review review-environment test test-browser lint types test-backend test-slicer test-slow test-newest-slicer-core bench bench-quality bench-real bench-folds train-bundled check-rendering clean
 
 help:
 	@echo "make demo           phantom CT -> lesions, tables and report; scores itself; Slicer scene"
@@ -42,6 +42,7 @@ help:
 	@echo "make bench          speed: reference protocol against fast"
 	@echo "make bench-quality  accuracy: our settings, the paper's and its baselines"
 	@echo "make bench-real     real vertebrae, as they are and with inserted lesions (REAL=folder of cases)"
+	@echo "make bench-folds    the same by folds of the patients (OLDER=model that has seen none of them)"
 	@echo "make train-bundled  trains the bundled model anew (hours; resumable)"
 
 environment: $(STAMP)
@@ -147,8 +148,13 @@ bench-quality: $(STAMP) $(HEALTHY)
 	$(HIDESEEK) benchmark quality --healthy-model $(HEALTHY) --reference-steps 24,24 --out $(OUT)/bench-quality --json $(OUT)/bench-quality/quality.json
 
 REAL ?= real
+OLDER ?= runs/older
 bench-real: $(STAMP)
-	$(HIDESEEK) benchmark real --data $(REAL) --json $(OUT)/bench-real/real.json
+	$(HIDESEEK) benchmark real --data $(REAL) --edits --sheet $(OUT)/bench-real/edits.png --json $(OUT)/bench-real/real.json
+
+# Five models, each blind to a fifth of the patients, from weights that have seen none of them.
+bench-folds: $(STAMP)
+	$(HIDESEEK) benchmark real --data $(REAL) --folds runs/folds --start-from $(OLDER) --reference --json $(OUT)/bench-real/folds.json
 
 train-bundled: $(STAMP)
 	$(HIDESEEK) train --preset bundled --run runs/bundled --out runs/bundled/model

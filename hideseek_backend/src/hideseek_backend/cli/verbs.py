@@ -171,7 +171,7 @@ VERBS: dict[str, Verb] = {
         "hideseek cohort cases.csv --run runs/cohort --workers 4 --slices all",
     ),
     "data": Verb(
-        "download public data sets to train on",
+        "data to train and to measure on",
         "",
         "hideseek data spine-mets --out data/spine-mets",
         (
@@ -181,6 +181,14 @@ VERBS: dict[str, Verb] = {
                     "Spine-Mets-CT-SEG: 55 patients, CT and vertebrae, 20 GB, CC BY 4.0",
                     "hideseek_lab.cli.data_spine_mets",
                     "hideseek data spine-mets --out data/spine-mets --yes",
+                ),
+            ),
+            (
+                "insert",
+                Verb(
+                    "put metastases into a real CT without known disease, with their truth",
+                    "hideseek_lab.cli.data_insert",
+                    "hideseek data insert real/case.json --at L1=lytic --out made",
                 ),
             ),
         ),

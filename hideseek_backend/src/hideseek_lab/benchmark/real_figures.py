@@ -17,8 +17,8 @@ from hideseek_lab.benchmark.real_set import (
     WARPED,
     Screened,
 )
+from hideseek_lab.scoring.intervals import RESAMPLES, interval_of_mean
 
-RESAMPLES = 2000
 SPECIFICITY = 0.90
 """At which sensitivity by size is given: the threshold is that of the untouched vertebrae."""
 
@@ -41,6 +41,25 @@ class Figure:
         return f"{self.name:58s} {self.value:5.2f} ({self.low:.2f}–{self.high:.2f})  n {self.count}"
 
 
+def mean_figure(name: str, patients: NDArray[np.str_], values: NDArray[np.float64]) -> Figure:
+    """The mean of values (N,), with its interval over the patients (N,) they are of."""
+    mean = float(values.mean()) if len(values) else float("nan")
+    low, high = interval_of_mean(values.tolist(), patients.tolist())
+    return Figure(name, mean, low, high, len(values))
+
+
+def patient_draws(
+    patients: NDArray[np.str_], seed: int = 0, resamples: int = RESAMPLES
+) -> list[NDArray[np.int_]]:
+    """Bootstrap draws of rows: patients (N,) are drawn with all their rows."""
+    own = [np.flatnonzero(patients == name) for name in np.unique(patients)]
+    rng = np.random.default_rng(seed)
+    return [
+        np.concatenate([own[i] for i in rng.integers(len(own), size=len(own))])
+        for _ in range(resamples)
+    ]
+
+
 @dataclass(frozen=True, eq=False)
 class _Columns:
     logit: NDArray[np.float64]
@@ -59,12 +78,7 @@ def figures(rows: Sequence[Screened], seed: int = 0) -> list[Figure]:
         np.array([row.volume_ml for row in rows]),
     )
     patients = np.array([row.patient for row in rows])
-    own = [np.flatnonzero(patients == name) for name in np.unique(patients)]
-    rng = np.random.default_rng(seed)
-    draws = [
-        np.concatenate([own[i] for i in rng.integers(len(own), size=len(own))])
-        for _ in range(RESAMPLES)
-    ]
+    draws = patient_draws(patients, seed)
     wanted: list[tuple[str, Callable[[_Columns], float], NDArray[np.bool_]]] = [
         ("untouched, real: specificity at p = 0.5", _below(UNTOUCHED), columns.kind == UNTOUCHED),
         ("benign inserted: specificity at p = 0.5", _below(BENIGN), columns.kind == BENIGN),

@@ -14,8 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from hideseek_backend.dae import DaeConfig
 from hideseek_backend.errors import InputError, OptionError
@@ -107,7 +105,7 @@ def main(args: argparse.Namespace) -> int:
         if args.start_from is not None:
             _check_start(args.start_from, preset)
         device = _device(args.device)
-        return train_manifest.run(args, preset, device, intensity(preset), _logger)
+        return train_manifest.run(args, preset, device, preset.to_intensity, _logger)
     if args.check or args.run is None or args.out is None:
         raise OptionError("Expected --run and --out.", "--check needs --manifest.")
     cases = read_cases(args.real)
@@ -121,7 +119,7 @@ def main(args: argparse.Namespace) -> int:
     make = dataset.batches(
         sets,
         preset.train.drawn,
-        intensity(preset),
+        preset.to_intensity,
         seed=preset.train.seed,
         bag=preset.train.bag,
     )
@@ -185,17 +183,11 @@ def write_data(preset: Preset, folder: Path, cases: Sequence[RealCase]) -> None:
         wide=True,
         report=_say,
     )
-    for number, case in enumerate(cases):
-        path = folder / f"real-{case.name}-000.npz"
-        if path.exists():
-            continue
-        from hideseek_lab.training import real
+    if cases:
+        # Here, since it needs the scans' own packages, which a training on phantoms does not.
+        from hideseek_lab.training.real import write_real_shards
 
-        vertebrae = real.load_vertebrae(case)
-        first = number * 1_000_000
-        seeds = range(first, first + preset.real_per_vertebra * len(vertebrae))
-        dataset.write_shard(path, (real.real_sample(vertebrae, seed) for seed in seeds))
-        _say(f"wrote {path}")
+        write_real_shards(folder, cases, preset.real_per_vertebra, _say)
 
 
 def finish(
@@ -216,7 +208,7 @@ def finish(
     dae, step = loop.averaged(run)
     # What is fitted and measured from here on are the latents of the weights that ship.
     round_to_half(dae)
-    to_intensity = intensity(preset)
+    to_intensity = preset.to_intensity
     fit_set = dataset.ShardSet(run / "data", "phantom-0*.npz")
     wide = dataset.ShardSet(run / "data", "wide-*.npz") if preset.wide_shards else None
     seed, count = preset.train.seed, min(len(fit_set), preset.classifier_vertebrae)
@@ -258,8 +250,8 @@ def finish(
         "phantom_vertebrae": len(fit_set) + len(wide or ()),
         "classifier_vertebrae": count + len(wide or ()),
         "real": {
-            "trained_on": [_credit(case) for case in seen],
-            "held_out": [_credit(case) for case in held_out],
+            "trained_on": [case.credit() for case in seen],
+            "held_out": [case.credit() for case in held_out],
         },
         "pooling": list(classifier.pooling or ()),
         "validation": figures,
@@ -283,31 +275,11 @@ def finish(
         )
 
     save()
-    if held_out and preset.calibrate:
+    if held_out:
         classifier = calibrated_on(load_model(out, "cpu"), held_out)
         record["pooling"] = list(classifier.pooling or ())
         save()
     return record
-
-
-def _credit(case: RealCase) -> dict[str, Any]:
-    return {
-        "case": case.name,
-        "patient": case.patient,
-        "levels": list(case.healthy_levels),
-        "licence": case.licence,
-        "attribution": case.attribution,
-    }
-
-
-def intensity(preset: Preset) -> Callable[[NDArray[np.float32]], Tensor]:
-    """The preset's map from HU to model intensity."""
-    low, high = float(preset.intensity["low"]), float(preset.intensity["high"])  # type: ignore[arg-type]
-
-    def to_intensity(hu: NDArray[np.float32]) -> Tensor:
-        return torch.from_numpy((hu.clip(low, high) - low) / (high - low)).float()
-
-    return to_intensity
 
 
 def _check_start(start: Path, preset: Preset) -> None:

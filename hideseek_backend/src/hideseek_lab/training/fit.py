@@ -100,11 +100,18 @@ def calibrated(
 
     pooled: (N,) pooled logits of vertebrae that no part was fitted on; malignant: (N,).
     """
-    logits = np.asarray(pooled, dtype=np.float64)[:, None]
-    platt = LogisticRegression(C=1e6, class_weight="balanced").fit(logits, np.asarray(malignant))
     temperature = classifier.pooling[0] if classifier.pooling else 1.0
-    slope, offset = float(platt.coef_[0, 0]), float(platt.intercept_[0])
-    return replace(classifier, pooling=(temperature, slope, offset))
+    return replace(classifier, pooling=(temperature, *platt(pooled, malignant)))
+
+
+def platt(logits: ArrayLike, malignant: ArrayLike) -> tuple[float, float]:
+    """Slope and offset that make logits (N,) those of a probability (Platt 1999).
+
+    Both classes are weighted alike: p is for as many malignant as healthy vertebrae.
+    """
+    values = np.asarray(logits, dtype=np.float64)[:, None]
+    fitted = LogisticRegression(C=1e6, class_weight="balanced").fit(values, np.asarray(malignant))
+    return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
 
 
 def fit_prior(scaled: FloatArray, malignant: ArrayLike) -> HealthyPrior:

@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
 from hideseek_backend.dae import DaeConfig
 from hideseek_lab.training.augment import Augmentation
 from hideseek_lab.training.loop import TrainConfig
@@ -21,7 +26,6 @@ class Preset:
     shards, wide_shards: of `per_shard` phantoms each, of the two kinds of `dataset`.
     real_per_vertebra: samples drawn of every real vertebra that the user gives.
     defaults: options by protocol that the model's folder overrides, chosen on validation data.
-    calibrate: p on the patients held out; not where they are to measure it.
     healthy_only: the autoencoder sees healthy vertebrae alone (the classifier sees all).
     """
 
@@ -34,7 +38,11 @@ class Preset:
     real_per_vertebra: int = 60
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     healthy_only: bool = False
-    calibrate: bool = True
+
+    def to_intensity(self, hu: NDArray[np.float32]) -> Tensor:
+        """HU to model intensity by the window."""
+        low, high = float(self.intensity["low"]), float(self.intensity["high"])  # type: ignore[arg-type]
+        return torch.from_numpy((hu.clip(low, high) - low) / (high - low)).float()
 
 
 # Found on the validation split by `python -m hideseek_lab.benchmark.tune`, seeds from
@@ -124,22 +132,6 @@ BUNDLED = Preset(
     defaults={"fast": BUNDLED_DEFAULTS},
 )
 
-# For folds of real patients: the encoder alone, which decides p, from a finished model's weights.
-FOLD = replace(
-    BUNDLED,
-    train=replace(
-        BUNDLED.train,
-        steps=900,
-        encoder_steps=900,
-        label_images=32,
-        learning_rate=7e-4,
-        decay_from=0.4,
-        ema=0.995,
-        seed=3,
-    ),
-    calibrate=False,
-)
-
 # The network of the anomaly-detection baseline: the published, unsupervised training.
 HEALTHY = replace(
     BUNDLED,
@@ -186,4 +178,4 @@ TINY = Preset(
     classifier_vertebrae=12,
 )
 
-PRESETS = {"bundled": BUNDLED, "fold": FOLD, "healthy": HEALTHY, "tiny": TINY}
+PRESETS = {"bundled": BUNDLED, "healthy": HEALTHY, "tiny": TINY}

@@ -6,8 +6,9 @@ on the same way, so that neither the insertion itself nor its place is evidence.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +24,13 @@ from hideseek_backend.volumes.crops import (
 )
 from hideseek_backend.volumes.padding import SOFT_TISSUE_HU
 from hideseek_backend.volumes.vertebrae import load_case
-from hideseek_backend.volumes.volume import inverse
+from hideseek_backend.volumes.volume import Volume, inverse
 from hideseek_lab.insertion.lookalikes import insert_lookalikes
 from hideseek_lab.insertion.metastases import insert_metastases
 from hideseek_lab.insertion.scans import another_pose, another_scan
 from hideseek_lab.insertion.site import Field, Site, make_site
 from hideseek_lab.insertion.statistics import PHENOTYPE_WEIGHTS, PHENOTYPES
-from hideseek_lab.training.dataset import PHENOTYPE_LABELS, SLICES, Sample
+from hideseek_lab.training.dataset import PHENOTYPE_LABELS, SLICES, Sample, write_shard
 from hideseek_lab.training.real_cases import RealCase
 
 P_MALIGNANT = 0.5
@@ -98,6 +99,25 @@ def insert_lesions(
     return with_hu(block, shown.hu), truth_of(block, site, shown.lytic, shown.blastic)
 
 
+def insert_into_case(case: RealCase, wanted: Mapping[str, str], seed: int) -> dict[str, Volume]:
+    """Return "ct" with metastases in the wanted levels {level: phenotype}, "bodies" and "truth"
+    (1 lytic, 2 blastic), all on the grid of the case."""
+    loaded = load_case(case.ct, case.vertebrae, bodies_path=case.bodies, labels=case.labels)
+    hu = loaded.ct.data.copy()
+    truth = np.zeros(hu.shape, np.uint8)
+    for number, (level, phenotype) in enumerate(wanted.items()):
+        block = cut_block(loaded.ct.with_data(hu), loaded.vertebrae, level)
+        changed, own = insert_lesions(block, phenotype, np.random.default_rng([seed, number]))
+        box = tuple(slice(a, a + n) for a, n in zip(block.origin_ijk, block.ct.shape, strict=True))
+        hu[box] = changed.ct.data
+        truth[box] = np.maximum(truth[box], own)
+    return {
+        "ct": loaded.ct.with_data(hu),
+        "bodies": loaded.ct.with_data(loaded.vertebrae.bodies),
+        "truth": loaded.ct.with_data(truth),
+    }
+
+
 def truth_of(block: VertebraBlock, site: Site, lytic: Field, blastic: Field) -> NDArray[np.uint8]:
     """Return the truth (I, J, K), 1 lytic and 2 blastic, of shares in a site's box."""
     truth = np.zeros(block.ct.shape, np.uint8)
@@ -132,6 +152,21 @@ def real_sample(vertebrae: Sequence[RealVertebra], seed: int) -> Sample:
         else:
             slices[:, :, -end:] = SOFT_TISSUE_HU
     return Sample(slices, PHENOTYPE_LABELS[phenotype], f"{vertebra.case}:{block.level}")
+
+
+def write_real_shards(
+    folder: Path, cases: Sequence[RealCase], per_vertebra: int, report: Callable[[str], None]
+) -> None:
+    """Write the shards real-CASE-000.npz of `cases` that are not there yet."""
+    for number, case in enumerate(cases):
+        path = folder / f"real-{case.name}-000.npz"
+        if path.exists():
+            continue
+        vertebrae = load_vertebrae(case)
+        first = number * 1_000_000
+        seeds = range(first, first + per_vertebra * len(vertebrae))
+        write_shard(path, (real_sample(vertebrae, seed) for seed in seeds))
+        report(f"wrote {path}")
 
 
 def whole_width(block: VertebraBlock, rng: np.random.Generator) -> NDArray[np.int16]:

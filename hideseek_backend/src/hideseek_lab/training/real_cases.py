@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hideseek_backend.errors import InputError
 from hideseek_backend.volumes.crops import VertebraBlock, cut_block
@@ -45,6 +46,16 @@ class RealCase:
     def healthy_levels(self) -> tuple[str, ...]:
         """The levels that are taken for free of disease."""
         return tuple(level for level in self.levels if level not in self.exclude)
+
+    def credit(self) -> dict[str, Any]:
+        """What a model's record and card say of the case."""
+        return {
+            "case": self.name,
+            "patient": self.patient,
+            "levels": list(self.healthy_levels),
+            "licence": self.licence,
+            "attribution": self.attribution,
+        }
 
     def blocks(self) -> list[VertebraBlock]:
         """Cut the block of every healthy level."""

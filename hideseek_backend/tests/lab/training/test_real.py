@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from hideseek_backend.attribution.vertebra import crossing_slices
+from hideseek_backend.cli import main as cli
 from hideseek_backend.phantom import make_block
 from hideseek_backend.volumes.crops import crop_block
+from hideseek_backend.volumes.reading import read_ct
+from hideseek_backend.volumes.writing import write_nifti
 from hideseek_lab.insertion.level_sets import grow_lesions
 from hideseek_lab.insertion.lookalikes import WEIGHTS, insert_named
 from hideseek_lab.insertion.site import make_site
@@ -75,3 +81,21 @@ def test_the_second_generator_grows_to_the_volume_asked() -> None:
         difference = hu - block.ct.data
         assert sign * difference[truth > 0].mean() > 15
         assert not (truth.astype(bool) & ~block.body).any()
+
+
+def test_a_whole_case_gets_its_lesions_where_they_were_asked_for(tmp_path: Path) -> None:
+    block = make_block(13, phenotype="healthy", level="L2").block
+    bodies = block.ct.with_data(np.where(block.body, 21, 0).astype(np.uint8))
+    write_nifti(block.ct, tmp_path / "ct.nii.gz")
+    write_nifti(bodies, tmp_path / "bodies.nii.gz")
+    (tmp_path / "case.json").write_text(json.dumps({"levels": ["L2"]}))
+    command = ["data", "insert", str(tmp_path), "--at", "L2=blastic", "--out"]
+    assert cli([*command, str(tmp_path / "made")]) == 0
+    truth, _ = read_ct(tmp_path / "made" / "truth.nii.gz")
+    ct, _ = read_ct(tmp_path / "made" / "ct.nii.gz")
+    marked = truth.data == 2
+    assert marked.sum() > 20 and (bodies.data[marked] > 0).all()
+    assert (ct.data[marked] - block.ct.data[marked].astype(float)).mean() > 50
+    assert (ct.data == block.ct.data).mean() > 0.5
+    command[4] = "L9=blastic"
+    assert cli([*command, str(tmp_path / "other")]) != 0
