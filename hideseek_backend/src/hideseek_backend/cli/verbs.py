@@ -208,6 +208,39 @@ VERBS: dict[str, Verb] = {
             ),
         ),
     ),
+    "supervised": Verb(
+        "train networks on lesion masks, predict, and compare them with labels only",
+        "",
+        "hideseek supervised compare --out runs/supervised --budget 60",
+        (
+            (
+                "train",
+                Verb(
+                    "train a slice classifier or a lesion segmenter on a manifest's masks",
+                    "hideseek_lab.cli.supervised_train",
+                    "hideseek supervised train --manifest manifest.csv --network resunet "
+                    "--init sap --run runs/resunet --out resunet",
+                ),
+            ),
+            (
+                "predict",
+                Verb(
+                    "run such a network on a manifest's cases",
+                    "hideseek_lab.cli.supervised_predict",
+                    "hideseek supervised predict --model resunet --manifest manifest.csv "
+                    "--out predicted",
+                ),
+            ),
+            (
+                "compare",
+                Verb(
+                    "how many lesion masks are vertebra labels worth?",
+                    "hideseek_lab.cli.supervised_compare",
+                    "hideseek supervised compare --out runs/supervised --budget 60",
+                ),
+            ),
+        ),
+    ),
     "benchmark": Verb(
         "measure speed or accuracy",
         "",
