@@ -49,8 +49,8 @@ class Preset:
 # 1,100,000; p_slices, p_span and the pooling of slices on three patients that the trial encoder had
 # not seen (among nine poolings, log-mean-exp had the highest AUC on both generators of lesions);
 # reach on whole spines, seeds from 1,300,000; steps from 1,100,000 again (docs/speed.md);
-# lytic_ceiling and merge_depth on whole spines from 2,200,001 and central slices from 2,200,500. The
-# test split took no part.
+# lytic_ceiling and merge_depth on whole spines from 2,200,001 and central slices from 2,200,500.
+# The test split took no part.
 BUNDLED_DEFAULTS: dict[str, Any] = {
     "invert_steps": 8,
     "render_steps": 12,
