@@ -19,8 +19,8 @@ HOMEPAGE = "https://github.com/hideseek-slicer/SlicerHideSeek"
 # Run from a source tree, the library lies beside the module's folder and comes before that of an
 # installed extension, which has both in the folder of scripted modules.
 _NEIGHBOUR = Path(__file__).resolve().parent.parent
-if (_NEIGHBOUR / "HideSeekLib" / "__init__.py").is_file() and str(_NEIGHBOUR) not in sys.path:
-    sys.path.insert(0, str(_NEIGHBOUR))
+if (_NEIGHBOUR / "HideSeekLib" / "__init__.py").is_file():
+    sys.path[:] = [str(_NEIGHBOUR), *(p for p in sys.path if p != str(_NEIGHBOUR))]
 
 
 OLDEST_SLICER = (5, 10)

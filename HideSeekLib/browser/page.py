@@ -16,15 +16,17 @@ from trame.ui.vuetify3 import VAppLayout
 from trame.widgets import client, html
 from trame.widgets import vuetify3 as v3
 
-from HideSeekLib.anatomy import click
 from HideSeekLib.browser import sections
+from HideSeekLib.browser.pointer import Pointer
+from HideSeekLib.browser.regions import DEFAULT_RADIUS_MM
 from HideSeekLib.browser.reviewer import Reviewer
+from HideSeekLib.case.case import cases_in_scene
 from HideSeekLib.i18n import _
 from HideSeekLib.run import words
 from HideSeekLib.run.jobs import JobState
+from HideSeekLib.wire.records import Vertebra
 
 STATIC = Path(__file__).parent / "static"
-PRIORITY = 10.0  # before the slice view's own use of a press
 MARKS = {"accept": "✓", "reject": "✗", "": ""}
 _SIZED_S = 1.0
 _FULL_BAR = 1.2  # Δ that fills a bar: it may exceed one
@@ -39,6 +41,7 @@ class Page:
         self.reviewer: Reviewer
         self._stale: set[str] = set()
         self._dragging = self._fitted = False
+        self._pointers: list[Pointer] = []
         server.enable_module(
             {"serve": {"hideseek_static": str(STATIC)}, "scripts": ["hideseek_static/hideseek.js"]}
         )
@@ -68,10 +71,11 @@ class Page:
         self.state.update(
             {
                 "threshold": 0.5, "fade": 0.0, "reason": "", "path": "", "uploading": False,
-                "scheme": "", "pick_level": "",
+                "scheme": "", "pick_level": "", "radius": DEFAULT_RADIUS_MM,
+                "study": reviewer.study, "reader": "", "levels_checked": False,
             }
         )  # fmt: skip
-        self._stale = {"inputs", "case", "review", "job", "files", "message"}
+        self._stale = {"inputs", "case", "review", "region", "job", "files", "message"}
         self.refresh()
         controller = self.server.controller
         for name, trigger in (
@@ -82,8 +86,9 @@ class Page:
             controller.trigger(name)(trigger)
         self.state.change("threshold")(self._dragged)
         self.state.change("fade")(self._faded)
+        self.state.change("radius")(self._radius)
         for view in self.app.slice_views():
-            self._listen(view)
+            self._pointers.append(Pointer(view, reviewer, self.act))
         controller.on_client_connected.add(self._connected)
         with VAppLayout(self.server, theme="dark") as layout:
             client.Style(sections.CSS)
@@ -117,7 +122,7 @@ class Page:
             "d": lambda: reviewer.show_difference(not reviewer.difference),
             "undo": reviewer.undo,
             "redo": reviewer.redo,
-            "escape": lambda: self.pick(False),
+            "escape": self.leave,
         }
         if name in actions:
             self.act(actions[name])
@@ -126,8 +131,28 @@ class Page:
         """Let a click in a view choose a vertebra, or stop that."""
         self.reviewer.picking = on
         if on:
+            self.reviewer.regions.draw(False)
             self.reviewer.board.say(_("Click a vertebra in a slice view. Esc leaves."))
         self.changed("inputs")
+
+    def draw_with(self, *, erase: bool) -> None:
+        """Let the left button draw or erase in the slice views; the same again ends it."""
+        regions = self.reviewer.regions
+        self.pick(False)
+        on = not (regions.drawing and regions.erasing == erase)
+        regions.erasing = erase
+        regions.draw(on)
+
+    def new_region(self) -> None:
+        """Begin another region, to be drawn."""
+        self.pick(False)
+        self.reviewer.regions.erasing = False
+        self.reviewer.regions.new()
+
+    def leave(self) -> None:
+        """Give the left button back to the views."""
+        self.pick(False)
+        self.reviewer.regions.draw(False)
 
     def tick(self, level: str) -> None:
         """Tick a vertebra for the analysis, or not."""
@@ -150,6 +175,9 @@ class Page:
             self.reviewer.stop_flicker()
             self.act(lambda: self.reviewer.fade(float(fade)))
 
+    def _radius(self, radius: float, **_others: Any) -> None:
+        self.reviewer.regions.radius_mm = float(radius)
+
     def _uploading(self, on: bool) -> None:
         self.state.uploading = on
         if on:
@@ -158,22 +186,6 @@ class Page:
     def _upload_failed(self, reason: str) -> None:
         self._uploading(False)
         self.act(lambda: self.reviewer.board.say("⚠ " + reason))
-
-    def _listen(self, view: Any) -> None:
-        interactor = view.interactor()
-        tag = [0]
-
-        def pressed(caller: Any, event: str) -> None:
-            if not self.reviewer.picking:
-                return
-            command = interactor.GetCommand(tag[0])
-            if command is not None:
-                command.SetAbortFlag(1)
-            place = interactor.GetEventPosition()
-            node = view.get_view_node()
-            self.act(lambda: self.reviewer.clicked(click.click_to_ras(view, node, place)))
-
-        tag[0] = interactor.AddObserver("LeftButtonPressEvent", pressed, PRIORITY)
 
     # --- showing -----------------------------------------------------------------------------
 
@@ -189,10 +201,14 @@ class Page:
             self._show_vertebrae()
         if stale & {"case", "review"}:
             self._show_candidates()
+        if "case" in stale:
+            self._show_cases()
+        if stale & {"region", "case", "job"}:
+            self._show_regions()
         if "job" in stale:
             self._show_job()
         if "files" in stale:
-            self.state.files = [path.name for path in self.reviewer.written]
+            self._show_files()
 
     def _show_inputs(self) -> None:
         board, state = self.reviewer.board, self.state
@@ -202,6 +218,7 @@ class Page:
         state.needs_scheme = inputs.vertebrae is not None and not board.levels()
         state.picking = self.reviewer.picking
         state.has_body = self.reviewer.body is not None
+        state.slices = board.more_options["slices"]
 
     def _show_vertebrae(self) -> None:
         board = self.reviewer.board
@@ -215,7 +232,8 @@ class Page:
                 {
                     "level": level,
                     "p": words.about_p(row),
-                    "tint": f"background: rgba(208, 59, 50, {0.75 * words.weight_of_p(row):.2f})",
+                    "tint": _tint(row),
+                    "doubt": row.outside if row is not None else "",
                     "state": words.state_in_job(board.job, level)
                     or words.state_of_vertebra(row, candidates),
                     "ticked": level in self.reviewer.ticked,
@@ -227,6 +245,7 @@ class Page:
         reviewer, state = self.reviewer, self.state
         case = reviewer.board.live_case()
         rows = case.rows() if case is not None else []
+        doubts = {v.level: v.outside for v in case.vertebra_rows()} if case is not None else {}
         state.candidates = [
             {
                 "key": row.key,
@@ -236,13 +255,18 @@ class Page:
                 "volume": f"{row.volume_mm3:.0f}",
                 "hu": f"{row.mean_hu:.0f}",
                 "kept": row.kept,
-                "mark": MARKS[row.decision],
+                "doubt": doubts.get(row.vertebra, ""),
+                "mark": MARKS[row.decision] + ("✎" if row.source == "reader" else ""),
+                "without": "" if without is None else f"{without:.2f}",
                 "reason": row.reason,
             }
-            for row in rows
+            for row, without in ((row, words.known(row.p_without)) for row in rows)
         ]
         state.selected = reviewer.selected
         state.counts = words.counts(rows, len(rows)) if rows else ""
+        slab = bool(rows) and case is not None and case.record.options.get("slices") == "central"
+        note = _("Central slices: mm³ are of one slab, not of lesions.")
+        state.volume_note = note if slab else ""
         chosen = [row for row in rows if row.key == reviewer.selected]
         state.reason = chosen[0].reason if chosen else ""
         state.vertebra_text = ""
@@ -256,6 +280,32 @@ class Page:
         state.fade, state.difference = reviewer.fading, reviewer.difference
         state.flickering = reviewer.flickering
 
+    def _show_cases(self) -> None:
+        """Results of the scene: a new one is made beside one that was reviewed."""
+        found = [case for case in cases_in_scene() if case.record.levels()]
+        case = self.reviewer.board.live_case()
+        self.state.cases = [{"title": c.name, "value": c.node.GetID()} for c in found]
+        self.state.case = case.node.GetID() if case is not None else ""
+
+    def _show_files(self) -> None:
+        reviewer, state = self.reviewer, self.state
+        state.files = [path.name for path in reviewer.files()]
+        state.odd_levels = " ".join(reviewer.dicom.odd)
+        state.writing_dicom, state.dicom_progress = reviewer.dicom.busy, reviewer.dicom.progress
+        if reviewer.study and not state.study:
+            state.study = reviewer.study
+
+    def _show_regions(self) -> None:
+        regions, state = self.reviewer.regions, self.state
+        state.has_case = self.reviewer.board.live_case() is not None
+        state.regions = regions.choices() if state.has_case else []
+        state.region = regions.chosen
+        state.drawn = f"{regions.drawn_mm3 / 1000:.2f} cm³" if regions.drawn_mm3 else ""
+        state.drawing, state.erasing = regions.drawing, regions.erasing
+        state.can_score = bool(
+            regions.chosen and not regions.scoring.busy and not self.reviewer.board.analysis.busy()
+        )
+
     def _show_job(self) -> None:
         board, state = self.reviewer.board, self.state
         job = board.job
@@ -268,3 +318,10 @@ class Page:
             state.progress = round(100 * job.progress())
             waiting = board.analysis.waiting()
             state.progress_text = words.about_job(job, time.monotonic(), waiting)
+
+
+def _tint(row: Vertebra | None) -> str:
+    """The colour behind a P: red by its size, amber where it is not to be trusted."""
+    if row is not None and row.outside:
+        return "background: #6b5400"
+    return f"background: rgba(208, 59, 50, {0.75 * words.weight_of_p(row):.2f})"

@@ -1,7 +1,7 @@
 """What a reader does in the browser: inputs, jobs, decisions, evidence, files. Knows no page.
 
 The state is the board, as in Slicer's panel; `on_change(part)` tells which part of the page is
-out of date: "inputs", "case", "review", "job", "files" or "message".
+out of date: "inputs", "case", "review", "region", "job", "files" or "message".
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Any
 from HideSeekLib.anatomy import click, vertebrae
 from HideSeekLib.browser import sources
 from HideSeekLib.browser.choices import Choices
+from HideSeekLib.browser.dicom import DicomExport
+from HideSeekLib.browser.regions import Regions
 from HideSeekLib.case import case as cases
 from HideSeekLib.case import files, lesions_view, report_message, scene_file, views
 from HideSeekLib.errors import InputError, SceneError
@@ -29,6 +31,8 @@ from HideSeekLib.worker.settings import BackendSettings
 
 BUSY_S, IDLE_S = 0.015, 0.1
 FLICKER_S = 0.45
+SLICES = ("central", "all")
+EXPORTS = "export"
 
 
 class Reviewer:
@@ -55,9 +59,12 @@ class Reviewer:
         self.picking, self.pick_level = False, ""
         self.body: PickedBody | None = None
         self.written: list[Path] = []
+        self.regions = Regions(app, board, partial(on_change, "region"))
+        self.dicom = DicomExport(board, out / EXPORTS, partial(on_change, "files"))
+        self.study = ""  # where the CT is from, if it is a DICOM study of this computer
+        board.more_options["slices"] = SLICES[0]
         self._make_transport = make_transport
         board.parameters = Choices(app.scene)
-        self._own = _node_ids(app.scene)  # views, colours, the parameter node: never removed
         board.restart_backend = self.restart
         board.said.connect(self._say)
         board.inputs_changed.connect(partial(on_change, "inputs"))
@@ -75,7 +82,7 @@ class Reviewer:
             self.client,
             on_change=lambda: self.board.job_changed.emit(self.board.job),
             on_job_end=self._job_ended,
-            on_vertebra=lambda job, level: self._take_case(job),
+            on_vertebra=lambda job, level: self.board.take_case(job.case),
         )
 
     def restart(self) -> None:
@@ -111,14 +118,8 @@ class Reviewer:
         self.board.closing = True
         self.client.kill()
 
-    def _take_case(self, job: Job) -> None:
-        if job.case is not None and job.case.alive and job.case is not self.board.case:
-            self.board.set_case(job.case)
-        else:
-            self.board.case_changed.emit()
-
     def _job_ended(self, job: Job) -> None:
-        self._take_case(job)
+        self.board.take_case(job.case)
         case = self.board.live_case()
         rows = case.vertebra_rows() if case is not None else []
         if job.kind == "screen" and job.state == JobState.DONE:
@@ -150,12 +151,12 @@ class Reviewer:
             return
         if self.board.analysis.busy():
             raise InputError(_("An analysis runs. Cancel it before you open another case."))
-        before = _node_ids(self.app.scene)
         if found.scene is not None:
-            self._forget(before)
+            self._forget()
             if not self.app.core.io_manager.load_scene(found.scene):
                 raise InputError(_("'{name}' cannot be opened.").format(name=found.scene.name))
         else:
+            before = _node_ids(self.app.scene)
             try:
                 ct, node = sources.load_ct(self.app, found.ct), None
                 if found.vertebrae is not None:
@@ -164,23 +165,27 @@ class Reviewer:
                 for stray in _node_ids(self.app.scene) - before:
                     self.app.scene.RemoveNode(self.app.scene.GetNodeByID(stray))
                 raise
-            self._forget(before)
+            self._forget()
             choices = Choices(self.app.scene)
-            choices.ct, choices.vertebrae, choices.bodies, choices.case = ct, node, None, None
+            choices.ct = sources.put_ct(self.app.scene, ct)
+            self.study = sources.study_of(paths)
+            if node is not None:
+                choices.vertebrae = sources.put_vertebrae(self.app.scene, node, choices.ct)
         self.board.parameters = Choices(self.app.scene)
         self._opened()
 
-    def _forget(self, node_ids: set[str]) -> None:
-        """Let go of the case that is open, all but what the scene began with."""
+    def _forget(self) -> None:
+        """Let go of the case that is open. The scene is closed as Slicer does it: views that see
+        nodes go one by one, in whatever order, crash."""
         self.stop_flicker()
         self.selected, self.ticked, self.body, self.written = "", set(), None, []
         self.fading, self.difference, self.picking = 0.0, False, False
+        self.regions.forget()
+        self.dicom.forget()
+        self.study = ""
         views.clear_fade()
         self.board.case = None
-        for node_id in node_ids - self._own:
-            node = self.app.scene.GetNodeByID(node_id)
-            if node is not None:
-                self.app.scene.RemoveNode(node)
+        self.app.scene.Clear(False)
 
     def _opened(self) -> None:
         board = self.board
@@ -193,6 +198,7 @@ class Reviewer:
         case = board.live_case()
         if case is not None:
             board.parameters.levelOverrides = dict(case.record.overrides)
+            self.use_slices(str(case.record.options.get("slices")))
             if board.parameters.ct is None:
                 board.parameters.ct = case.ct
             if board.parameters.vertebrae is None and case.nodes.vertebrae is not None:
@@ -209,6 +215,7 @@ class Reviewer:
         board.match_inputs()
         board.case_changed.emit()
         self.on_change("files")
+        self.dicom.look()
         _good, text = words.about_inputs(board.inputs(), board.matches)
         board.say(text)
 
@@ -219,6 +226,12 @@ class Reviewer:
             self.board.parameters.levelOverrides = vertebrae.match_label_values(node, scheme)
             self.board.match_inputs()
             self.board.say(words.about_inputs(self.board.inputs(), self.board.matches)[1])
+
+    def use_slices(self, slices: str) -> None:
+        """Choose which sagittal slices are analysed: "central", or "all" for volumes."""
+        if slices in SLICES:
+            self.board.more_options["slices"] = slices
+            self.on_change("inputs")
 
     # --- jobs --------------------------------------------------------------------------------
 
@@ -277,6 +290,15 @@ class Reviewer:
     def _failed(self, failure: Failure) -> None:
         self.board.say("⚠ " + str(failure))
 
+    def choose_case(self, node_id: str) -> None:
+        """Review another result of the scene."""
+        for case in cases.cases_in_scene():
+            if case.node.GetID() == node_id and case is not self.board.live_case():
+                self.selected = ""
+                self.stop_flicker()
+                views.clear_fade(self.board.live_case())
+                self.board.set_case(case)
+
     # --- review ------------------------------------------------------------------------------
 
     def select(self, key: str) -> None:
@@ -317,6 +339,10 @@ class Reviewer:
     def set_threshold(self, value: float, *, live: bool) -> None:
         """Set the Δ threshold. live: while the slider is dragged; a drag is one step to undo."""
         self._changed(self._case().set_threshold(float(value), live=live))
+
+    def score_region(self) -> None:
+        """Have the chosen region scored; it is selected then."""
+        self.regions.score(lambda candidate: self.select(candidate.key))
 
     def undo(self) -> None:
         """Take the last change back."""
@@ -386,7 +412,7 @@ class Reviewer:
     def export(self) -> None:
         """Write lesions, tables and the report of the case into the folder of exports."""
         case = self._case()
-        folder = self.out / "export"
+        folder = self.out / EXPORTS
         self.written = [*files.export_lesions(case, folder), *files.export_tables(case, folder)]
         self.on_change("files")
 
@@ -401,6 +427,14 @@ class Reviewer:
         self.board.say(_("Writing …"))
         params = report_message.report_params(case)
         self.board.analysis.ask("report", params, answered, self._failed)
+
+    def files(self) -> list[Path]:
+        """Files that were written, and may be fetched."""
+        return [*self.written, *self.dicom.written]
+
+    def export_dicom(self, study: str, reader: str, levels_checked: bool) -> None:
+        """Have DICOM objects written beside the other exports; nothing is sent."""
+        self.dicom.start(study, reader, levels_checked)
 
     def save(self) -> None:
         """Save the scene; Slicer opens it and the review goes on there."""

@@ -12,6 +12,7 @@ import tempfile
 import webbrowser
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -159,10 +160,14 @@ class _Routes:
         self._received[str(self._number)] = folder / name
         return web.Response(text=str(self._number))
 
-    def _uploaded(self, numbers: Sequence[str]) -> None:
+    def _uploaded(self, numbers: Sequence[str], purpose: str) -> None:
         paths = [self._received.pop(n) for n in numbers if n in self._received]
         self.page.state.uploading = False
-        self.page.act(lambda: self.reviewer.open(paths))
+        if purpose == "regions":
+            for path in paths:
+                self.page.act(partial(self.reviewer.regions.load, path))
+        else:
+            self.page.act(lambda: self.reviewer.open(paths))
         for path in paths:
             path.unlink(missing_ok=True)
 
@@ -171,7 +176,7 @@ class _Routes:
         if not self._allowed(request):
             return web.Response(status=403, text="The address lacks the token.")
         name = request.match_info["name"]
-        for path in self.reviewer.written:
+        for path in self.reviewer.files():
             if path.name == name and path.is_file():
                 shown = name.endswith(".html")
                 kind = "inline" if shown else "attachment"

@@ -107,9 +107,21 @@ def _is_dicom(path: Path) -> bool:
         return file.read(132)[128:] == b"DICM"
 
 
+def study_of(paths: Sequence[Path]) -> str:
+    """The folder, or the folder of the files, of a DICOM study among paths; "" where none is."""
+    for path in paths:
+        if path.is_dir() and any(p.is_file() and _is_dicom(p) for p in path.rglob("*")):
+            return str(path)
+        if path.is_file() and not path.name.lower().endswith(IMAGE + SEGMENTATION + SCENE):
+            return str(path.parent)
+    return ""
+
+
 def load_ct(app: Any, files: Sequence[Path]) -> Any:
-    """Read a CT into the scene and give it a bone window. Of several series the one with the most
-    voxels is kept. Raises InputError when it cannot be read."""
+    """Read a CT into the scene. Of several series the one with the most voxels is kept.
+
+    Raises InputError when it cannot be read.
+    """
     try:
         found = VolumesReader.load_volumes(app.scene, app.core.app_logic, [str(p) for p in files])
     except Exception as error:  # pydicom and ITK raise many kinds, all of them: not readable
@@ -126,11 +138,42 @@ def load_ct(app: Any, files: Sequence[Path]) -> Any:
     ct = found[-1]
     for end in IMAGE:
         ct.SetName(ct.GetName().removesuffix(end))
+    return ct
+
+
+def put_ct(scene: Any, read: Any) -> Any:
+    """Put a CT that was read into a scene that was closed since, with a bone window."""
+    ct = _put(scene, read)
     ct.CreateDefaultDisplayNodes()
     display = ct.GetDisplayNode()
     display.AutoWindowLevelOff()
     display.SetWindowLevel(1400, 300)
     return ct
+
+
+def put_vertebrae(scene: Any, read: Any, ct: Any) -> Any:
+    """Put a segmentation that was read into a scene that was closed since, as outlines."""
+    node = _put(scene, read)
+    node.SetReferenceImageGeometryParameterFromVolumeNode(ct)
+    node.CreateDefaultDisplayNodes()
+    show_outlines(node)
+    return node
+
+
+def _put(scene: Any, read: Any) -> Any:
+    """A new node with the content of one that left the scene; its data are not copied."""
+    node = scene.AddNewNodeByClass(read.GetClassName(), read.GetName())
+    node.CopyContent(read, False)
+    return node
+
+
+def show_outlines(segmentation_node: Any) -> None:
+    """Show segments as lines in slices and faintly in 3D."""
+    display = segmentation_node.GetDisplayNode()
+    if display is not None:
+        display.SetVisibility2DFill(False)
+        display.SetOpacity2DOutline(0.5)
+        display.SetOpacity3D(0.25)
 
 
 def load_vertebrae(app: Any, path: Path, ct: Any) -> Any:
@@ -145,11 +188,7 @@ def load_vertebrae(app: Any, path: Path, ct: Any) -> Any:
             raise InputError(_("'{name}' cannot be read as a segmentation.").format(name=path.name))
     else:
         node = _segments_of_labels(app.scene, path, ct)
-    display = node.GetDisplayNode()
-    if display is not None:
-        display.SetVisibility2DFill(False)
-        display.SetOpacity2DOutline(0.5)
-        display.SetOpacity3D(0.25)
+    show_outlines(node)
     return node
 
 

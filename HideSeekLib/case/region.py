@@ -63,14 +63,18 @@ def has_vertebrae(case: Case) -> bool:
     return case.nodes.vertebrae is not None or _count(case.node) > 0
 
 
+def clicked_bodies(case: Case) -> list[Any]:
+    """Bodies about clicks, as nodes; None for one that was deleted."""
+    return [case.node.GetNthNodeReference(CLICKED, n) for n in range(_count(case.node))]
+
+
 def _count(hub: Any) -> int:
     return int(hub.GetNumberOfNodeReferences(CLICKED))
 
 
 def _places(case: Case) -> dict[str, _Place]:
     found = {}
-    clicked = [case.node.GetNthNodeReference(CLICKED, n) for n in range(_count(case.node))]
-    for node in [*clicked, case.nodes.vertebrae]:
+    for node in [*clicked_bodies(case), case.nodes.vertebrae]:
         if node is not None:
             of_case = node is case.nodes.vertebrae
             matches = match_levels(node, case.record.overrides if of_case else {})

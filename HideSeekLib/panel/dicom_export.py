@@ -14,6 +14,7 @@ from HideSeekLib.case.stored_case import changed_by_hand, stored_case, vertebra_
 from HideSeekLib.errors import SceneError
 from HideSeekLib.i18n import _
 from HideSeekLib.panel import qt_tools, tables
+from HideSeekLib.run import words
 from HideSeekLib.run.board import Board
 from HideSeekLib.worker.request import Failure
 
@@ -72,10 +73,7 @@ class DicomSection:
                     ).format(n=len(files))
                 )
             odd = odd_levels(case)
-            levels = _("Levels: nothing odd.")
-            if odd:
-                levels = "⚠ " + " ".join((*odd, _("Count them in the images first.")))
-            lines.append(levels)
+            lines.append(words.about_levels(odd))
             changed = changed_by_hand(case)
             if changed:
                 lines.append(
@@ -149,7 +147,7 @@ class DicomSection:
             )
         found = case is not None and case.ct is not None and study_files(case.ct)
         if not ui.dicomStudy.currentPath.strip() and not found:
-            return _("Choose the folder of the study (or its zip or DICOMDIR).")
+            return words.no_study()
         if ui.dicomSignCheck.checked and not (
             ui.dicomReaderEdit.text.strip() and ui.dicomOrganizationEdit.text.strip()
         ):
@@ -190,14 +188,7 @@ class DicomSection:
             self.ui.dicomProgress.value = round(100 * done / total)
 
     def _written(self, result: dict[str, Any]) -> None:
-        lines = [
-            _("{n} lesions written to {folder}: segmentation, report, key images.").format(
-                n=result.get("lesions"), folder=self._wanted["out"]
-            ),
-            _("Nothing was sent: `hideseek dicom send` does it, or your PACS client."),
-            *("⚠ " + str(warning) for warning in result.get("warnings") or ()),
-        ]
-        self._end("\n".join(lines))
+        self._end(words.about_dicom(result, self._wanted["out"]))
 
     def _failed(self, failure: Failure) -> None:
         self._end(_("Cancelled.") if failure.code == "cancelled" else "⚠ " + str(failure))

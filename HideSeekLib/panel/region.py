@@ -7,13 +7,11 @@ from typing import Any
 import slicer
 import slicer.util
 
-from HideSeekLib.case.case import Case
-from HideSeekLib.case.region import Region, has_vertebrae, region_of
-from HideSeekLib.i18n import _
+from HideSeekLib.case.drawing import new_region
+from HideSeekLib.case.region import has_vertebrae
 from HideSeekLib.panel import tables
-from HideSeekLib.run import words
 from HideSeekLib.run.board import Board
-from HideSeekLib.worker.request import Failure
+from HideSeekLib.run.region import RegionScoring
 
 
 class RegionSection:
@@ -22,8 +20,7 @@ class RegionSection:
     def __init__(self, ui: Any, board: Board) -> None:
         self.board = board
         self.ui = ui
-        self._asked = 0  # answers of a case that is gone are dropped
-        self._scoring = False
+        self.scoring = RegionScoring(board)
         ui.regionSelector.connect(
             "currentNodeChanged(vtkMRMLNode*)", lambda node: board.guarded(self.refresh)
         )
@@ -53,15 +50,10 @@ class RegionSection:
         case = self.board.live_case()
         if case is None or case.ct is None:
             return
-        node = self.ui.regionSelector.currentNode()
-        if node is None:
-            name = _("{case} regions").format(case=case.name)
-            node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
-            node.CreateDefaultDisplayNodes()
-            node.SetReferenceImageGeometryParameterFromVolumeNode(case.ct)
-            node.SetAndObserveTransformNodeID(case.ct.GetTransformNodeID())
+        chosen = self.ui.regionSelector.currentNode()
+        node, segment_id = new_region(case, chosen)
+        if chosen is None:
             self.ui.regionSelector.setCurrentNode(node)
-        segment_id = node.GetSegmentation().AddEmptySegment("", _("Region"))
         self.refresh()
         tables.choose(self.ui.regionSegmentCombo, segment_id)
         slicer.util.selectModule("SegmentEditor")
@@ -73,52 +65,19 @@ class RegionSection:
 
     def score(self) -> None:
         """Send the chosen segment to the backend."""
-        case = self.board.live_case()
         node = self.ui.regionSelector.currentNode()
         segment_id = tables.combo_key(self.ui.regionSegmentCombo)
-        if case is None or node is None or not segment_id or self._scoring:
-            return
-        region = region_of(case, node, segment_id)
-        options = {"protocol": self.board.parameters.protocol.value}
-        self._asked += 1
-        asked = self._asked
-        self._scoring = True
-        self._enable()
-        self.board.say(_("Scoring the region in {level} …").format(level=region.level))
-
-        def scored(result: dict[str, Any]) -> None:
-            if asked == self._asked:
-                self._scoring = False
-                self.board.guarded(lambda: self._scored(case, region, result))
-                self._enable()
-
-        def failed(failure: Failure) -> None:
-            if asked == self._asked:
-                self._scoring = False
-                self.board.say("⚠ " + str(failure))
-                self._enable()
-
-        self.board.ask("score", {**region.params, "options": options}, scored, failed)
+        if node is not None and segment_id:
+            self.scoring.score(node, segment_id, self._enable)
 
     def forget(self) -> None:
         """Drop what is on its way, for a closing scene or module."""
-        self._asked += 1
-        self._scoring = False
-
-    def _scored(self, case: Case, region: Region, result: dict[str, Any]) -> None:
-        candidate = case.add_region(result.get("candidate") or {}, region.voxels)
-        if case is not self.board.case:
-            self.board.set_case(case)
-        else:
-            self.board.case_changed.emit()
-        self.board.say(
-            " · ".join([words.about_region(candidate), *map(str, result.get("warnings") or ())])
-        )
+        self.scoring.forget()
 
     def _enable(self) -> None:
         case = self.board.live_case()
         ready = case is not None and has_vertebrae(case)
         chosen = bool(tables.combo_key(self.ui.regionSegmentCombo))
-        idle = not (self._scoring or self.board.analysis.busy())
+        idle = not (self.scoring.busy or self.board.analysis.busy())
         self.ui.drawRegionButton.enabled = case is not None
         self.ui.scoreRegionButton.enabled = ready and chosen and idle

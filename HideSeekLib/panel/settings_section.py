@@ -12,7 +12,8 @@ import slicer.util
 from HideSeekLib.i18n import _
 from HideSeekLib.panel import qt_tools
 from HideSeekLib.run.board import Board
-from HideSeekLib.worker.settings import DEVICES, BackendSettings
+from HideSeekLib.wire.words import DEVICES
+from HideSeekLib.worker.settings import BackendSettings
 
 TYPING_MS = 600
 

@@ -91,17 +91,11 @@ class Work:
         self._timer.setInterval(BUSY_MS if self._moving() else IDLE_MS)
 
     def _job_ended(self, job: Job) -> None:
-        if job.case is not None and job.case.alive and job.case is not self.board.case:
-            self.board.set_case(job.case)
-        else:
-            self.board.case_changed.emit()
+        self.board.take_case(job.case)
         self.board.job_changed.emit(job)
         if job.state == JobState.FAILED and not self.client.ever_ready and not self.board.closing:
             # No word from the backend: most likely it is not installed yet.
             self._on_silence()
 
     def _vertebra_done(self, job: Job, level: str) -> None:
-        if self.board.case is not job.case:
-            self.board.set_case(job.case)
-        else:
-            self.board.case_changed.emit()
+        self.board.take_case(job.case)

@@ -42,8 +42,9 @@ class Board:
 
     parameters: the scene's parameter node, typed. matches: segments and their levels. case: the
     one under review, or None. analysis: what runs jobs; another one after the backend restarted.
-    settings: how the backend is reached. restart_backend: ends it, and every job. closing: the
-    scene or the module is about to go.
+    more_options: of a run, beside those of the parameter node. settings: how the backend is
+    reached. restart_backend: ends it, and every job. closing: the scene or the module is about to
+    go.
 
     inputs_changed(): nodes, levels or segments. case_changed(): another case, or other results in
     it. job_changed(job): progress, or the end, of a job (None when nothing runs any more).
@@ -56,6 +57,7 @@ class Board:
         self.case: Case | None = None
         self.settings = settings
         self.closing = False
+        self.more_options: dict[str, Any] = {}
         self.analysis: Analysis
         self.restart_backend: Callable[[], None]
         self.inputs_changed = Signal()
@@ -107,6 +109,14 @@ class Board:
         self.parameters.case = alive.node if alive is not None else None
         self.case_changed.emit()
 
+    def take_case(self, case: Case | None) -> None:
+        """Show the case that a job wrote into. One in which nothing is yet never takes the place of
+        another: a job that is cancelled at once leaves what was there."""
+        if case is None or not case.alive or case is self.case:
+            self.case_changed.emit()
+        elif case.record.levels() or self.live_case() is None:
+            self.set_case(case)
+
     def case_lost(self) -> None:
         """Look for another case after nodes of this one are gone."""
         if self.live_case() is not None:
@@ -114,6 +124,10 @@ class Board:
         else:
             cases = cases_in_scene()
             self.set_case(cases[-1] if cases else None)
+
+    def run_options(self) -> dict[str, Any]:
+        """Return the options that a run is asked for; an interface may offer more than one."""
+        return {"protocol": self.parameters.protocol.value, **self.more_options}
 
     # --- jobs --------------------------------------------------------------------------------
 
@@ -131,8 +145,8 @@ class Board:
             return None
         self.analysis.wanted_model = (self.settings.model, self.settings.device)
         polarity = {level: self.polarity_of(level) for level in levels}
-        options = {"protocol": self.parameters.protocol.value}
-        job = Job(kind, inputs, levels, polarity if kind == "segment" else {}, options, body)
+        told = polarity if kind == "segment" else {}
+        job = Job(kind, inputs, levels, told, self.run_options(), body)
         self.say(_("Starting …"))
         self.analysis.start(job)
         return job

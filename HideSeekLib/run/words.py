@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from HideSeekLib.anatomy import blocks
 from HideSeekLib.anatomy.vertebrae import SegmentLevel, segments_by_level
@@ -110,7 +111,10 @@ def state_in_job(job: Job | None, level: str) -> str:
 
 
 def state_of_vertebra(row: Vertebra | None, candidates: Sequence[Candidate]) -> str:
-    """Say what is known about a vertebra. candidates: all rows of its case."""
+    """Say what is known about a vertebra, first why its P is not to be trusted.
+
+    candidates: all rows of its case.
+    """
     if row is None:
         return ""
     return " · ".join(part for part in (row.outside, _found_in(row, candidates)) if part)
@@ -147,7 +151,8 @@ def weight_of_p(row: Vertebra | None) -> float:
 
 
 def about_vertebra(row: Vertebra) -> str:
-    """Say what was found in a vertebra: P before and after the healthy edit, volumes."""
+    """Say what was found in a vertebra: P before and after the healthy edit, volumes, and why P is
+    not to be trusted."""
     parts = [row.level]
     p, healthy = known(row.p_malignant), known(row.p_healthy_image)
     if p is not None:
@@ -205,3 +210,27 @@ def counts(rows: Sequence[Candidate], shown: int) -> str:
         accepted=sum(row.decision == "accept" for row in rows),
         rejected=sum(row.decision == "reject" for row in rows),
     )
+
+
+def about_levels(odd: Sequence[str]) -> str:
+    """Say what is odd about the levels of a case, before DICOM objects are written."""
+    if not odd:
+        return _("Levels: nothing odd.")
+    return "⚠ " + " ".join((*odd, _("Count them in the images first.")))
+
+
+def no_study() -> str:
+    """Say that DICOM objects need their study."""
+    return _("Choose the folder of the study (or its zip or DICOMDIR).")
+
+
+def about_dicom(result: Mapping[str, Any], folder: str) -> str:
+    """Say what DICOM objects were written. result: the worker's; folder: where they are."""
+    lines = [
+        _("{n} lesions written to {folder}: segmentation, report, key images.").format(
+            n=result.get("lesions"), folder=folder
+        ),
+        _("Nothing was sent: `hideseek dicom send` does it, or your PACS client."),
+        *("⚠ " + str(warning) for warning in result.get("warnings") or ()),
+    ]
+    return "\n".join(lines)

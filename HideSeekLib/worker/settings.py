@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 SETTINGS_KEY = "HideSeek/Backend"
-DEVICES = ("auto", "cpu", "cuda")
-"""What the backend's devices are called; "cuda:1" is the second card."""
 
 
 @dataclass
@@ -19,7 +18,7 @@ class BackendSettings:
     python: executable that has the backend; empty means Slicer's own.
     prefix: words before it, such as `ssh host`; empty means this computer.
     model: "bundled", or the name or folder of an installed model, as the backend sees it.
-    device: one of DEVICES, or a card such as "cuda:1".
+    device: one of `wire.words.DEVICES`, or a card such as "cuda:1".
     """
 
     python: str = ""
@@ -51,6 +50,8 @@ class BackendSettings:
 
     def prefix_words(self) -> list[str]:
         """Return the prefix as words; raises ValueError for an unclosed quote."""
+        if os.name == "nt":  # where a backslash is a part of paths
+            return [word.strip('"') for word in shlex.split(self.prefix, posix=False)]
         return shlex.split(self.prefix)
 
     def remote(self) -> bool:

@@ -16,8 +16,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from browser_session import Browser, Server
 from PIL import Image
+from selenium.webdriver import ActionChains
 
 _WIDTH = 960
+_UNUSED = ("5-healthy-blastic", "6-difference-lytic", "7-accepted-blastic")
+"""In the moving picture alone."""
 
 
 class Camera:
@@ -34,7 +37,7 @@ class Camera:
         page = Image.open(io.BytesIO(self.browser.driver.get_screenshot_as_png())).convert("RGB")
         small = page.resize((_WIDTH, round(page.height * _WIDTH / page.width)), Image.LANCZOS)
         self.frames.append((small, milliseconds))
-        if name:
+        if name and name not in _UNUSED:
             small.quantize(256).save(self.folder / f"{name}.png", optimize=True)
 
     def write(self, path: Path) -> None:
@@ -80,14 +83,35 @@ def tell(browser: Browser, camera: Camera, out: Path) -> None:
         time.sleep(1)
         browser.press("a")
         camera.shot(f"7-accepted-{polarity}")
-    browser.press("x")
-    camera.shot("8-rejected")
+    draw_region(browser, camera, key)
     browser.click(".hs-export")
     browser.says("Written to", 200)
     browser.driver.execute_script(
         "document.querySelector('.hs-files').scrollIntoView({block: 'end'})"
     )
     camera.shot("9-exported")
+
+
+def draw_region(browser: Browser, camera: Camera, key: str) -> None:
+    """Draw beside a candidate, in the middle of the sagittal view, and score it."""
+    browser.click(f"tr.hs-candidate[id='{key}']")
+    browser.until(lambda: browser.state("selected") == key, 30, "the candidate")
+    browser.settled()
+    browser.click(".hs-draw")
+    browser.until(lambda: browser.state("drawing"), 30, "drawing")
+    sagittal = browser.all(".layout-grid-item")[0]
+    chain = ActionChains(browser.driver, duration=80)
+    chain = chain.move_to_element_with_offset(sagittal, 6, 4).click_and_hold()
+    for _ in range(3):
+        chain = chain.move_by_offset(3, 2)
+    chain.release().perform()
+    before = len(browser.candidates())
+    browser.click(".hs-score")
+    browser.until(lambda: len(browser.candidates()) > before, 300, "the region's Δ")
+    browser.driver.execute_script(
+        "document.querySelector('.hs-draw').scrollIntoView({block: 'end'})"
+    )
+    camera.shot("8-region", 2200)
 
 
 def main() -> None:

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import slicer
 import slicer.util
-from harness import UI, PanelBench, add_spine, parameter_node, spin, wait
+from harness import ROOT, UI, PanelBench, add_spine, parameter_node, spin, wait
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QShortcut
-from standins import packaging, slicer_modules
+from standins import packaging, pythonqt, slicer_modules
 
-from HideSeekLib.panel import candidates, tables
+from HideSeekLib.panel import candidates, environment_page, tables
 from HideSeekLib.panel.panel import HideSeekPanel
 from HideSeekLib.panel.settings_section import TYPING_MS
 from HideSeekLib.setup import environment, sample_data
+from HideSeekLib.wire.words import DEVICES
 from HideSeekLib.worker import process as worker_process
+from HideSeekLib.worker.python_runner import PythonRunner
+from HideSeekLib.worker.settings import BackendSettings
 
 
 @pytest.fixture
@@ -311,3 +316,101 @@ def test_a_full_table_is_not_translated_again_for_every_cell(
     bench.panel.review.table.show()
     assert bench.ui.candidatesTable.rowCount > 100
     assert len(asked) < 5
+
+
+def test_no_timer_is_left_behind(bench: PanelBench) -> None:
+    """Slicer's QTimer.singleShot leaves a timer and its closure at every call: ours are kept."""
+    sources = [*(ROOT / "HideSeekLib").rglob("*.py"), *(ROOT / "HideSeek").rglob("*.py")]
+    calls = [
+        node.lineno
+        for path in sources
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "singleShot"
+    ]
+    assert not calls
+    before = len(pythonqt.left_timers)
+    bench.analyse_all()
+    bench.finish()
+    for value in (0.1, 0.2, 0.3):
+        bench.ui.thresholdSlider.value = value
+        spin(0.05)
+    spin(0.5)
+    assert len(pythonqt.left_timers) == before
+
+
+def test_a_finished_process_is_let_go(core: Any) -> None:
+    """A QProcess is kept alive by its own slots until it is told to go."""
+    runner, ended = PythonRunner(lambda text: None), []
+    settings = BackendSettings(python=sys.executable)
+    runner.run(settings, ["-c", "print(1)"], "", lambda *told: ended.append(told), 30_000)
+    assert len(runner._processes) == 1
+    wait(lambda: ended, 30)
+    assert ended[0][0] == 0 and ended[0][1].strip() == "1" and not runner._processes
+
+
+def test_the_window_stands_still_for_torch_only_after_a_warning(
+    bench: PanelBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`installTorch` blocks for minutes and then imports torch into Slicer: asked first."""
+    asked: list[dict[str, Any]] = []
+
+    class PyTorchUtilsLogic:
+        def installTorch(self, **keywords: Any) -> None:
+            asked.append(keywords)
+
+    monkeypatch.setitem(
+        sys.modules, "PyTorchUtils", SimpleNamespace(PyTorchUtilsLogic=PyTorchUtilsLogic)
+    )
+    installer, ended = bench.panel.environment.installer, []
+    slicer_modules.answers.append(False)
+    assert not installer.install_torch(False, ended.append)
+    assert not asked and not ended
+    warning = slicer_modules.shown[-1]
+    assert "stands still" in warning.replace("\n", " ") and "save your work" in warning
+    assert installer.install_torch(False, ended.append)
+    assert len(asked) == 1 and ended == [0]
+
+
+def test_torch_without_its_extension_says_where_it_comes_from(
+    bench: PanelBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", None)
+    assert not bench.panel.environment.installer.install_torch(False, lambda code: None)
+    assert "PyTorch extension" in slicer_modules.shown[-1]
+
+
+def test_the_panel_offers_the_devices_that_the_backend_knows(bench: PanelBench) -> None:
+    combo = bench.ui.deviceCombo
+    offered = [combo.itemText(n) for n in range(combo.count)]
+    assert offered == list(DEVICES) and "mps" not in offered
+    devices = pytest.importorskip("hideseek_backend.models.devices")
+    errors = pytest.importorskip("hideseek_backend.errors")
+    for name in offered:
+        try:
+            devices.choose_device(name)
+        except errors.DeviceError as error:  # no GPU here, but the name is one
+            assert "Unknown" not in str(error)
+    with pytest.raises(errors.DeviceError, match=", ".join(offered)):
+        devices.choose_device("mps")
+
+
+def test_file_dialogs_belong_to_the_main_window(
+    bench: PanelBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a parent they open behind the window on macOS."""
+    parents: list[Any] = []
+    window = object()
+    monkeypatch.setattr(slicer_modules, "window", [window])
+
+    class Dialog:
+        @staticmethod
+        def getExistingDirectory(parent: Any = None, *words: Any) -> str:
+            parents.append(parent)
+            return ""
+
+        getOpenFileName = getExistingDirectory
+
+    monkeypatch.setattr(environment_page.qt, "QFileDialog", Dialog)
+    bench.click("importFolderButton")
+    bench.click("importFileButton")
+    assert parents == [window, window]

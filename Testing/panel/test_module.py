@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -50,6 +52,24 @@ def test_file_scope_imports_are_only_what_slicer_has() -> None:
             assert {a.name.split(".")[0] for a in node.names} <= allowed
         elif isinstance(node, ast.ImportFrom):
             assert (node.module or "").split(".")[0] in allowed
+
+
+def test_a_source_tree_uses_its_own_library(
+    module: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With the extension installed its library is on the path as well, and perhaps before ours."""
+    installed = tmp_path / "qt-scripted-modules"
+    (installed / "HideSeekLib").mkdir(parents=True)
+    (installed / "HideSeekLib" / "__init__.py").write_text("")
+    for path in ([str(installed), *sys.path], [str(installed), str(ROOT), *sys.path]):
+        monkeypatch.setattr(sys, "path", path)
+        sys.modules.pop("HideSeek", None)
+        monkeypatch.syspath_prepend(str(ROOT / "HideSeek"))
+        sys.path.insert(0, str(installed))
+        importlib.import_module("HideSeek")
+        assert sys.path[0] == str(ROOT) and sys.path.count(str(ROOT)) == 1
+        found = importlib.util.find_spec("HideSeekLib")
+        assert found is not None and found.origin == str(ROOT / "HideSeekLib" / "__init__.py")
 
 
 def test_setup_reload_and_cleanup(module: Any) -> None:

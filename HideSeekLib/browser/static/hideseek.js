@@ -30,7 +30,7 @@
   });
 
   // Files go by HTTP, one after the other: a CT is too large for a message of the web socket.
-  window.hideseekUpload = async (files) => {
+  window.hideseekUpload = async (files, purpose = "case") => {
     const chosen = [...files];
     if (!chosen.length) return;
     await window.trame.trigger("upload_begins", [chosen.length]);
@@ -44,7 +44,7 @@
       }
       names.push(await answer.text());
     }
-    await window.trame.trigger("upload_ends", [names]);
+    await window.trame.trigger("upload_ends", [names, purpose]);
   };
 
   window.hideseekFile = (name) => `files/${encodeURIComponent(name)}?secret=${encodeURIComponent(secret())}`;

@@ -80,7 +80,9 @@ def test_commands_named_in_messages_exist() -> None:
             text = node.value if isinstance(node, ast.Constant) else ""
             if not isinstance(text, str):
                 continue
-            for verb, rest in re.findall(r"(?<![\w./-])hideseek ([a-z]\w+) ?([a-z][\w-]*)?", text):
+            for verb, rest in re.findall(
+                r"(?<![\w./-])hideseek ([a-z][\w-]+) ?([a-z][\w-]*)?", text
+            ):
                 named += 1
                 assert verb in parts, f"{path}: hideseek {verb}"
                 assert not parts[verb] or rest in parts[verb], f"{path}: hideseek {verb} {rest}"
@@ -115,7 +117,7 @@ def test_without_a_verb_help_is_shown(capsys: pytest.CaptureFixture[str], words:
         (["segment", *CASE, "--invert-steps", "0"], "from 1 to 1000"),
         (["segment", *CASE, "--levels", "T12,Q3"], "unknown level 'Q3'"),
         (["segment", *CASE, "--levels", "S1"], "unknown level 'S1'"),
-        (["segment", *CASE, "--device", "gpu"], "'cpu'"),
+        (["segment", *CASE, "--device", "gpu"], "cuda:N"),
         (["segment", *CASE, "--protocol", "quick"], "'reference'"),
         (["segment", *CASE, "--polarity", "sclerotic"], "'blastic'"),
         (["segment", *CASE, "--slices", "axial"], "'central'"),

@@ -10,6 +10,9 @@ import pytest
 
 from hideseek_backend.cli import values
 from hideseek_backend.cli.progress import ProgressBar, clock_text
+from hideseek_backend.errors import DeviceError
+from hideseek_backend.models.devices import choose_device
+from hideseek_backend.wire.words import DEVICES
 
 
 def test_levels_and_ranges() -> None:
@@ -95,3 +98,18 @@ def test_quiet_says_nothing() -> None:
 
 def test_clock() -> None:
     assert (clock_text(5), clock_text(3725)) == ("0:05", "1:02:05")
+
+
+def test_devices_are_what_a_model_can_be_loaded_on() -> None:
+    """What the command and the panel offer is what `choose_device` knows, and nothing else."""
+    for name in (*DEVICES, "cuda:0", "cuda:7"):
+        assert values.device(name) == name
+        try:
+            choose_device(name)
+        except DeviceError as error:  # no such card here: the name is known all the same
+            assert "is not here" in str(error)
+    for name in ("mps", "cuda:", "gpu", "cuda:x", ""):
+        with pytest.raises(ArgumentTypeError, match=", ".join(DEVICES)):
+            values.device(name)
+        with pytest.raises(DeviceError, match=", ".join(DEVICES)):
+            choose_device(name)

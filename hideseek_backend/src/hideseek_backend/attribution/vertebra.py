@@ -15,6 +15,7 @@ from scipy.special import expit
 
 from hideseek_backend.attribution.attribute import Stack, attribute
 from hideseek_backend.attribution.classifier import LatentClassifier
+from hideseek_backend.attribution.coverage import PICTURES_EVERY, picture_features
 from hideseek_backend.attribution.edit import HealthyEdit
 from hideseek_backend.attribution.intensity import IntensityMap
 from hideseek_backend.attribution.lesions import (
@@ -92,8 +93,9 @@ def analyse_vertebra(
     p, outside = float("nan"), ""
     if screened:
         shown = crop_block(block, screened)
-        latents = network.encode(stack_of(model, shown, screened).images)
-        p, outside = _read(model.classifier, latents)
+        seen = stack_of(model, shown, screened)
+        latents = network.encode(seen.images)
+        p, outside = _read(network, model.classifier, latents, seen, block)
         reason = _why_not(p, block, options, warnings)
     if reason:
         return VertebraResult(
@@ -186,7 +188,7 @@ def screen_vertebrae(
     for block in blocks:
         screened = screened_slices(crop_body(block), options)
         if screened:
-            stacks.append((block.level, stack_of(model, crop_block(block, screened), screened)))
+            stacks.append((block, stack_of(model, crop_block(block, screened), screened)))
         results.append(
             VertebraResult(
                 block.level,
@@ -202,8 +204,8 @@ def screen_vertebrae(
     if stacks:
         latents = network.encode(torch.cat([stack.images for _, stack in stacks]))
         own = latents.split([len(stack.images) for _, stack in stacks])
-        for (level, _), z in zip(stacks, own, strict=True):
-            told[level] = _read(model.classifier, z)
+        for (block, stack), z in zip(stacks, own, strict=True):
+            told[block.level] = _read(network, model.classifier, z, stack, block)
     meter.phase("screen", 100, 1)
     return [
         replace(result, p_malignant=told[result.level][0], outside=told[result.level][1])
@@ -213,10 +215,23 @@ def screen_vertebrae(
     ]
 
 
-def _read(classifier: LatentClassifier, latents: torch.Tensor) -> tuple[float, str]:
-    """p of a vertebra from its slices' z: (n, d), and why not to trust it."""
-    p = float(expit(classifier.vertebra_logit(latents)))
-    return p, UNSEEN if classifier.unlike_training(latents) else ""
+def _read(
+    network: Network,
+    classifier: LatentClassifier,
+    z: torch.Tensor,
+    shown: Stack,
+    block: VertebraBlock,
+) -> tuple[float, str]:
+    """p of a vertebra from its slices and their z: (n, d), and why not to trust it."""
+    p = float(expit(classifier.vertebra_logit(z)))
+    coverage = classifier.coverage
+    if coverage is None:
+        return p, ""
+    few = slice(None, None, PICTURES_EVERY)
+    images, hu = shown.images[few, 0].numpy(), np.moveaxis(shown.hu, 2, 0)[few]
+    features = picture_features(images, network.expected(z[few])[:, 0].numpy(), hu)
+    thickness = float(block.ct.spacing.max())
+    return p, UNSEEN if coverage.unlike(classifier.scaled(z), features, thickness) else ""
 
 
 def _heights(block: VertebraBlock) -> tuple[float, float, float]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hideseek_backend.cli import values
 from hideseek_backend.cli.progress import ProgressBar
 from hideseek_backend.report.output import OutputFolder, writing
+from hideseek_backend.wire.words import DEVICES
 
 if TYPE_CHECKING:
     from hideseek_backend.attribution.options import Options
@@ -69,8 +70,9 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device",
         default="auto",
-        choices=("auto", "cpu", "cuda"),
-        help="auto takes a GPU if there is one (default)",
+        type=values.device,
+        metavar="NAME",
+        help=f"{', '.join(DEVICES)} or cuda:N; auto takes a GPU if there is one (default)",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress")
 

@@ -9,10 +9,8 @@ from argparse import ArgumentTypeError
 from collections.abc import Callable
 from typing import Any
 
-from hideseek_backend.wire.levels import LEVELS, parse_level
-
-# Few people have them: a range runs past them unless it names them.
-_VARIANTS = ("T13", "L6")
+from hideseek_backend.wire.levels import LEVELS, VARIANTS, parse_level
+from hideseek_backend.wire.words import DEVICES
 
 
 def number(low: float, high: float) -> Callable[[str], float]:
@@ -41,6 +39,16 @@ def whole(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
+def device(text: str) -> str:
+    """Parse a device as `choose_device` takes it: one of DEVICES, or a card such as "cuda:1".
+
+    Raises ArgumentTypeError for another.
+    """
+    if text not in DEVICES and re.fullmatch(r"cuda:\d+", text) is None:
+        raise ArgumentTypeError(f"expected {', '.join(DEVICES)} or cuda:N, got '{text}'")
+    return text
+
+
 def levels(text: str) -> tuple[str, ...]:
     """Parse "T12,L1" or "T10-L2,L4" into level names.
 
@@ -58,7 +66,7 @@ def levels(text: str) -> tuple[str, ...]:
         if start > end:
             raise ArgumentTypeError(f"expected a range from cranial to caudal, got '{item}'")
         between = LEVELS[start : end + 1]
-        found.extend(n for n in between if n not in _VARIANTS or n in (first, last))
+        found.extend(n for n in between if n not in VARIANTS or n in (first, last))
     if not found:
         raise ArgumentTypeError("expected at least one level, as T12,L1")
     return tuple(dict.fromkeys(found))

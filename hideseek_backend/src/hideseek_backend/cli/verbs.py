@@ -207,6 +207,14 @@ VERBS: dict[str, Verb] = {
                 ),
             ),
             (
+                "outside",
+                Verb(
+                    "does the model say of metal, cement and spoilt scans that it never saw them?",
+                    "hideseek_lab.cli.benchmark_outside",
+                    "hideseek benchmark outside --data spines",
+                ),
+            ),
+            (
                 "quality",
                 Verb(
                     "our settings, the paper's and its baselines on fixed phantom splits",
@@ -267,6 +275,14 @@ VERBS: dict[str, Verb] = {
                     "check a model folder against its hashes",
                     "hideseek_backend.cli.models:Verify",
                     "hideseek models verify bundled",
+                ),
+            ),
+            (
+                "cover",
+                Verb(
+                    "measure anew what a model has seen in training, and store it with the model",
+                    "hideseek_lab.cli.models_cover",
+                    "hideseek models cover runs/bundled/model --run runs/bundled --out covered",
                 ),
             ),
             (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from hideseek_backend.errors import DeviceError
+from hideseek_backend.wire.words import DEVICES
 
 
 def choose_device(wanted: str = "auto") -> torch.device:
@@ -19,7 +20,7 @@ def choose_device(wanted: str = "auto") -> torch.device:
     except RuntimeError:
         device = None
     if device is None or device.type not in ("cpu", "cuda"):
-        raise DeviceError(f"Unknown device {wanted!r}.", "Choose auto, cpu, cuda or cuda:N.")
+        raise DeviceError(f"Unknown device {wanted!r}.", f"Choose {', '.join(DEVICES)} or cuda:N.")
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:

@@ -34,6 +34,9 @@ UNEXPLAINED = "flagged, nothing found that explains it"
 FRACTURED = "fractured: outside the method"
 UNSEEN = "outside what the model has seen"
 
+DEVICES = ("auto", "cpu", "cuda")
+"""What a model runs on; "cuda:1" is the second card."""
+
 CASE_FILE = "case.json.gz"
 CASE_FORMAT = "hideseek-stored-case-1"
 """A whole case, with evidence and voxels: what `segment` and an export of a review write."""

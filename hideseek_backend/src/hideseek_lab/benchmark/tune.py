@@ -21,6 +21,7 @@ import numpy as np
 
 from hideseek_backend.attribution.options import Options
 from hideseek_backend.cli.progress import ProgressBar
+from hideseek_backend.cli.values import device
 from hideseek_backend.errors import OptionError
 from hideseek_backend.progress import Progress, ProgressCallback
 from hideseek_backend.wire.codec import json_text, to_plain
@@ -208,7 +209,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a search and write the best settings to `best.json`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="bundled", help="name or folder")
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--device", default="auto", type=device)
     parser.add_argument("--out", type=Path, default=Path("runs/tune"), help="log and best.json")
     parser.add_argument("--cache", type=Path, default=Path("runs/quality/cache"))
     parser.add_argument("--trials", type=int, default=100)

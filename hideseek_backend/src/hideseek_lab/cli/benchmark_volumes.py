@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder for cases, tables and the page (default runs/volumes)",
     )  # fmt: skip
     parser.add_argument("--model", default="bundled", metavar="NAME_OR_DIR")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--device", type=values.device, default="auto")
     parser.add_argument(
         "--cases", type=values.whole(1, 1000), default=8, metavar="N", help="phantoms (default 8)"
     )
