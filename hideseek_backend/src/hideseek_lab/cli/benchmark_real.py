@@ -52,6 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --folds: the model that they start from, which has seen none of the patients",
     )  # fmt: skip
     parser.add_argument(
+        "--kept", type=Path, metavar="DIR",
+        help="keep the slices that are screened here (HU, rounded), and read them where they are; "
+        "--folds keeps them in its own folder",
+    )  # fmt: skip
+    parser.add_argument(
         "--edits", action="store_true",
         help="also edit the central slices of the patients never trained on: SSIM and Dice",
     )  # fmt: skip
@@ -94,7 +99,8 @@ def main(args: argparse.Namespace) -> int:
         names = list(train_folds(base, cases, args.folds, FoldPlan(), _say))
     models = [load_model(name, args.device) for name in names]
     with ProgressBar() as bar:
-        rows, groups = _read(models, cases, args.folds, bar)
+        kept = args.kept or (args.folds / "set" if args.folds is not None else None)
+        rows, groups = _read(models, cases, kept, bar)
     lines: list[str] = []
     stored: dict[str, Any] = {"models": [model.hash for model in models]}
     unseen = rows[UNSEEN]
@@ -127,7 +133,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _read(
-    models: Sequence[Any], cases: Sequence[RealCase], folds: Path | None, bar: ProgressBar
+    models: Sequence[Any], cases: Sequence[RealCase], kept: Path | None, bar: ProgressBar
 ) -> tuple[dict[str, list[Screened]], list[Collection[str]]]:
     """Screen every case with the model that held it out, the rest with the last model.
 
@@ -157,8 +163,8 @@ def _read(
         options = Options.for_protocol("fast", model.spec.defaults)
         told = (
             screened(model, own, options, bar)
-            if folds is None
-            else screened_from(folds / "set", model, own, options, bar)
+            if kept is None
+            else screened_from(kept, model, own, options, bar)
         )
         for row in told:
             rows[SEEN if row.patient in trained else UNSEEN].append(row)

@@ -31,7 +31,7 @@ from hideseek_lab.training.classifier import (
     sideways_parts,
 )
 from hideseek_lab.training.coverage import covered
-from hideseek_lab.training.fit import fit_classifier, with_drift, with_label_head, with_slice_offset
+from hideseek_lab.training.fit import fit_classifier, with_drift, with_label_head
 from hideseek_lab.training.presets import PRESETS as OWN_PRESETS
 from hideseek_lab.training.presets import Preset
 from hideseek_lab.training.published import PUBLISHED
@@ -232,7 +232,6 @@ def finish(
     )
     if preset.train.bag > 1:
         classifier = with_label_head(classifier, z.astype(np.float64), weight, bias)
-        classifier = with_slice_offset(classifier, preset.slice_offset)
     if wide is not None and classifier.prior is not None:
         parts = classifier.scaled(sideways_parts(dae, wide, to_intensity))
         classifier = replace(classifier, prior=with_drift(classifier.prior, parts))

@@ -93,23 +93,6 @@ def with_label_head(
     )
 
 
-def with_slice_offset(classifier: LatentClassifier, offset: float) -> LatentClassifier:
-    """Raise the logit of every slice by `offset` and leave that of vertebrae as it is.
-
-    A head trained on pooled slices need call only the most suspicious slice of a vertebra; others
-    that show disease stay low, and the healthy edit, which asks each slice for itself, would pass
-    them by. log-mean-exp moves with its slices, so the pooling's own offset takes the shift back.
-    """
-    if classifier.pooling is None:
-        raise ValueError("Only a classifier that pools slices has an offset to take it back.")
-    temperature, slope, own = classifier.pooling
-    return replace(
-        classifier,
-        bias=classifier.bias + offset,
-        pooling=(temperature, slope, own - slope * offset),
-    )
-
-
 def calibrated(
     classifier: LatentClassifier, pooled: ArrayLike, malignant: ArrayLike
 ) -> LatentClassifier:

@@ -26,7 +26,6 @@ class Preset:
     shards, wide_shards: of `per_shard` phantoms each, of the two kinds of `dataset`.
     real_per_vertebra: samples drawn of every real vertebra that the user gives.
     defaults: options by protocol that the model's folder overrides, chosen on validation data.
-    slice_offset: what slices' logits are raised by beside the vertebra's, see `with_slice_offset`.
     healthy_only: the autoencoder sees healthy vertebrae alone (the classifier sees all).
     """
 
@@ -38,7 +37,6 @@ class Preset:
     wide_shards: int = 0
     real_per_vertebra: int = 60
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    slice_offset: float = 0.0
     healthy_only: bool = False
 
     def to_intensity(self, hu: NDArray[np.float32]) -> Tensor:

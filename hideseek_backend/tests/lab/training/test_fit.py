@@ -5,15 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hideseek_backend.attribution.classifier import LatentClassifier
-from hideseek_lab.training.fit import (
-    fit_classifier,
-    fit_head,
-    fit_prior,
-    pattern,
-    with_drift,
-    with_slice_offset,
-)
+from hideseek_lab.training.fit import fit_classifier, fit_head, fit_prior, pattern, with_drift
 
 
 def test_pattern_is_covariance_times_weight() -> None:
@@ -97,14 +89,3 @@ def test_it_reads_each_polarity_from_its_own_direction() -> None:
     presence = head.presence(np.array([[4.0, 0, 0, 0, 0], [0, 0, 0, 4.0, 0]]))
     assert presence[0, 0] > 0.8 > 0.2 > presence[0, 1]
     assert presence[1, 1] > 0.8 > 0.2 > presence[1, 0]
-
-
-def test_slices_are_raised_and_vertebrae_stay() -> None:
-    rng = np.random.default_rng(6)
-    z = rng.normal(size=(9, 3))
-    classifier = LatentClassifier(
-        np.zeros(3), np.ones(3), np.array([1.0, 2.0, -1.0]), -0.5, pooling=(1.0, 1.2, -0.4)
-    )
-    raised = with_slice_offset(classifier, 1.5)
-    np.testing.assert_allclose(raised.logit(z), classifier.logit(z) + 1.5)
-    assert raised.vertebra_logit(z) == pytest.approx(classifier.vertebra_logit(z))
