@@ -136,6 +136,7 @@ def test_the_reviewed_segments_are_written_as_they_are_now(
     assert not [word for word in (NAME, NUMBER, "Doe") if word in told]
 
 
+@pytest.mark.slow
 def test_an_exported_review_gives_the_command_the_same_objects(
     bench: PanelBench, tmp_path: Path
 ) -> None:
@@ -180,6 +181,7 @@ def test_only_who_signs_verifies_and_what_is_missing_is_said(
     fresh.close()
 
 
+@pytest.mark.slow
 def test_a_ct_from_slicers_database_needs_no_folder(bench: PanelBench, tmp_path: Path) -> None:
     files = sorted((tmp_path / "study").iterdir())
     uids = [str(pydicom.dcmread(f, stop_before_pixels=True).SOPInstanceUID) for f in files]

@@ -67,13 +67,28 @@ VERBS: dict[str, Verb] = {
     ),
     "follow-up": Verb(
         "compare two results of one patient: new, gone, grown, shrunk lesions",
-        "hideseek_backend.cli.follow_up",
+        "hideseek_lab.cli.follow_up",
         "hideseek follow-up results-april results-october --out change",
     ),
     "text": Verb(
         "print sentences for the report from what a reader accepted",
-        "hideseek_backend.cli.text",
+        "hideseek_lab.cli.text",
         "hideseek text results --decisions candidates.csv --language de",
+    ),
+    "sins": Verb(
+        "write a worksheet of spinal instability for a reader to fill and sign",
+        "hideseek_lab.cli.sins",
+        "hideseek sins results --levels T12 --out worksheet",
+    ),
+    "worklist": Verb(
+        "show a folder of cases and how far each is; draw a blinded order for readers",
+        "hideseek_lab.cli.worklist",
+        "hideseek worklist cases --plan AB CD --seed 7",
+    ),
+    "readers": Verb(
+        "print kappa, ICC, detection F1 and time of a reader study",
+        "hideseek_lab.cli.readers",
+        "hideseek readers cases --truth truth.csv",
     ),
     "bodies": Verb(
         "fit approximate vertebral bodies at given points, where there is no segmentation",
@@ -189,6 +204,39 @@ VERBS: dict[str, Verb] = {
                     "put metastases into a real CT without known disease, with their truth",
                     "hideseek_lab.cli.data_insert",
                     "hideseek data insert real/case.json --at L1=lytic --out made",
+                ),
+            ),
+        ),
+    ),
+    "supervised": Verb(
+        "train networks on lesion masks, predict, and compare them with labels only",
+        "",
+        "hideseek supervised compare --out runs/supervised --budget 60",
+        (
+            (
+                "train",
+                Verb(
+                    "train a slice classifier or a lesion segmenter on a manifest's masks",
+                    "hideseek_lab.cli.supervised_train",
+                    "hideseek supervised train --manifest manifest.csv --network resunet "
+                    "--init sap --run runs/resunet --out resunet",
+                ),
+            ),
+            (
+                "predict",
+                Verb(
+                    "run such a network on a manifest's cases",
+                    "hideseek_lab.cli.supervised_predict",
+                    "hideseek supervised predict --model resunet --manifest manifest.csv "
+                    "--out predicted",
+                ),
+            ),
+            (
+                "compare",
+                Verb(
+                    "how many lesion masks are vertebra labels worth?",
+                    "hideseek_lab.cli.supervised_compare",
+                    "hideseek supervised compare --out runs/supervised --budget 60",
                 ),
             ),
         ),
