@@ -62,11 +62,12 @@ class PairScore:
     gap_mm: float
 
 
-def nth_pair(first_seed: int, n: int) -> PhantomPair:
+def nth_pair(first_seed: int, n: int, *, images: bool = True) -> PhantomPair:
     """The n-th pair of a set: every fourth unchanged, two in five with other names."""
     return make_pair(
-        first_seed + n, unchanged=n % UNCHANGED_EVERY == 0, naming=NAMINGS[n % len(NAMINGS)]
-    )
+        first_seed + n, unchanged=n % UNCHANGED_EVERY == 0, naming=NAMINGS[n % len(NAMINGS)],
+        images=images,
+    )  # fmt: skip
 
 
 def score_pair(pair: PhantomPair, limits: Limits, model: Any = None) -> PairScore:
