@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -119,9 +120,18 @@ def screened_from(
             network = Network(model.dae, model.device, options, Meter())
             z = network.encode(tensor)
             for index, own in enumerate(z.split(hu.shape[1])):
-                text = [str(kept[name][index]) for name in _TEXT]
-                volume = float(kept["volume_ml"][index])
-                rows.append(Screened(*text, volume, model.classifier.vertebra_logit(own)))
+                told = {name: str(kept[name][index]) for name in _TEXT}
+                rows.append(
+                    Screened(
+                        told["patient"],
+                        told["case"],
+                        told["level"],
+                        told["kind"],
+                        told["phenotype"],
+                        float(kept["volume_ml"][index]),
+                        model.classifier.vertebra_logit(own),
+                    )
+                )
         if progress is not None:
             progress(Progress("real vertebrae", case.name, done + 1, len(cases)))
     return rows
@@ -135,10 +145,11 @@ def _keep(path: Path, case: RealCase, options: Options) -> None:
         rows.append(_row(v, 0.0))
         hu.append(np.moveaxis(crop.hu, 2, 0).round().astype(np.int16))
         valid.append(np.moveaxis(crop.valid, 2, 0))
-    columns = {name: np.array([getattr(row, name) for row in rows]) for name in _TEXT}
-    volume = np.array([row.volume_ml for row in rows])
+    columns: dict[str, Any] = {
+        name: np.array([getattr(row, name) for row in rows]) for name in (*_TEXT, "volume_ml")
+    }
     with whole_file(path) as part:
-        np.savez(part, hu=np.stack(hu), valid=np.stack(valid), volume_ml=volume, **columns)
+        np.savez(part, hu=np.stack(hu), valid=np.stack(valid), **columns)
 
 
 _TEXT = ("patient", "case", "level", "kind", "phenotype")
