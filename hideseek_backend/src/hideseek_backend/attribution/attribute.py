@@ -105,7 +105,12 @@ def _find(
         first += count
         body = stack.body[:, :, own]
         least = intensity.least(options.min_contrast, stack.hu[:, :, own], images[own], body)
-        found = find_candidates(difference[:, :, own], body, options, min_residual=least)
+        ceiling = np.inf
+        if options.lytic_ceiling > 0:
+            ceiling = intensity.least(options.lytic_ceiling, stack.hu[:, :, own], images[own], body)
+        found = find_candidates(
+            difference[:, :, own], body, options, min_residual=least, lytic_ceiling=ceiling
+        )
         if options.reach < 1 and count > 1:
             found = reaching(found, np.flatnonzero(sideways[own] <= options.reach).tolist())
         parts.append(found)

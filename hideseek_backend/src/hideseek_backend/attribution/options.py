@@ -83,6 +83,8 @@ class Options:
     hysteresis_low, hysteresis_high: those shares.
     min_contrast: least residual in HU, whatever the threshold; 0 is none.
     peak_fraction: each candidate keeps what reaches this share of its own peak; 0 is all.
+    lytic_ceiling: HU from which a lytic residual is kept whatever the peak, where a broken cortex
+        stands out several times more than the marrow behind it; 0 follows the peak alone.
     closing: radius in px by which gaps between candidates of one polarity are closed.
     fill_holes: fill holes that are enclosed by a candidate and not of the other polarity.
     split_distance: split candidates at necks where their cores are this many px apart; 0 is never.
@@ -137,6 +139,7 @@ class Options:
     hysteresis_high: float = _number(0.5, 0.0, 1.0)
     min_contrast: float = _number(50.0, 0.0, 4000.0)
     peak_fraction: float = _number(0.4, 0.0, 1.0)
+    lytic_ceiling: float = _number(0.0, 0.0, 4000.0)
     closing: int = _whole(1, 0, 10)
     fill_holes: bool = _flag(True)
     split_distance: int = _whole(0, 0, 32)
