@@ -237,3 +237,22 @@ def test_drawn_regions_are_scored_beside_the_models_own() -> None:
     assert any("in no vertebra" in text for text in result.provenance["warnings"])
     assert result.provenance["inputs"]["candidates"] == "in memory"
     assert not result.lesions.data.any()
+
+
+def test_a_body_lower_than_its_neighbour_is_said_to_be_fractured() -> None:
+    ct, whole = spine()
+    bodies = whole.bodies.copy()
+    p, s, _ = np.nonzero(bodies == 19)
+    front = slice(p.min(), (p.min() + p.max()) // 2)
+    bodies[front, s.max() - 15 : s.max() + 1][bodies[front, s.max() - 15 : s.max() + 1] == 19] = 0
+    broken = Vertebrae(bodies, bodies.copy(), whole.levels)
+    for run in (screen_ct, segment_ct):
+        plain = run(ct, whole, model=oracle_model(), options=OPTIONS)
+        assert [v.outside for v in plain.vertebrae] == ["", ""]
+        t12, l1 = run(ct, broken, model=oracle_model(), options=OPTIONS).vertebrae
+        assert (t12.outside, l1.outside) == ("fractured: outside the method", "")
+        # Told, and not hidden.
+        assert t12.p_malignant > 0.8
+        assert t12.heights_mm[0] < 0.75 * t12.heights_mm[2] and t12.height_ratio < 0.75
+        lenient = OPTIONS.with_changes(fracture_loss=0.9)
+        assert run(ct, broken, model=oracle_model(), options=lenient).vertebrae[0].outside == ""

@@ -22,6 +22,7 @@ from hideseek_backend.attribution.results import (
     VertebraResult,
 )
 from hideseek_backend.attribution.vertebra import analyse_vertebra, screen_vertebrae
+from hideseek_backend.dicom.media import is_study
 from hideseek_backend.errors import InputError, LabelError
 from hideseek_backend.progress import (
     CancelledCallback,
@@ -306,13 +307,15 @@ def _options(options: Options | None, model: Model) -> Options:
 
 
 def _names(ct: ScanInput, vertebrae: MaskInput, bodies: ScanInput | None) -> dict[str, str]:
-    """Names of the inputs, without their folders."""
+    """Names of the inputs, without their folders; a study is often named after its patient."""
     given = {"ct": ct, "vertebrae": vertebrae, "bodies": bodies}
     return {role: _name(value) for role, value in given.items() if value is not None}
 
 
 def _name(value: ScanInput | MaskInput) -> str:
-    return Path(value).name if isinstance(value, (str, Path)) else "in memory"
+    if not isinstance(value, (str, Path)):
+        return "in memory"
+    return "a DICOM study" if is_study(Path(value)) else Path(value).name
 
 
 def _provenance(

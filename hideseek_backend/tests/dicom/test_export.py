@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 import subprocess
@@ -189,6 +190,38 @@ def test_another_ct_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture) ->
     assert main([*line, "--out", str(tmp_path / "o")]) == 2
     assert "not the CT" in capsys.readouterr().err
     assert not (tmp_path / "o").exists()
+
+
+def test_candidates_without_voxels_are_counted_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """Lost between two thick slices: they are in the tables, and in no object."""
+    write_result(tmp_path / "result", write_study(tmp_path / "study"))
+    file = tmp_path / "result" / "case.json.gz"
+    stored = json.loads(gzip.decompress(file.read_bytes()))
+    for vertebra in stored["vertebrae"]:
+        if vertebra["vertebra"] == "L1":
+            vertebra["block_labels"] = None
+    file.write_bytes(gzip.compress(json.dumps(stored).encode("ascii")))
+    export(tmp_path)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "2 candidates have no voxel on the grid of the CT" in said
+    assert "L1 lytic 1, L1 blastic 2" in said
+    line = ["dicom", "export", str(tmp_path / "result"), "--study", str(tmp_path / "study")]
+    (tmp_path / "d.json").write_text('{"T12:1": "reject", "T12:2": "reject"}')
+    line += ["--decisions", str(tmp_path / "d.json"), "--out", str(tmp_path / "o")]
+    assert main(line) == 2
+    assert "2 candidates have no voxel" in capsys.readouterr().err, "and not that none is kept"
+
+
+def test_the_tables_of_a_review_bring_its_threshold(tmp_path: Path) -> None:
+    write_result(tmp_path / "result", write_study(tmp_path / "study"))
+    columns = "vertebra,candidate,kept,decision"
+    rows = ["T12,1,false,", "T12,2,true,accept", "T12,3,true,", "L1,1,false,reject", "L1,2,false,"]
+    (tmp_path / "candidates.csv").write_text("\n".join([columns, *rows]))
+    objects = export(tmp_path, "--decisions", str(tmp_path / "candidates.csv"))
+    labels = [s.SegmentLabel for s in pydicom.dcmread(objects / "seg.dcm").SegmentSequence]
+    assert labels == ["T12 blastic 2", "T12 lytic 3 (not reviewed)"]
 
 
 def test_odd_levels_must_be_counted_first(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hideseek_backend.errors import InputError, OptionError
+from hideseek_backend.errors import InputError
 from hideseek_backend.followup.compare import follow_up
 from hideseek_backend.followup.limits import READER, Limits, limits_for
-from hideseek_backend.followup.matching import MatchOptions, groups, overlaps
+from hideseek_backend.followup.matching import groups, overlaps
 from hideseek_backend.followup.pairing import Pair
 from hideseek_backend.followup.registration import Pose
 from hideseek_backend.followup.timepoint import Finding, Timepoint
@@ -203,8 +203,3 @@ def test_damaged_limits_are_refused(tmp_path: Path) -> None:
         file.write_text(text, encoding="utf-8")
         with pytest.raises(InputError, match="limits of agreement"):
             limits_for("", file)
-
-
-def test_thresholds_have_ranges() -> None:
-    with pytest.raises(OptionError, match="least_overlap"):
-        MatchOptions(least_overlap=0.0)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logsumexp
 
 from hideseek_backend.attribution.candidates import POLARITIES
-from hideseek_backend.attribution.coverage import FIELDS as _COVERAGE_FIELDS
+from hideseek_backend.attribution.coverage import STORED as _COVERAGE_FIELDS
 from hideseek_backend.attribution.coverage import Coverage
 from hideseek_backend.attribution.healthy_prior import HealthyPrior
 from hideseek_backend.attribution.polarity_head import PolarityHead
@@ -139,10 +139,6 @@ class LatentClassifier:
     def vertebra_logit(self, z: Any) -> float:
         """Return the calibrated log(p / (1 − p)) of a vertebra from its slices' z: (n, d)."""
         return float(self.calibrated(self.logit(z)))
-
-    def unlike_training(self, z: Any) -> bool:
-        """Whether a vertebra, by its slices' z: (n, d), lies outside what training covered."""
-        return self.coverage is not None and self.coverage.unlike(self.scaled(z))
 
     def vertebra_presence(self, z: Any) -> FloatArray:
         """Return the probability of each polarity: (2,) in a vertebra from its z: (n, d)."""

@@ -1,43 +1,47 @@
 """Has the model seen anything like this vertebra?
 
-A probability means something only where training covered: of metal, cement, motion, very thick
-slices or another modality the classifier was never told, and it answers all the same. Latents of
-training vertebrae are taken as one Gaussian for each source of training data (phantoms, real
-scans), each by its principal directions with an even rest (probabilistic PCA: Tipping and Bishop,
-J R Stat Soc B 1999;61:611). A vertebra is as far from training as from the nearer of them
-(Mahalanobis distance; Lee et al., NeurIPS 2018), and is said to be unlike training beyond the
-distance that few held-out training vertebrae reach.
+A probability means something only where training covered: of metal, cement, very thick slices or
+another modality the classifier was never told, and it answers all the same. A vertebra is held
+against the training in two ways: by its latents, and by what the network makes of its picture.
+Each is a Gaussian for every source of training data (phantoms, real scans); a vertebra is as far
+from training as from the nearer of them (Mahalanobis distance; Lee et al., NeurIPS 2018), and is
+said to be unlike training beyond the distance that few held-out training vertebrae reach. Latents
+have too many directions for a plain Gaussian: the principal ones are kept and the rest is even
+(probabilistic PCA; Tipping and Bishop, J R Stat Soc B 1999;61:611).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from hideseek_backend.errors import ModelError
 
 FloatArray = NDArray[np.float64]
 
-FIELDS = (
-    "coverage_mean",
-    "coverage_direction",
-    "coverage_variance",
-    "coverage_rest",
-    "coverage_limit",
-)
+_MIDDLE = slice(16, 48)  # 25.6 mm of a crop of 64 voxels: bone, its edges and its neighbours'
+_BLUR_PX = (0.0, 1.0, 2.5)
+_DENSE_HU = 1300.0  # cement and metal; a bone island seldom reaches it
+_FLOOR = 1e-3
+PICTURE_FEATURES = len(_BLUR_PX) + 3
+PICTURES_EVERY = 2
+"""Of the slices that p is read from, every so many-th is looked at as a picture."""
+_PREFIX = "coverage_"
 
 
 @dataclass(frozen=True, eq=False)
 class Coverage:
-    """G Gaussians of scaled latents, and how far from them is still near.
+    """G Gaussians of scaled latents and of pictures, and how far from them is still near.
 
     mean: (G, d). direction: (G, k, d) unit vectors; variance: (G, k) along them; rest: (G,) of
-    every other direction. limit: of `distance`; quantile: of held-out training vertebrae that lie
-    within it.
+    every other direction. picture_mean: (G, f), picture_precision: (G, f, f) of
+    `picture_features`. limits: (4,) largest distance of latents and of pictures, the quantile of
+    held-out training vertebrae that lie within each, and the thickest slices of training, mm.
 
     Raises ModelError when the shapes do not fit or a value is not usable.
     """
@@ -46,8 +50,9 @@ class Coverage:
     direction: FloatArray
     variance: FloatArray
     rest: FloatArray
-    limit: float
-    quantile: float
+    picture_mean: FloatArray
+    picture_precision: FloatArray
+    limits: FloatArray
 
     def __post_init__(self) -> None:
         groups, d = np.shape(self.mean)
@@ -57,10 +62,13 @@ class Coverage:
             "direction": (groups, k, d),
             "variance": (groups, k),
             "rest": (groups,),
+            "picture_mean": (groups, PICTURE_FEATURES),
+            "picture_precision": (groups, PICTURE_FEATURES, PICTURE_FEATURES),
+            "limits": (4,),
         }
         for name, shape in shapes.items():
             array = np.array(getattr(self, name), dtype=np.float64)
-            positive = name in ("mean", "direction") or (array > 0).all()
+            positive = name not in ("variance", "rest", "limits") or (array > 0).all()
             if array.shape != shape or not np.isfinite(array).all() or not positive:
                 raise ModelError(
                     f"Expected {shape} usable numbers as the model's coverage {name}, "
@@ -69,33 +77,43 @@ class Coverage:
                 )
             array.setflags(write=False)
             object.__setattr__(self, name, array)
-        if not self.limit > 0:
-            raise ModelError(
-                f"Expected a limit above 0 in the model's coverage, got {self.limit}.",
-                "Fetch the model again, or fit its coverage again.",
-            )
 
-    def slice_distance(self, scaled: FloatArray) -> FloatArray:
-        """Distance (...) of each scaled latent (..., d) from the nearest Gaussian, over √d."""
+    @property
+    def quantile(self) -> float:
+        """Share of held-out training vertebrae that lie within each limit."""
+        return float(self.limits[2])
+
+    @property
+    def thickest_mm(self) -> float:
+        """Thickest slices that training covered."""
+        return float(self.limits[3])
+
+    def latent_distance(self, scaled: FloatArray) -> FloatArray:
+        """Distance (...) of vertebrae from the scaled latents of their slices: (..., n, d)."""
         away = scaled[..., None, :] - self.mean
         along = np.einsum("...gd,gkd->...gk", away, self.direction)
         left = (away**2).sum(axis=-1) - (along**2).sum(axis=-1)
         squared = (along**2 / self.variance).sum(axis=-1) + left / self.rest
-        return np.asarray(np.sqrt(squared.min(axis=-1) / scaled.shape[-1]))
+        slices = np.sqrt(squared.min(axis=-1) / scaled.shape[-1])
+        return np.asarray(slices.mean(axis=-1))
 
-    def distance(self, scaled: FloatArray) -> FloatArray:
-        """Distance (...) of vertebrae from the scaled latents of their slices: (..., n, d)."""
-        return pooled(self.slice_distance(scaled))
+    def picture_distance(self, features: FloatArray) -> FloatArray:
+        """Distance (...) of vertebrae from their slices' `picture_features`: (..., n, f)."""
+        away = features.mean(axis=-2)[..., None, :] - self.picture_mean
+        squared = np.einsum("...gi,gij,...gj->...g", away, self.picture_precision, away)
+        return np.asarray(np.sqrt(squared.clip(0).min(axis=-1) / PICTURE_FEATURES))
 
-    def unlike(self, scaled: FloatArray) -> bool:
-        """Whether a vertebra, (n, d), lies beyond what training covered."""
-        return bool(self.distance(scaled) > self.limit)
+    def unlike(self, scaled: FloatArray, features: FloatArray, thickness_mm: float) -> bool:
+        """Whether a vertebra, (n, d) and (m, f), of a scan lies beyond what training covered."""
+        return bool(
+            self.latent_distance(scaled) > self.limits[0]
+            or self.picture_distance(features) > self.limits[1]
+            or thickness_mm > self.thickest_mm + 1e-3
+        )
 
     def tensors(self) -> dict[str, FloatArray]:
         """Return the numbers as arrays by name, for storing; `from_tensors` reads them."""
-        arrays = (self.mean, self.direction, self.variance, self.rest)
-        limit = np.array([self.limit, self.quantile])
-        return dict(zip(FIELDS, (*arrays, limit), strict=True))
+        return {_PREFIX + f.name: getattr(self, f.name) for f in fields(self)}
 
     @classmethod
     def from_tensors(cls, stored: Mapping[str, Any]) -> Coverage | None:
@@ -103,18 +121,45 @@ class Coverage:
 
         Raises ModelError when a part is missing.
         """
-        parts = [np.asarray(stored[name], dtype=np.float64) for name in FIELDS if name in stored]
-        if not parts:
+        found = {name: stored[name] for name in STORED if name in stored}
+        if not found:
             return None
-        if len(parts) < len(FIELDS) or parts[-1].shape != (2,):
+        if len(found) < len(STORED):
             raise ModelError(
-                f"Expected all of {', '.join(FIELDS)} in the classifier, or none.",
+                f"Expected all of {', '.join(STORED)} in the classifier, or none.",
                 "Fetch the model again.",
             )
-        mean, direction, variance, rest, (limit, quantile) = parts
-        return cls(mean, direction, variance, rest, float(limit), float(quantile))
+        return cls(**{name.removeprefix(_PREFIX): array for name, array in found.items()})
 
 
-def pooled(slice_distances: FloatArray) -> FloatArray:
-    """A vertebra's distance (...) from those of its slices: (..., n)."""
-    return np.asarray(slice_distances.mean(axis=-1))
+STORED = tuple(_PREFIX + f.name for f in fields(Coverage))
+"""Names of the stored arrays."""
+
+
+def picture_features(
+    images: NDArray[np.float32], expected: NDArray[np.float32], hu: NDArray[np.float32]
+) -> FloatArray:
+    """What tells a picture of an unknown kind, slice by slice: (n, f).
+
+    images, expected: (n, 64, 64) in model intensity, as they are and as the network expects them
+    from their latents alone; hu: the same in HU. Logarithms of what the network did not expect, at
+    three scales, of the finest texture, of the share above 1,300 HU, and of how much steeper the
+    picture is from top to bottom than from front to back; all in the middle of the crop.
+    """
+    middle = (slice(None), _MIDDLE, _MIDDLE)
+    amounts = [_rms(_blurred(images - expected, px)[middle]) for px in _BLUR_PX]
+    amounts.append(_rms((images - _blurred(images, 1.0))[middle]))
+    dense = (hu[middle] > _DENSE_HU).mean(axis=(1, 2)) + 3 * _FLOOR
+    upright, level = (
+        np.abs(np.diff(images, axis=axis))[middle].mean(axis=(1, 2)) + _FLOOR for axis in (2, 1)
+    )
+    columns = [*(np.maximum(a, _FLOOR) for a in amounts), dense, upright / level]
+    return np.log(np.stack(columns, axis=-1).astype(np.float64))
+
+
+def _blurred(images: NDArray[np.float32], px: float) -> NDArray[np.float32]:
+    return np.asarray(ndimage.gaussian_filter(images, (0, px, px))) if px else images
+
+
+def _rms(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(np.sqrt((values**2).mean(axis=(1, 2))))

@@ -12,6 +12,7 @@ from hideseek_backend.attribution.options import Options, SolverName
 from hideseek_backend.attribution.threads import side_by_side
 from hideseek_backend.dae.precision import arrange, faster_precision
 from hideseek_backend.progress import Meter
+from hideseek_backend.volumes.crops import CROP_SIZE
 
 
 class Autoencoder(Protocol):
@@ -115,6 +116,16 @@ class Network:
             )
 
         return self._chunked(render, x_t, z)
+
+    def expected(self, z: Tensor) -> Tensor:
+        """Return the images that the network expects from z alone: one step from no x_T at all."""
+
+        def expect(code: Tensor) -> Tensor:
+            self.meter.step(len(code))
+            x_t = torch.zeros(len(code), 1, CROP_SIZE, CROP_SIZE, device=code.device)
+            return self._dae.render(x_t, code, 1)
+
+        return self._chunked(expect, z)
 
     def _counter(self, slices: int) -> Callable[[int, int], None]:
         def count(_done: int, _steps: int) -> None:

@@ -12,7 +12,6 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from hideseek_backend.errors import OptionError
 from hideseek_backend.volumes.volume import FloatArray
 
 _MOST_POINTS = 4000  # of a lesion; more say nothing new about an overlap
@@ -33,19 +32,6 @@ class MatchOptions:
     least_overlap: float = 0.4
     least_change_percent: float = 20.0
     least_volume_mm3: float = 100.0
-
-    def __post_init__(self) -> None:
-        for name, low, high in (
-            ("reach_mm", 0.0, 10.0),
-            ("least_overlap", 0.05, 1.0),
-            ("least_change_percent", 0.0, 500.0),
-            ("least_volume_mm3", 0.0, 100_000.0),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise OptionError(
-                    f"Expected {name} from {low:g} to {high:g}, got {value:g}.", "Correct it."
-                )
 
 
 def overlaps(

@@ -30,6 +30,7 @@ from hideseek_lab.training.classifier import (
     middle_slices,
     sideways_parts,
 )
+from hideseek_lab.training.coverage import covered
 from hideseek_lab.training.fit import fit_classifier, with_drift, with_label_head
 from hideseek_lab.training.presets import PRESETS as OWN_PRESETS
 from hideseek_lab.training.presets import Preset
@@ -234,6 +235,7 @@ def finish(
     if wide is not None and classifier.prior is not None:
         parts = classifier.scaled(sideways_parts(dae, wide, to_intensity))
         classifier = replace(classifier, prior=with_drift(classifier.prior, parts))
+    classifier = covered(dae, classifier, run / "data", seen, to_intensity, seed)
     phantoms = dataset.ShardSet(run / "data", f"phantom-{VALIDATION_SEED}*.npz")
     hu, labels = central_slices(phantoms, len(phantoms), seed)
     z = encode_all(dae, to_intensity(hu))

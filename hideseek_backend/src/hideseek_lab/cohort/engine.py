@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -11,6 +13,7 @@ from hideseek_lab.cohort.work import Outcome
 EXTRA = "pip install 'hideseek-backend[cohort]'"
 AHEAD = 2
 """Jobs that wait for each worker: enough that none idles, so few that memory stays flat."""
+COUNT_SECONDS = 1.0
 DEATHS = 1
 """How often a job may end its worker before it counts as failed."""
 
@@ -72,6 +75,7 @@ class OnWorkers(Generic[J]):
         self._work = work
         self._resources = {"GPU": 1} if gpu else None
         self._names: dict[str, str] = {}
+        self._counted = (-math.inf, 0)
 
     def outcomes(self) -> Iterator[Outcome]:
         """Hand the jobs out; yield how each ended, as it ends."""
@@ -96,11 +100,18 @@ class OnWorkers(Generic[J]):
         return tuple(sorted(names[key] for key in keys if key in names))
 
     def _more(self) -> list[Any]:
-        workers = self._client.scheduler_info(n_workers=-1)["workers"]
-        limit = max(1, len(workers)) * AHEAD
+        limit = max(1, self._workers()) * AHEAD
         made = []
         while len(self._names) < limit and (job := next(self._waiting, None)) is not None:
             future = self._client.submit(self._work, job, pure=False, resources=self._resources)
             self._names[future.key] = job.case
             made.append(future)
         return made
+
+    def _workers(self) -> int:
+        """How many there are; asked once a second, for the answer describes each of them."""
+        asked, count = self._counted
+        if time.monotonic() - asked > COUNT_SECONDS:
+            count = len(self._client.scheduler_info(n_workers=-1)["workers"])
+            self._counted = (time.monotonic(), count)
+        return count

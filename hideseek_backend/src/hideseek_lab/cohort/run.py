@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from hideseek_backend.errors import HideSeekError
+from hideseek_backend.report.output import STAGING_PREFIX
 from hideseek_backend.volumes.writing import check_writable
 from hideseek_lab.cohort import ledger
 from hideseek_lab.cohort.engine import Engine
@@ -39,6 +41,7 @@ def follow(
     Stopped or killed, everything that has ended stays written; the tables say what is there.
     """
     check_writable(run)
+    _tidy(run / "results")
     started = time.monotonic()
     done = kept = 0
     failed: list[Outcome] = []
@@ -60,6 +63,14 @@ def follow(
     finally:
         collect(run, jobs, state(finished=True))
     return state(finished=True)
+
+
+def _tidy(results: Path) -> None:
+    """Remove what killed workers had begun; younger than a day, it may be another part's."""
+    for begun in results.glob(f"{STAGING_PREFIX}*"):
+        with suppress(OSError):
+            if time.time() - begun.stat().st_mtime > 24 * 3600:
+                shutil.rmtree(begun, ignore_errors=True)
 
 
 @contextmanager

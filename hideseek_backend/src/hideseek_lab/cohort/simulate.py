@@ -19,7 +19,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -93,13 +93,15 @@ def work(job: Sleep, run: Path) -> Outcome:
 
 
 def simulate(run: Path, jobs: list[Sleep], workers: int) -> dict[str, object]:
-    """Do the jobs that are not done; return counts, overhead and the scheduler's memory.
+    """Do the jobs that are not done; return counts, overhead and what the scheduler needs.
 
     memory_mb: largest resident size of this process, which holds the scheduler, after a tenth of
-    the cases and at the end.
+    the cases and at the end. scheduler_ms: processor time of this process for a case in between.
     """
     run.mkdir(parents=True, exist_ok=True)
     memory: list[float] = []
+    processor: list[float] = []
+    early = max(1, len(jobs) // 10)
     slept = 0.0
     seconds_of = {job.case: job.seconds for job in jobs}
     with clusters.local_client(workers) as client:
@@ -109,12 +111,15 @@ def simulate(run: Path, jobs: list[Sleep], workers: int) -> dict[str, object]:
             if outcome.state != "kept":
                 ledger.append(run / "ledger.jsonl", outcome)
                 slept += seconds_of[outcome.case]
-            if number in (max(1, len(jobs) // 10), len(jobs)):
+            if number in (early, len(jobs)):
                 memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+                processor.append(time.process_time())
         seconds = time.monotonic() - started
+    each = (processor[-1] - processor[0]) / max(1, len(jobs) - early)
     return {**tally(run, jobs), "seconds": round(seconds, 1),
             "overhead": round(1 - slept / (seconds * workers), 4) if slept else None,
-            "memory_mb": [round(m) for m in memory]}  # fmt: skip
+            "memory_mb": [round(m) for m in memory],
+            "scheduler_ms": round(1000 * each, 2)}  # fmt: skip
 
 
 def tally(run: Path, jobs: list[Sleep]) -> dict[str, object]:
@@ -135,25 +140,46 @@ def tally(run: Path, jobs: list[Sleep]) -> dict[str, object]:
     }
 
 
-def plan(count: int, seconds: np.ndarray, result_mb: float, scan_mb: float) -> str:
+@dataclass(frozen=True)
+class Costs:
+    """What a case needs beside its computing: MB read and written, the scheduler's milliseconds.
+
+    disk_mb_s: what the disk or network that holds the scans gives to all workers together.
+    """
+
+    scan_mb: float = 370.0
+    result_mb: float = 1.0
+    disk_mb_s: float = 120.0
+    scheduler_ms: float = 10.0
+
+
+def plan(count: int, seconds: np.ndarray, costs: Costs) -> str:
     """Reckon a cohort of `count` spines from measured seconds a case on one core.
 
     The interval is a bootstrap over the measured cases: it says how well so few tell the mean, and
     nothing of whether they are like the cohort.
     """
     rng = np.random.default_rng(0)
+    mean = float(seconds.mean())
     means = rng.choice(seconds, (2000, len(seconds))).mean(axis=1)
     low, high = count * np.percentile(means, (2.5, 97.5)) / 3600
-    hours = count * float(seconds.mean()) / 3600
+    hours = count * mean / 3600
+    read = costs.scan_mb / mean
+    limits = {
+        f"the disk of the scans ({costs.disk_mb_s:g} MB/s)": costs.disk_mb_s / read,
+        f"the scheduler ({costs.scheduler_ms:g} ms a case)": 1000 * mean / costs.scheduler_ms,
+    }
     lines = [
-        f"{count} spines, {len(seconds)} measured: {np.mean(seconds):.0f} s a case on one core",
+        f"{count} spines, {len(seconds)} measured: {mean:.1f} s a case on one core",
         f"core-hours {hours:.0f} (95 % {low:.0f} to {high:.0f})",
-        f"results {count * result_mb / 1000:.1f} GB, scans read {count * scan_mb / 1e6:.2f} TB",
+        f"results {count * costs.result_mb / 1000:.1f} GB, "
+        f"scans read {count * costs.scan_mb / 1e6:.2f} TB",
     ]
-    for workers in (1, 16, 64, 256, 1024):
-        wall = hours / workers
-        read = count * scan_mb / (wall * 3600)
-        lines.append(f"{workers:>5} workers: {wall:9.1f} h, scans read at {read:8.1f} MB/s")
+    for workers in (1, 4, 16, 64, 256):
+        pace = f"{hours / workers:8.1f} h, scans read at {workers * read:.0f} MB/s"
+        lines.append(f"{workers:>5} workers: {pace}")
+    lines += [f"{what} is full at {int(most)} workers" for what, most in limits.items()]
+    lines.append(f"first bottleneck: {min(limits, key=lambda what: limits[what])}")
     return "\n".join(lines)
 
 
@@ -167,14 +193,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--plan", type=int, metavar="N", help="reckon N spines from --ledger")
     parser.add_argument("--ledger", type=Path)
-    parser.add_argument("--result-mb", type=float, default=0.5)
-    parser.add_argument("--scan-mb", type=float, default=370.0)
+    for name, default in asdict(Costs()).items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=default)
     args = parser.parse_args(argv)
     measured = _times(args.ledger) if args.ledger else None
     if args.plan:
         if measured is None:
             parser.error("--plan needs the --ledger of a run")
-        sys.stdout.write(plan(args.plan, measured, args.result_mb, args.scan_mb) + "\n")
+        costs = Costs(**{name: getattr(args, name) for name in asdict(Costs())})
+        sys.stdout.write(plan(args.plan, measured, costs) + "\n")
         return 0
     if args.run is None:
         parser.error("--run is needed")

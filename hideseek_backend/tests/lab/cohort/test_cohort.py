@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hideseek_backend.cli import main
+from hideseek_backend.report.output import STAGING_PREFIX
 from hideseek_lab.cli import cohort as command
 from hideseek_lab.cohort import ledger
 from hideseek_lab.cohort.jobs import Job, find_jobs, is_done, part_of, proof
@@ -72,10 +74,16 @@ def test_parts_do_everything_once_and_are_collected(
     cases: Path, model: Path, tmp_path: Path
 ) -> None:
     source, run = _manifest(cases, tmp_path), tmp_path / "run"
+    # What a killed worker left goes once it is old; what another part writes now stays.
+    begun = [run / "results" / f"{STAGING_PREFIX}{age}" for age in ("old", "new")]
+    for folder in begun:
+        folder.mkdir(parents=True)
+    os.utime(begun[0], (0, 0))
     for part in ("1/2", "2/2"):
         main(_words(source, run, model, "--part", part))
     assert _states(run) == {"alpha": ["done"], "beta": ["done"], "gamma": ["failed"]}
     assert main(_words(source, run, model, "--collect")) == 0
+    assert [folder.exists() for folder in begun] == [False, True]
     page = (run / "cohort.html").read_text(encoding="utf-8")
     assert "Cohort of 3 cases" in page and "gamma" in page
     assert len((run / "cohort.csv").read_text(encoding="utf-8").splitlines()) == 2

@@ -109,14 +109,19 @@ def test_a_thousand_cases_with_faults_and_a_client_killed_twice(tmp_path: Path) 
     assert report["done"] >= 1000 - always - 30 and report["done"] + report["failed"] == 1000
     early, late = report["memory_mb"]
     assert late < early + 30
+    assert report["scheduler_ms"] < 100
 
 
 def test_a_cohort_is_reckoned_from_a_ledger() -> None:
-    said = simulate.plan(20_000, np.array([30.0, 90.0]), result_mb=0.5, scan_mb=370)
-    assert "20000 spines, 2 measured: 60 s a case" in said
-    assert (
-        "core-hours 333 (95 % 167 to 500)" in said and "results 10.0 GB, scans read 7.40 TB" in said
-    )
+    costs = simulate.Costs(scan_mb=360, result_mb=0.5, disk_mb_s=120, scheduler_ms=10)
+    said = simulate.plan(20_000, np.array([30.0, 90.0]), costs)
+    assert "20000 spines, 2 measured: 60.0 s a case" in said
+    assert "core-hours 333 (95 % 167 to 500)" in said
+    assert "results 10.0 GB, scans read 7.20 TB" in said
+    # 6 MB/s a worker of 120; a case in a minute where the scheduler could do a hundred a second.
+    assert "(120 MB/s) is full at 20 workers" in said
+    assert "(10 ms a case) is full at 6000 workers" in said
+    assert said.endswith("first bottleneck: the disk of the scans (120 MB/s)")
 
 
 def test_simulated_times_are_spread_as_the_measured_ones() -> None:
