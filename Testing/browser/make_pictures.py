@@ -94,6 +94,7 @@ def tell(browser: Browser, camera: Camera, out: Path) -> None:
     camera.shot("3-analysing")
     browser.says("Done", 900)
     kept = [row for row in browser.candidates().values() if row["kept"]]
+    zoomed = False
     for polarity in ("blastic", "lytic"):
         own = [row for row in kept if row["polarity"] == polarity]
         if not own:
@@ -101,6 +102,9 @@ def tell(browser: Browser, camera: Camera, out: Path) -> None:
         key = max(own, key=lambda row: float(row["volume"]))["key"]
         browser.click(f"tr.hs-candidate[id='{key}']")
         browser.until(lambda key=key: browser.state("selected") == key, 30, "the candidate")
+        if not zoomed:
+            zoom(browser, 120)
+            zoomed = True
         camera.shot(f"4-{polarity}")
         for fade in (0.35, 0.7, 1.0):
             browser.driver.execute_script("window.trame.state.set('fade', arguments[0])", fade)
