@@ -73,7 +73,8 @@ def check_inputs(
 ) -> tuple[bool, str]:
     """Tell whether the chosen nodes can be analysed: (ok, a sentence saying why not).
 
-    overrides: segment id -> level, as the user set it. Looks at what is quick to see; the backend judges the voxels (Hounsfield scale, padding).
+    overrides: segment id -> level, as the user set it. Looks at what is quick to see; the backend
+    judges the voxels (Hounsfield scale, padding).
     """
     if ct_node is None or ct_node.GetScene() is None:
         return False, _("Choose a CT volume.")
