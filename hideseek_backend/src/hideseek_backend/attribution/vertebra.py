@@ -98,18 +98,9 @@ def analyse_vertebra(
         seen = stack_of(model, shown, screened)
         [(latents, p, outside)] = _read(network, model.classifier, [block], [seen])
         reason = _why_not(p, block, options, warnings)
+    result = replace(_unread(block), p_malignant=p, outside=outside, frame=outline.frame)
     if reason:
-        return VertebraResult(
-            block.level,
-            p,
-            reason=reason,
-            outside=outside,
-            heights_mm=_heights(block),
-            frame=outline.frame,
-            block_origin_ijk=block.origin_ijk,
-            body_volume_mm3=block.body_volume_mm3,
-            seconds=time.perf_counter() - started,
-        )
+        return replace(result, reason=reason, seconds=time.perf_counter() - started)
 
     one_slice = options.slices == "central"
     slices = central_slices(outline, 1) if one_slice else _edited_slices(outline, warnings)
@@ -142,23 +133,17 @@ def analyse_vertebra(
         ordered, ordered_scores, kept, crop, slices, block, block_labels
     )
     meter.step()
-    return VertebraResult(
-        block.level,
-        p,
+    return replace(
+        result,
         p_healthy_image=p_healthy,
         analysed=True,
         # What is kept must explain the flag, or the result says that nothing does.
         reason=UNEXPLAINED if unexplained else "",
-        outside=outside,
-        heights_mm=_heights(block),
         phenotype=None if unexplained else phenotype,
         candidates=candidates,
         evidence=_evidence(model, slices, stack, found.edit, in_frame),
         evidence_unit=model.intensity.unit,
-        frame=crop.frame,
         block_labels=block_labels,
-        block_origin_ijk=block.origin_ijk,
-        body_volume_mm3=block.body_volume_mm3,
         lytic_volume_mm3=kept_volume(candidates, "lytic"),
         blastic_volume_mm3=kept_volume(candidates, "blastic"),
         warnings=tuple(warnings),
@@ -187,14 +172,7 @@ def screen_vertebrae(
 
     def prepared(block: VertebraBlock) -> tuple[VertebraResult, Stack | None]:
         screened = screened_slices(crop_body(block), options)
-        result = VertebraResult(
-            block.level,
-            float("nan"),
-            reason=CUT if block.cut else SCREENED,
-            heights_mm=_heights(block),
-            block_origin_ijk=block.origin_ijk,
-            body_volume_mm3=block.body_volume_mm3,
-        )
+        result = replace(_unread(block), reason=CUT if block.cut else SCREENED)
         meter.step(options.p_slices)
         if not screened:
             return result, None
@@ -210,6 +188,17 @@ def screen_vertebrae(
         replace(result, p_malignant=p, outside=why)
         for result, (p, why) in ((r, p_of.get(r.level, unread)) for r, _ in made)
     ]
+
+
+def _unread(block: VertebraBlock) -> VertebraResult:
+    """What the masks say of a vertebra before its picture is looked at."""
+    return VertebraResult(
+        block.level,
+        float("nan"),
+        heights_mm=_heights(block),
+        block_origin_ijk=block.origin_ijk,
+        body_volume_mm3=block.body_volume_mm3,
+    )
 
 
 def _read(
