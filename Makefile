@@ -150,7 +150,7 @@ bench-quality: $(STAMP) $(HEALTHY)
 REAL ?= real
 OLDER ?= runs/older
 bench-real: $(STAMP)
-	$(HIDESEEK) benchmark real --data $(REAL) --edits --sheet $(OUT)/bench-real/edits.png --json $(OUT)/bench-real/real.json
+	$(HIDESEEK) benchmark real --data $(REAL) --kept $(OUT)/bench-real/slices --edits --sheet $(OUT)/bench-real/edits.png --json $(OUT)/bench-real/real.json
 
 # Five models, each blind to a fifth of the patients, from weights that have seen none of them.
 bench-folds: $(STAMP)

@@ -14,6 +14,10 @@ OURS_ATTRIBUTE = "HideSeek.Role"
 """Marks what a case made, so that it is not offered as an input."""
 
 
+TEXTS = ("record", "followUp", "sheets")
+"""Roles of the text nodes that keep what belongs to a case."""
+
+
 class CaseNodes:
     """The hub of a case, a text node, and what it refers to. name: the case's, as its folder and
     nodes have it."""
@@ -21,7 +25,7 @@ class CaseNodes:
     def __init__(self, hub: Any, name: str) -> None:
         self.hub = hub
         self.name = name
-        for text_node in (hub, hub.GetNodeReference("record")):
+        for text_node in (hub, *(hub.GetNodeReference(role) for role in TEXTS)):
             if text_node is not None:
                 # Kept in the scene file itself, however long: as files of their own they would be
                 # rows of the save dialog that somebody may untick, or be passed over as hidden.
@@ -130,6 +134,15 @@ class CaseNodes:
 
     def keep_record(self, text: str) -> None:
         """Write the case's record into its own text node."""
-        node = self.ours("record", "vtkMRMLTextNode", _("{case} record"), hidden=True)
+        self.keep_text("record", text)
+
+    def keep_text(self, role: str, text: str) -> None:
+        """Write a text that belongs to the case into its own node, one of `TEXTS`."""
+        node = self.ours(role, "vtkMRMLTextNode", f"{{case}} {role}", hidden=True)
         node.SetForceCreateStorageNode(node.CreateStorageNodeNever)
         node.SetText(text)
+
+    def text_of(self, role: str) -> str:
+        """What `keep_text` wrote, "" where there is none."""
+        node = self._reference(role)
+        return "" if node is None else str(node.GetText() or "")

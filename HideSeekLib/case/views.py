@@ -13,8 +13,15 @@ from typing import Any
 import numpy as np
 import slicer
 
-from HideSeekLib.anatomy.geometry import grid_of, in_scene, local_to_world, need
+from HideSeekLib.anatomy.geometry import (
+    SegmentVoxels,
+    grid_of,
+    in_scene,
+    local_to_world,
+    need,
+)
 from HideSeekLib.anatomy.labelmaps import add_segment, new_image
+from HideSeekLib.anatomy.vertebrae import match_levels, segments_by_level
 from HideSeekLib.case.case import Case
 from HideSeekLib.errors import SceneError
 from HideSeekLib.i18n import _
@@ -66,6 +73,26 @@ def _on_evidence(case: Case, level: str, point: np.ndarray) -> np.ndarray:
     nearest = float(np.clip(np.rint(index[2]), 0, grid.shape[2] - 1))
     moved = grid.ras(np.array([index[0], index[1], nearest]))
     return moved if np.linalg.norm(moved - point) <= _SNAP_MM else point
+
+
+def in_world(case: Case, place: np.ndarray) -> tuple[float, float, float]:
+    """A place in the CT's own frame, RAS mm, in world RAS."""
+    return local_to_world(_frame_node(case), place)
+
+
+def level_point(case: Case, level: str) -> tuple[float, float, float]:
+    """The middle of a vertebra's segment in world RAS (mm). Raises SceneError without one."""
+    node = need(case.nodes.vertebrae, _("The vertebra segmentation"))
+    found = segments_by_level(match_levels(node, case.record.overrides))
+    if level not in found:
+        raise SceneError(_("No segment is matched to {level}.").format(level=level))
+    voxels = SegmentVoxels(node, found[level])
+    box = voxels.box()
+    if box is None:
+        raise SceneError(_("The segment of {level} is empty.").format(level=level))
+    middle = (np.asarray(box[0]) + np.asarray(box[1]) - 1) / 2
+    place = voxels.affine[:3, :3] @ middle + voxels.affine[:3, 3]
+    return local_to_world(node, place)
 
 
 def _frame_node(case: Case) -> Any:
@@ -150,7 +177,7 @@ def fade(case: Case, level: str, opacity: float) -> None:
                 level=level
             )
         )
-    _lay_over(case, node, min(float(opacity), 1.0))
+    lay_over(case, node, min(float(opacity), 1.0))
 
 
 def flicker(case: Case, level: str) -> bool:
@@ -182,10 +209,11 @@ def show_difference(case: Case, level: str, on: bool, opacity: float = 0.6) -> N
                 level=level
             )
         )
-    _lay_over(case, node, opacity)
+    lay_over(case, node, opacity)
 
 
-def _lay_over(case: Case, node: Any, opacity: float) -> None:
+def lay_over(case: Case, node: Any, opacity: float) -> None:
+    """Show a volume over the CT in all slice views; `clear_fade` ends it."""
     for composite in _nodes(case.node.GetScene(), "vtkMRMLSliceCompositeNode"):
         if composite.GetAttribute(_BEFORE) is None:
             before = [composite.GetForegroundVolumeID(), composite.GetForegroundOpacity()]

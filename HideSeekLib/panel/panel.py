@@ -17,14 +17,18 @@ from HideSeekLib.panel import qt_tools
 from HideSeekLib.panel.dicom_export import DicomSection
 from HideSeekLib.panel.environment_page import EnvironmentPage
 from HideSeekLib.panel.export import ExportSection
+from HideSeekLib.panel.follow_up import FollowUpSection
 from HideSeekLib.panel.inputs import InputsSection
 from HideSeekLib.panel.parameters import HideSeekParameterNode, repair
 from HideSeekLib.panel.pick import PickSection
 from HideSeekLib.panel.region import RegionSection
+from HideSeekLib.panel.report_text import ReportTextSection
 from HideSeekLib.panel.review import ReviewSection
 from HideSeekLib.panel.run import RunSection
 from HideSeekLib.panel.screening import ScreeningSection
 from HideSeekLib.panel.work import Work
+from HideSeekLib.panel.worklist import WorklistSection
+from HideSeekLib.panel.worksheet import WorksheetSection
 from HideSeekLib.run.board import Board
 from HideSeekLib.worker.process import QProcessTransport
 from HideSeekLib.worker.request import Transport
@@ -66,12 +70,17 @@ class HideSeekPanel:
         self.review = ReviewSection(ui, board)
         self.region = RegionSection(ui, board)
         self.pick = PickSection(ui, board)
+        self.follow_up = FollowUpSection(ui, board)
+        self.worksheet = WorksheetSection(ui, board)
+        self.text = ReportTextSection(ui, board)
+        self.worklist = WorklistSection(ui, board)
         self._shortcuts = [
             qt_tools.shortcut(keys, self.widget, action)
             for keys, action in (
                 ("Ctrl+Shift+S", self.screening.screen),
                 ("Ctrl+Shift+L", lambda: ui.analyseButton.click()),
                 ("Ctrl+Shift+P", lambda: ui.pickButton.click()),
+                ("Ctrl+Shift+N", lambda: ui.nextCaseButton.click()),
                 ("Esc", self.pick.stop),
             )
         ]
@@ -113,8 +122,8 @@ class HideSeekPanel:
         self.inputs.close()
         self.screening.close()
         self.pick.close()
-        self.region.forget()
-        self.dicom.forget()
+        for section in (self.region, self.dicom, self.follow_up, self.worksheet):
+            section.forget()
         self.review.leave()
         for observed, tag in self._observed + self._node_tags:
             observed.RemoveObserver(tag)
@@ -155,8 +164,8 @@ class HideSeekPanel:
         self.board.closing = True
         self.pick.close()
         self.pick.stop()
-        self.region.forget()
-        self.dicom.forget()
+        for section in (self.region, self.dicom, self.follow_up, self.worksheet):
+            section.forget()
         self.review.fading.stop()
         self.board.analysis.fail(_("The scene was closed."))
         self.board.case = None

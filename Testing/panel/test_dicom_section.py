@@ -136,6 +136,7 @@ def test_the_reviewed_segments_are_written_as_they_are_now(
     assert not [word for word in (NAME, NUMBER, "Doe") if word in told]
 
 
+@pytest.mark.slow
 def test_an_exported_review_gives_the_command_the_same_objects(
     bench: PanelBench, tmp_path: Path
 ) -> None:
@@ -180,6 +181,7 @@ def test_only_who_signs_verifies_and_what_is_missing_is_said(
     fresh.close()
 
 
+@pytest.mark.slow
 def test_a_ct_from_slicers_database_needs_no_folder(bench: PanelBench, tmp_path: Path) -> None:
     files = sorted((tmp_path / "study").iterdir())
     uids = [str(pydicom.dcmread(f, stop_before_pixels=True).SOPInstanceUID) for f in files]
@@ -212,6 +214,7 @@ def panel_with_a_scripted_worker(core: Any, tmp_path: Path) -> Iterator[PanelBen
 def test_levels_are_counted_before_anything_is_written(simple: PanelBench) -> None:
     ui = simple.ui
     assert "nothing odd" in ui.dicomStateLabel.text and ui.dicomButton.enabled
+    assert not ui.dicomProgress.visible and not ui.dicomLevelsCheck.visible
     simple.vertebrae.GetSegmentation().GetNthSegment(1).SetName("T13")  # it was T12
     simple.panel.inputs.later()
     wait(lambda: "T13" in ui.dicomStateLabel.text, 5)

@@ -218,6 +218,8 @@ def test_pick_by_a_click_in_a_slice_view(bench: PanelBench) -> None:
     view.mrmlSliceNode().JumpSliceByCentering(*centre)
     bench.click("pickButton")
     assert bench.panel.pick.active()
+    # The default one: hovering a markup puts the view's own cursor back to it.
+    assert view.sliceView().default_cursor.shape() == Qt.CursorShape.CrossCursor
     view.click(128, 128)
     bench.finish()
     assert bench.panel.review.table.shown() == ["T12:1"]
@@ -225,6 +227,7 @@ def test_pick_by_a_click_in_a_slice_view(bench: PanelBench) -> None:
     spin()
     assert "No vertebra" in bench.status()
     bench.panel.pick.stop()
+    assert view.sliceView().default_cursor.shape() == Qt.CursorShape.ArrowCursor
     view.click(128, 128)
     spin()
     assert bench.idle()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import replies
 import slicer
+import vtk
 from scene_helpers import (
     CASE_GRIDS as GRIDS,
 )
@@ -19,6 +20,7 @@ from scene_helpers import (
 
 from HideSeekLib.anatomy.geometry import voxels_of
 from HideSeekLib.case import case as case_scene
+from HideSeekLib.case import views
 from HideSeekLib.case.segments import segment_id
 
 
@@ -196,3 +198,21 @@ def test_a_segment_edited_by_hand_is_left_alone(app, tmp_path):
         assert again.set_threshold(0.7).segments == ("T10 lytic",)
     finally:
         fresh.close()
+
+
+def test_the_highlight_is_hidden_before_it_is_added(scene):
+    """Slicer's Data module does not look again whether a node is hidden."""
+    _ct, _segmentation, case = make_case(scene, GRIDS["axis-aligned"])
+    case.add_vertebra(
+        replies.vertebra_reply("T10", (20, 30, 6), {"lytic": [0.9]}, GRIDS["axis-aligned"])
+    )
+    added = []
+
+    def note(caller, event, node):
+        added.append((node.GetName(), bool(node.GetHideFromEditors())))
+
+    note.CallDataType = vtk.VTK_OBJECT
+    tag = scene.AddObserver(slicer.vtkMRMLScene.NodeAddedEvent, note)
+    views.highlight(case, ["T10:1"])
+    scene.RemoveObserver(tag)
+    assert (views.HIGHLIGHT_NAME, True) in added

@@ -12,7 +12,7 @@ import importlib, pkgutil, sys
 class Absent:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in ("sklearn", "matplotlib", "joblib", "pandas", "panoptica", "monai",
-                                  "pydicom", "highdicom", "hideseek_lab"):
+                                  "pydicom", "highdicom", "nnunetv2", "mirp", "hideseek_lab"):
             raise ImportError(name)
 
 sys.meta_path.insert(0, Absent())

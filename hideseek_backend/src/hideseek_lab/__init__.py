@@ -1,4 +1,5 @@
-"""What researchers use and Slicer never installs: training, benchmarks, comparators, cohorts.
+"""What Slicer never installs: training, benchmarks, comparators, cohorts, reader studies, pages of
+commands.
 
 It builds on `hideseek_backend`, which knows nothing of it.
 """

@@ -238,3 +238,17 @@ def test_pieces_are_one_lesion_where_the_residual_does_not_fall(valley: float, c
     )
     assert len(find_candidates(d, body(), options)) == 2
     assert len(find_candidates(d, body(), options.with_changes(merge_depth=0.7))) == count
+
+
+def test_a_broken_cortex_does_not_hide_the_marrow_behind_it() -> None:
+    d = np.zeros((64, 64, 1), dtype=np.float32)
+    d[20:40, 20:40] = 0.08  # marrow that lacks 100 HU
+    d[20:24, 20:40] = 0.5  # and the cortex before it, restored
+    options = PLAIN.with_changes(binarize="hysteresis", peak_fraction=0.25, hysteresis_low=0.1)
+    (alone,) = find_candidates(d, body(), options).polarities
+    assert alone == "lytic" and (find_candidates(d, body(), options).labels > 0).sum() == 80
+    whole = find_candidates(d, body(), options, lytic_ceiling=0.05)
+    assert (whole.labels > 0).sum() == 400
+    # Excess bone is as dense inside as at its edge: its own peak stays the measure.
+    dense = find_candidates(-d, body(), options, lytic_ceiling=0.05)
+    assert (dense.labels > 0).sum() == 80

@@ -15,7 +15,7 @@ import pytest
 
 import hideseek_backend
 from hideseek_backend.cli import entry
-from hideseek_backend.cli.verbs import VERBS, Verb
+from hideseek_backend.cli.verbs import Verb, verbs
 from hideseek_backend.errors import Cancelled, InputError
 
 CASE = ["ct.nii.gz", "vertebrae.nii.gz", "--out", "out"]
@@ -48,9 +48,9 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
 
 
 def test_every_verb_has_help_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    verbs = [name for name, verb in VERBS.items() if not verb.parts]
-    verbs += [f"{name} {part}" for name, verb in VERBS.items() for part, _ in verb.parts]
-    for words in verbs:
+    named = [name for name, verb in verbs().items() if not verb.parts]
+    named += [f"{name} {part}" for name, verb in verbs().items() for part, _ in verb.parts]
+    for words in named:
         with pytest.raises(SystemExit) as caught:
             entry.main([*words.split(), "--help"])
         assert caught.value.code == 0
@@ -59,7 +59,7 @@ def test_every_verb_has_help_with_an_example(capsys: pytest.CaptureFixture[str])
 
 
 def every_verb() -> Iterator[Verb]:
-    for verb in VERBS.values():
+    for verb in verbs().values():
         yield verb
         yield from (part for _name, part in verb.parts)
 
@@ -73,7 +73,7 @@ def test_every_example_is_understood_by_its_own_parser(example: str) -> None:
 
 def test_commands_named_in_messages_exist() -> None:
     root = Path(hideseek_backend.__file__).parent.parent
-    parts = {name: {part for part, _ in verb.parts} for name, verb in VERBS.items()}
+    parts = {name: {part for part, _ in verb.parts} for name, verb in verbs().items()}
     named = 0
     for path in sorted(root.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -82,7 +82,7 @@ def test_what_cannot_be_compared(
 def test_bad_input(result: Path, tmp_path: Path, refused: Callable[..., str]) -> None:
     out = str(tmp_path / "out")
     assert "case.json.gz" in refused(["follow-up", str(tmp_path), str(result), "--out", out])
-    assert "least_overlap" in refused(
+    assert "--least-overlap" in refused(
         ["follow-up", str(result), str(result), "--out", out, "--least-overlap", "7"]
     )
     assert "follow-up.json" in refused(["text", str(result), "--follow-up", str(result)])

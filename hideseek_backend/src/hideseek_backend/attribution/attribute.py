@@ -82,7 +82,9 @@ def attribute(
     """
     sideways = stack.sideways if stack.sideways.size else np.zeros(len(stack.images))
     network.meter.phase("edit", 60, edit_steps(len(stack.images), options))
-    edit = healthy_edit(network, classifier, stack.images, options, sideways=sideways)
+    edit = healthy_edit(
+        network, classifier, stack.images, options, sideways=sideways, body=stack.body
+    )
     found = find(edit) if find else _find(edit, intensity, stack, sideways, options)
     chosen = list((wanted or _of_polarity(options))(found))
     network.meter.phase("score", 95, score_steps(found.labels, options))
@@ -105,7 +107,12 @@ def _find(
         first += count
         body = stack.body[:, :, own]
         least = intensity.least(options.min_contrast, stack.hu[:, :, own], images[own], body)
-        found = find_candidates(difference[:, :, own], body, options, min_residual=least)
+        ceiling = np.inf
+        if options.lytic_ceiling > 0:
+            ceiling = intensity.least(options.lytic_ceiling, stack.hu[:, :, own], images[own], body)
+        found = find_candidates(
+            difference[:, :, own], body, options, min_residual=least, lytic_ceiling=ceiling
+        )
         if options.reach < 1 and count > 1:
             found = reaching(found, np.flatnonzero(sideways[own] <= options.reach).tolist())
         parts.append(found)

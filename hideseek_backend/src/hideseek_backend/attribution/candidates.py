@@ -44,14 +44,19 @@ class Candidates:
 
 
 def find_candidates(
-    difference: FloatArray, body: BoolArray, options: Options, *, min_residual: float = 0.0
+    difference: FloatArray,
+    body: BoolArray,
+    options: Options,
+    *,
+    min_residual: float = 0.0,
+    lytic_ceiling: float = np.inf,
 ) -> Candidates:
     """Binarise both polarities of a residual and label what is left.
 
     difference: (64, 64, N) healthy minus base, N adjacent sagittal slices (1 in the paper's
     setting). body: bool, same shape: where a candidate may lie before erosion; pixels outside the
-    field of view must be False in it. min_residual: `options.min_contrast` in units of
-    `difference`.
+    field of view must be False in it. min_residual, lytic_ceiling: `options.min_contrast`
+    and `options.lytic_ceiling` in units of `difference`; no ceiling by default.
 
     One threshold a polarity serves all N slices. It is taken from the whole body, whatever the
     erosion, so that erosion only removes candidates and never changes the others.
@@ -65,7 +70,8 @@ def find_candidates(
     polarities: list[Polarity] = []
     for polarity, other in (POLARITIES, POLARITIES[::-1]):
         allowed = region & ~masks[other]
-        regions = _regions(masks[polarity], signed[polarity], allowed, options)
+        ceiling = lytic_ceiling if polarity == "lytic" else np.inf
+        regions = _regions(masks[polarity], signed[polarity], allowed, options, ceiling)
         suspected |= regions > 0
         for index in _large_enough(regions, options):
             # A region may only claim what no other polarity has claimed by filling or closing.
@@ -143,12 +149,12 @@ def _threshold(values: FloatArray, rule: str) -> float:
 
 
 def _regions(
-    mask: BoolArray, signed: FloatArray, allowed: BoolArray, options: Options
+    mask: BoolArray, signed: FloatArray, allowed: BoolArray, options: Options, ceiling: float
 ) -> NDArray[Any]:
     """Label one polarity's mask after trimming, closing, filling and splitting."""
     structure = linking_structure(options.connectivity)
     if options.peak_fraction > 0:
-        mask = _above_share_of_peak(mask, signed, structure, options.peak_fraction)
+        mask = _above_share_of_peak(mask, signed, structure, options.peak_fraction, ceiling)
     if options.closing > 0:
         # Candidates already reach the border of what is allowed: padding keeps closing symmetric.
         width = options.closing
@@ -174,9 +180,9 @@ def linking_structure(connectivity: int) -> BoolArray:
 
 
 def _above_share_of_peak(
-    mask: BoolArray, signed: FloatArray, structure: BoolArray, share: float
+    mask: BoolArray, signed: FloatArray, structure: BoolArray, share: float, ceiling: float
 ) -> BoolArray:
-    """Keep of each component what reaches `share` of its own peak.
+    """Keep of each component what reaches `share` of its own peak, or `ceiling`.
 
     At one half this is the edge of a blurred lesion, whatever its contrast.
     """
@@ -184,7 +190,7 @@ def _above_share_of_peak(
     limits = np.full(count + 1, np.inf, dtype=np.float32)
     for index, box in enumerate(ndimage.find_objects(labels), start=1):
         values = signed[box][labels[box] == index]
-        limits[index] = share * np.percentile(values, _PEAK_PERCENTILE)
+        limits[index] = min(share * np.percentile(values, _PEAK_PERCENTILE), ceiling)
     return np.asarray(mask & (signed >= limits[labels]))
 
 

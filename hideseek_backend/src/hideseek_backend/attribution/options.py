@@ -71,6 +71,8 @@ class Options:
         below which p a slice is left as it is.
     posterior_passes: how often the posterior mean is taken of its own result. A Wiener filter holds
         back where it cannot tell disease from anatomy; more passes take out more of both.
+    edit_margin: px beyond the body from which the healthy image is the original again, softly, so
+        that only this vertebra is healed; 0 takes the whole picture as the network paints it.
     edit_rounds: renders at most; after each the healthy image is encoded again and, while it is
         above p_target, moved on. 1 is the paper.
 
@@ -83,6 +85,8 @@ class Options:
     hysteresis_low, hysteresis_high: those shares.
     min_contrast: least residual in HU, whatever the threshold; 0 is none.
     peak_fraction: each candidate keeps what reaches this share of its own peak; 0 is all.
+    lytic_ceiling: HU from which a lytic residual is kept whatever the peak, where a broken cortex
+        stands out several times more than the marrow behind it; 0 follows the peak alone.
     closing: radius in px by which gaps between candidates of one polarity are closed.
     fill_holes: fill holes that are enclosed by a candidate and not of the other polarity.
     split_distance: split candidates at necks where their cores are this many px apart; 0 is never.
@@ -127,6 +131,7 @@ class Options:
     p_target: float = _number(1e-2, 1e-12, _ALMOST_ONE)
     direction: Direction = _one_of("pattern", Direction)
     posterior_passes: int = _whole(1, 1, 10)
+    edit_margin: int = _whole(0, 0, 32)
     edit_rounds: int = _whole(2, 1, 20)
 
     residual_against: ResidualAgainst = _one_of("reconstruction", ResidualAgainst)
@@ -137,6 +142,7 @@ class Options:
     hysteresis_high: float = _number(0.5, 0.0, 1.0)
     min_contrast: float = _number(50.0, 0.0, 4000.0)
     peak_fraction: float = _number(0.4, 0.0, 1.0)
+    lytic_ceiling: float = _number(0.0, 0.0, 4000.0)
     closing: int = _whole(1, 0, 10)
     fill_holes: bool = _flag(True)
     split_distance: int = _whole(0, 0, 32)

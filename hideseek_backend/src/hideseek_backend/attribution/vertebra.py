@@ -29,10 +29,12 @@ from hideseek_backend.attribution.network import Autoencoder, Network
 from hideseek_backend.attribution.options import Options
 from hideseek_backend.attribution.phenotype import phenotype_of
 from hideseek_backend.attribution.results import SliceEvidence, VertebraResult
+from hideseek_backend.attribution.threads import side_by_side
 from hideseek_backend.errors import LabelError
 from hideseek_backend.progress import CancelledCallback, Meter, ProgressCallback
 from hideseek_backend.volumes.crops import (
     BodyCrop,
+    CropFrame,
     VertebraBlock,
     VertebraCrop,
     crop_block,
@@ -94,21 +96,11 @@ def analyse_vertebra(
     if screened:
         shown = crop_block(block, screened)
         seen = stack_of(model, shown, screened)
-        latents = network.encode(seen.images)
-        p, outside = _read(network, model.classifier, latents, seen, block)
+        [(latents, p, outside)] = _read(network, model.classifier, [block], [seen])
         reason = _why_not(p, block, options, warnings)
+    result = replace(_unread(block), p_malignant=p, outside=outside, frame=outline.frame)
     if reason:
-        return VertebraResult(
-            block.level,
-            p,
-            reason=reason,
-            outside=outside,
-            heights_mm=_heights(block),
-            frame=outline.frame,
-            block_origin_ijk=block.origin_ijk,
-            body_volume_mm3=block.body_volume_mm3,
-            seconds=time.perf_counter() - started,
-        )
+        return replace(result, reason=reason, seconds=time.perf_counter() - started)
 
     one_slice = options.slices == "central"
     slices = central_slices(outline, 1) if one_slice else _edited_slices(outline, warnings)
@@ -141,23 +133,17 @@ def analyse_vertebra(
         ordered, ordered_scores, kept, crop, slices, block, block_labels
     )
     meter.step()
-    return VertebraResult(
-        block.level,
-        p,
+    return replace(
+        result,
         p_healthy_image=p_healthy,
         analysed=True,
         # What is kept must explain the flag, or the result says that nothing does.
         reason=UNEXPLAINED if unexplained else "",
-        outside=outside,
-        heights_mm=_heights(block),
         phenotype=None if unexplained else phenotype,
         candidates=candidates,
         evidence=_evidence(model, slices, stack, found.edit, in_frame),
         evidence_unit=model.intensity.unit,
-        frame=crop.frame,
         block_labels=block_labels,
-        block_origin_ijk=block.origin_ijk,
-        body_volume_mm3=block.body_volume_mm3,
         lytic_volume_mm3=kept_volume(candidates, "lytic"),
         blastic_volume_mm3=kept_volume(candidates, "blastic"),
         warnings=tuple(warnings),
@@ -183,63 +169,82 @@ def screen_vertebrae(
     network = Network(model.dae, model.device, options, meter)
     # A block counts as much for its crop as for its latents, which are computed all in one.
     meter.phase("screen", 100, 2 * len(blocks) * options.p_slices)
-    stacks = []
-    results = []
-    for block in blocks:
+
+    def prepared(block: VertebraBlock) -> tuple[VertebraResult, Stack | None]:
         screened = screened_slices(crop_body(block), options)
-        if screened:
-            stacks.append((block, stack_of(model, crop_block(block, screened), screened)))
-        results.append(
-            VertebraResult(
-                block.level,
-                float("nan"),
-                reason=CUT if block.cut else SCREENED,
-                heights_mm=_heights(block),
-                block_origin_ijk=block.origin_ijk,
-                body_volume_mm3=block.body_volume_mm3,
-            )
-        )
+        result = replace(_unread(block), reason=CUT if block.cut else SCREENED)
         meter.step(options.p_slices)
-    told = {}
-    if stacks:
-        latents = network.encode(torch.cat([stack.images for _, stack in stacks]))
-        own = latents.split([len(stack.images) for _, stack in stacks])
-        for (block, stack), z in zip(stacks, own, strict=True):
-            told[block.level] = _read(network, model.classifier, z, stack, block)
+        if not screened:
+            return result, None
+        return result, stack_of(model, crop_block(block, screened), screened)
+
+    made = side_by_side(prepared, blocks, torch.get_num_threads())
+    shown = [(b, stack) for b, (_, stack) in zip(blocks, made, strict=True) if stack is not None]
+    told = _read(network, model.classifier, [b for b, _ in shown], [s for _, s in shown])
+    p_of = {block.level: (p, why) for (block, _), (_, p, why) in zip(shown, told, strict=True)}
     meter.phase("screen", 100, 1)
+    unread = float("nan"), ""
     return [
-        replace(result, p_malignant=told[result.level][0], outside=told[result.level][1])
-        if result.level in told
-        else result
-        for result in results
+        replace(result, p_malignant=p, outside=why)
+        for result, (p, why) in ((r, p_of.get(r.level, unread)) for r, _ in made)
     ]
+
+
+def _unread(block: VertebraBlock) -> VertebraResult:
+    """What the masks say of a vertebra before its picture is looked at."""
+    return VertebraResult(
+        block.level,
+        float("nan"),
+        heights_mm=_heights(block),
+        block_origin_ijk=block.origin_ijk,
+        body_volume_mm3=block.body_volume_mm3,
+    )
 
 
 def _read(
     network: Network,
     classifier: LatentClassifier,
-    z: torch.Tensor,
-    shown: Stack,
-    block: VertebraBlock,
-) -> tuple[float, str]:
-    """p of a vertebra from its slices and their z: (n, d), and why not to trust it."""
-    p = float(expit(classifier.vertebra_logit(z)))
+    blocks: Sequence[VertebraBlock],
+    stacks: Sequence[Stack],
+) -> list[tuple[torch.Tensor, float, str]]:
+    """Of vertebrae with the slices to read: z (n, d), p, and why not to trust it, "" if nothing.
+
+    All go through the network together.
+    """
+    if not stacks:
+        return []
+    latents = network.encode(torch.cat([stack.images for stack in stacks])).split(
+        [len(stack.images) for stack in stacks]
+    )
+    p = [float(expit(classifier.vertebra_logit(z))) for z in latents]
     coverage = classifier.coverage
     if coverage is None:
-        return p, ""
+        return [(z, own, "") for z, own in zip(latents, p, strict=True)]
     few = slice(None, None, PICTURES_EVERY)
-    images, hu = shown.images[few, 0].numpy(), np.moveaxis(shown.hu, 2, 0)[few]
-    features = picture_features(images, network.expected(z[few])[:, 0].numpy(), hu)
-    thickness = float(block.ct.spacing.max())
-    return p, UNSEEN if coverage.unlike(classifier.scaled(z), features, thickness) else ""
+    looked = [z[few] for z in latents]
+    expected = network.expected(torch.cat(looked)).split([len(z) for z in looked])
+    told = []
+    for block, stack, z, own, picture in zip(blocks, stacks, latents, p, expected, strict=True):
+        images, hu = stack.images[few, 0].numpy(), np.moveaxis(stack.hu, 2, 0)[few]
+        features = picture_features(images, picture[:, 0].numpy(), hu)
+        thickness = float(block.ct.spacing.max())
+        unlike = coverage.unlike(classifier.scaled(z), features, thickness)
+        told.append((z, own, UNSEEN if unlike else ""))
+    return told
 
 
 def _heights(block: VertebraBlock) -> tuple[float, float, float]:
     """Anterior, middle and posterior height of a block's body; NaN where it is cut or too small."""
     if block.cut:
         return (math.nan,) * 3
+    # How much of the arch a block holds is up to who cut it; the crop's cube is always there.
+    cube = np.round(block.ct.ijk(CropFrame.centred(block.centre_ras).corners_ras), 6)
+    low, high = np.maximum(np.floor(cube.min(axis=0)), 0), np.ceil(cube.max(axis=0)) + 1
+    within = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    arch = np.zeros_like(block.vertebra)
+    arch[within] = block.vertebra[within]
     try:
-        return measure_heights(block.body, block.ct.affine, vertebra=block.vertebra).mm
+        return measure_heights(block.body, block.ct.affine, vertebra=arch).mm
     except LabelError:
         return (math.nan,) * 3
 

@@ -67,8 +67,7 @@ def _tracking(folder: Path, result: Path) -> dict[str, str]:
 
     Raises InputError where the folder holds none, or speaks of other results.
     """
-    from hideseek_backend.followup.page import tracking_uids
-    from hideseek_backend.followup.reading import case_digest, read_record
+    from hideseek_backend.followup.reading import case_digest, read_record, tracking_uids
 
     found = tracking_uids(read_record(folder), case_digest(result))
     if not found:

@@ -18,7 +18,7 @@ from types import FrameType
 from typing import NoReturn
 
 import hideseek_backend
-from hideseek_backend.cli.verbs import VERBS, Verb
+from hideseek_backend.cli.verbs import Verb, verbs
 from hideseek_backend.errors import Cancelled, HideSeekError
 
 DESCRIPTION = """\
@@ -70,18 +70,16 @@ def build_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version)
     words = [word for word in arguments if not word.startswith("-")]
-    _add_verbs(parser, VERBS, words)
+    _add_verbs(parser, verbs(), words)
     return parser
 
 
 def _add_verbs(
-    parser: argparse.ArgumentParser, verbs: Mapping[str, Verb], words: list[str]
+    parser: argparse.ArgumentParser, known: Mapping[str, Verb], words: list[str]
 ) -> None:
     chosen = words[0] if words else ""
     group = parser.add_subparsers(title="verbs", metavar="VERB", parser_class=Parser)
-    for name, verb in verbs.items():
-        if not verb.installed():
-            continue
+    for name, verb in known.items():
         child = group.add_parser(
             name,
             help=verb.help,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Protocol, cast
 
 
@@ -31,12 +31,6 @@ class Verb:
     example: str
     parts: tuple[tuple[str, Verb], ...] = ()
 
-    def installed(self) -> bool:
-        """Whether the verb's package is here: Slicer's copy of the backend leaves the lab out."""
-        modules = [self.module, *(part.module for _name, part in self.parts)]
-        packages = {module.partition(".")[0] for module in modules if module}
-        return any(importlib.util.find_spec(package) is not None for package in packages)
-
     def load(self) -> Command:
         """Import the verb's module."""
         name, _, member = self.module.partition(":")
@@ -44,7 +38,7 @@ class Verb:
         return cast(Command, getattr(module, member) if member else module)
 
 
-VERBS: dict[str, Verb] = {
+_OWN: dict[str, Verb] = {
     "segment": Verb(
         "find lytic and blastic lesions in a CT with vertebra masks",
         "hideseek_backend.cli.segment",
@@ -64,16 +58,6 @@ VERBS: dict[str, Verb] = {
         "say how much of a vertebra's suspicion each region of a mask explains",
         "hideseek_backend.cli.score",
         "hideseek score ct.nii.gz vertebrae.nii.gz --candidates drawn.nii.gz --out results",
-    ),
-    "follow-up": Verb(
-        "compare two results of one patient: new, gone, grown, shrunk lesions",
-        "hideseek_backend.cli.follow_up",
-        "hideseek follow-up results-april results-october --out change",
-    ),
-    "text": Verb(
-        "print sentences for the report from what a reader accepted",
-        "hideseek_backend.cli.text",
-        "hideseek text results --decisions candidates.csv --language de",
     ),
     "bodies": Verb(
         "fit approximate vertebral bodies at given points, where there is no segmentation",
@@ -132,130 +116,6 @@ VERBS: dict[str, Verb] = {
         "hideseek_backend.cli.phantom",
         "hideseek phantom --out phantom --seed 7",
     ),
-    "evaluate": Verb(
-        "compare lesion masks with reference masks",
-        "hideseek_lab.cli.evaluate",
-        "hideseek evaluate results/lesions.nii.gz truth.nii.gz --out score",
-    ),
-    "train": Verb(
-        "train a model",
-        "hideseek_lab.cli.train",
-        "hideseek train --preset healthy --run runs/healthy --out runs/healthy/model",
-    ),
-    "manifest": Verb(
-        "write the table of patients, scans and labels that training and cohorts read",
-        "",
-        "hideseek manifest from verse DIR --out manifest.csv",
-        (
-            (
-                "from",
-                Verb(
-                    "import Spine-Mets-CT-SEG, VerSe, nnU-Net, the authors' list or reviews",
-                    "hideseek_lab.cli.manifest_from",
-                    "hideseek manifest from spine-mets DIR --clinical table.csv --out manifest.csv",
-                ),
-            ),
-            (
-                "to-nnunet",
-                Verb(
-                    "write nnU-Net's folders and splits",
-                    "hideseek_lab.cli.manifest_to_nnunet",
-                    "hideseek manifest to-nnunet manifest.csv --out nnunet",
-                ),
-            ),
-        ),
-    ),
-    "cohort": Verb(
-        "segment many cases, on this machine or a cluster, resumable",
-        "hideseek_lab.cli.cohort",
-        "hideseek cohort cases.csv --run runs/cohort --workers 4 --slices all",
-    ),
-    "data": Verb(
-        "data to train and to measure on",
-        "",
-        "hideseek data spine-mets --out data/spine-mets",
-        (
-            (
-                "spine-mets",
-                Verb(
-                    "Spine-Mets-CT-SEG: 55 patients, CT and vertebrae, 20 GB, CC BY 4.0",
-                    "hideseek_lab.cli.data_spine_mets",
-                    "hideseek data spine-mets --out data/spine-mets --yes",
-                ),
-            ),
-            (
-                "insert",
-                Verb(
-                    "put metastases into a real CT without known disease, with their truth",
-                    "hideseek_lab.cli.data_insert",
-                    "hideseek data insert real/case.json --at L1=lytic --out made",
-                ),
-            ),
-        ),
-    ),
-    "benchmark": Verb(
-        "measure speed or accuracy",
-        "",
-        "hideseek benchmark speed --json speed.json",
-        (
-            (
-                "speed",
-                Verb(
-                    "reference protocol against fast: seconds, memory and agreement",
-                    "hideseek_lab.cli.benchmark_speed",
-                    "hideseek benchmark speed --json speed.json",
-                ),
-            ),
-            (
-                "outside",
-                Verb(
-                    "does the model say of metal, cement and spoilt scans that it never saw them?",
-                    "hideseek_lab.cli.benchmark_outside",
-                    "hideseek benchmark outside --data spines",
-                ),
-            ),
-            (
-                "quality",
-                Verb(
-                    "our settings, the paper's and its baselines on fixed phantom splits",
-                    "hideseek_lab.cli.benchmark_quality",
-                    "hideseek benchmark quality --json quality.json",
-                ),
-            ),
-            (
-                "real",
-                Verb(
-                    "specificity on real vertebrae, sensitivity for lesions inserted into them",
-                    "hideseek_lab.cli.benchmark_real",
-                    "hideseek benchmark real --data spines",
-                ),
-            ),
-            (
-                "volumes",
-                Verb(
-                    "lesions and volumes of whole phantom spines in three dimensions",
-                    "hideseek_lab.cli.benchmark_volumes",
-                    "hideseek benchmark volumes --cases 8",
-                ),
-            ),
-            (
-                "follow-up",
-                Verb(
-                    "lesions of phantoms scanned twice, with known change",
-                    "hideseek_lab.cli.benchmark_follow_up",
-                    "hideseek benchmark follow-up --pairs 44",
-                ),
-            ),
-            (
-                "cohort",
-                Verb(
-                    "what a second worker brings, and what the cohort's engine costs",
-                    "hideseek_lab.cli.benchmark_cohort",
-                    "hideseek benchmark cohort --cases 12",
-                ),
-            ),
-        ),
-    ),
     "models": Verb(
         "list, install, import and verify models",
         "",
@@ -275,14 +135,6 @@ VERBS: dict[str, Verb] = {
                     "check a model folder against its hashes",
                     "hideseek_backend.cli.models:Verify",
                     "hideseek models verify bundled",
-                ),
-            ),
-            (
-                "cover",
-                Verb(
-                    "measure anew what a model has seen in training, and store it with the model",
-                    "hideseek_lab.cli.models_cover",
-                    "hideseek models cover runs/bundled/model --run runs/bundled --out covered",
                 ),
             ),
             (
@@ -310,14 +162,6 @@ VERBS: dict[str, Verb] = {
                     "--classifier classifier_lr.pkl --scaler scaler.pkl --out dae-verts",
                 ),
             ),
-            (
-                "check",
-                Verb(
-                    "rerun the authors' notebook case and compare with the figures it prints",
-                    "hideseek_lab.cli.models_check",
-                    "hideseek models check dae-verts",
-                ),
-            ),
         ),
     ),
     "worker": Verb(
@@ -326,3 +170,17 @@ VERBS: dict[str, Verb] = {
         "ssh workstation hideseek worker",
     ),
 }
+
+
+@lru_cache(maxsize=1)
+def verbs() -> dict[str, Verb]:
+    """Every verb by name: ours, and the researchers' where they are; Slicer's copy has none."""
+    found = dict(_OWN)
+    try:
+        lab = importlib.import_module("hideseek_lab.cli.verbs")
+    except ImportError:
+        return found
+    for name, verb in lab.VERBS.items():
+        known = found.get(name)
+        found[name] = replace(known, parts=(*known.parts, *verb.parts)) if known else verb
+    return found

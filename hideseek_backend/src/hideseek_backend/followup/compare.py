@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from hideseek_backend.errors import InputError
 from hideseek_backend.followup.limits import Limits, limits_for
 from hideseek_backend.followup.matching import MatchOptions, groups, overlaps
 from hideseek_backend.followup.pairing import Pair, pair_levels
+from hideseek_backend.followup.registration import Pose
 from hideseek_backend.followup.timepoint import Finding, Timepoint
 from hideseek_backend.volumes.volume import apply_affine
 from hideseek_backend.wire.changes import Change, Fate, FollowUp, LevelPair
@@ -23,8 +25,6 @@ _HU_SHIFT = 50.0
 _WORST_GAP_MM = 1.5
 _SETTINGS = ("protocol", "polarity", "slices", "residual_against", "binarize", "direction", "erode")
 _TRACKING = uuid.UUID("5b0f6f2e-6a0c-4c1e-9f0a-8d9f3c1b7a51")
-
-Progress = Callable[[int, int], None]
 
 
 def follow_up(
@@ -53,12 +53,23 @@ def follow_up(
         )
     reasons = [*_unlike(earlier, current), *_unlike_scans(earlier, current, limit)]
     warnings = [w for w in (warning, *_named(pairs), *_shifted_hu(earlier, current, pairs)) if w]
+    dates = _Dates(earlier, current, options, limit, known_uids or {})
     changes: list[Change] = []
     for pair in pairs:
         withheld = "; ".join([*reasons, *_unlike_bodies(pair, earlier, current)])
-        changes += _changes(pair, earlier, current, options, limit, withheld, known_uids or {})
-    changes += _alone(earlier, {p.earlier for p in pairs}, earlier_date=True, uids=known_uids or {})
-    changes += _alone(current, {p.current for p in pairs}, earlier_date=False, uids={})
+        changes += _changes(pair, dates, withheld)
+    paired = {p.earlier for p in pairs}, {p.current for p in pairs}
+    nowhere = Pose(np.eye(4), math.nan)
+    for one in earlier.findings:
+        level = one.candidate.vertebra
+        if one.counts and level not in paired[0]:
+            lone = Pair(level, level, nowhere)
+            changes.append(_change(lone, [one], [], dates, "not in the current scan"))
+    for one in current.findings:
+        level = one.candidate.vertebra
+        if one.counts and level not in paired[1]:
+            lone = Pair("", level, nowhere)
+            changes.append(_change(lone, [], [one], dates, "not in the earlier scan"))
     changes.sort(key=lambda c: order(c.vertebra))
     told = tuple(
         LevelPair(p.earlier, p.current, p.pose.gap_mm, p.pose.rotation_deg, p.pose.matrix)
@@ -70,12 +81,21 @@ def follow_up(
     )  # fmt: skip
 
 
-def _changes(
-    pair: Pair, earlier: Timepoint, current: Timepoint, options: MatchOptions, limit: Limits,
-    withheld: str, uids: Mapping[str, str],
-) -> list[Change]:  # fmt: skip
+@dataclass(frozen=True)
+class _Dates:
+    """What is compared, and how."""
+
+    earlier: Timepoint
+    current: Timepoint
+    options: MatchOptions
+    limit: Limits
+    uids: Mapping[str, str]
+
+
+def _changes(pair: Pair, dates: _Dates, withheld: str) -> list[Change]:
     """The changes of one vertebra. Candidates that counted at neither date are left out."""
-    old, new = earlier.of(pair.earlier), current.of(pair.current)
+    options = dates.options
+    old, new = dates.earlier.of(pair.earlier), dates.current.of(pair.current)
     moved = [apply_affine(pair.pose.matrix, f.places) for f in old]
     shares = overlaps(moved, [f.places for f in new], options.reach_mm)
     alike = np.array(
@@ -101,24 +121,21 @@ def _changes(
     taken += [((i,), ()) for i in range(len(old)) if i not in used[0] and old[i].counts]
     taken += [((), (j,)) for j in range(len(new)) if j not in used[1] and new[j].counts]
     return [
-        _change(pair, [old[i] for i in a], [new[j] for j in b], earlier, current, options, limit,
-                withheld, uids)
+        _change(pair, [old[i] for i in a], [new[j] for j in b], dates, withheld)
         for a, b in sorted(taken)
-    ]  # fmt: skip
+    ]
 
 
 def _change(
-    pair: Pair, old: list[Finding], new: list[Finding], earlier: Timepoint, current: Timepoint,
-    options: MatchOptions, limit: Limits, withheld: str, uids: Mapping[str, str],
-) -> Change:  # fmt: skip
+    pair: Pair, old: list[Finding], new: list[Finding], dates: _Dates, withheld: str
+) -> Change:
     before = sum(f.candidate.volume_mm3 for f in old)
     after = sum(f.candidate.volume_mm3 for f in new)
     size = math.sqrt(before * after) if old and new else max(before, after)
-    fate = _fate(len(old), len(new), before, after, options, limit)
-    remarks = [withheld] if withheld else []
+    fate = _fate(len(old), len(new), before, after, dates.options, dates.limit)
+    remarks = _remarks(pair, old, new, dates)
     if withheld:
-        fate = "not comparable"
-    remarks += _remarks(pair, old, new, earlier, current)
+        fate, remarks = "not comparable", [withheld, *remarks]
     main_old, main_new = _largest(old), _largest(new)
     shown = main_new or main_old
     assert shown is not None
@@ -134,10 +151,10 @@ def _change(
         volume_before_mm3=before,
         volume_mm3=after,
         change_percent=100.0 * (after / before - 1.0) if old and new else math.nan,
-        limit_percent=limit.percent(size),
+        limit_percent=dates.limit.percent(size),
         **_seen(main_old, "_before"),
         **_seen(main_new, ""),
-        tracking_uid=uids.get(key) or _uid(shown),
+        tracking_uid=dates.uids.get(key) or _uid(shown),
         reason="; ".join(remarks),
     )
 
@@ -147,7 +164,7 @@ def _fate(
 ) -> Fate:
     if not old or not new:
         return "new" if new else "gone"
-    if old != new:
+    if old != new and min(old, new) == 1:
         return "merged" if old > new else "split"
     if max(before, after) < options.least_volume_mm3:
         return "stable"
@@ -160,55 +177,25 @@ def _fate(
     return "grown" if change > 0 else "shrunk"
 
 
-def _remarks(
-    pair: Pair, old: list[Finding], new: list[Finding], earlier: Timepoint, current: Timepoint
-) -> list[str]:
+def _remarks(pair: Pair, old: list[Finding], new: list[Finding], dates: _Dates) -> list[str]:
     remarks = []
-    if old and new and _largest(old).candidate.polarity != _largest(new).candidate.polarity:  # type: ignore[union-attr]
-        remarks.append(f"{old[0].candidate.polarity} before, {new[0].candidate.polarity} now")
+    before, now = _largest(old), _largest(new)
+    if before and now and before.candidate.polarity != now.candidate.polarity:
+        remarks.append(f"{before.candidate.polarity} before, {now.candidate.polarity} now")
     if old and not any(f.counts for f in old):
         remarks.append("a candidate below the threshold at the earlier date")
     if new and not any(f.counts for f in new):
         remarks.append("a candidate below the threshold now")
-    for side, level, date in ((old, pair.earlier, earlier), (new, pair.current, current)):
+    for side, level, date, word in (
+        (old, pair.earlier, dates.earlier, "then"),
+        (new, pair.current, dates.current, "now"),
+    ):
         vertebra = date.vertebrae.get(level)
         if not side and vertebra is not None and not vertebra.analysed:
-            word = "then" if date is earlier else "now"
             p = vertebra.p_malignant
             told = f", p = {p:.2f}" if math.isfinite(p) else ""
             remarks.append(f"the vertebra was not analysed {word}{told}")
     return remarks
-
-
-def _alone(
-    date: Timepoint, paired: set[str], *, earlier_date: bool, uids: Mapping[str, str]
-) -> list[Change]:
-    """Lesions of vertebrae that the other scan does not show."""
-    found = []
-    for one in date.findings:
-        c = one.candidate
-        if not one.counts or c.vertebra in paired:
-            continue
-        found.append(
-            Change(
-                vertebra=c.vertebra,
-                vertebra_before=c.vertebra if earlier_date else "",
-                fate="not comparable",
-                polarity=c.polarity,
-                polarity_before=c.polarity if earlier_date else "",
-                before=(c.number,) if earlier_date else (),
-                after=() if earlier_date else (c.number,),
-                volume_before_mm3=c.volume_mm3 if earlier_date else 0.0,
-                volume_mm3=0.0 if earlier_date else c.volume_mm3,
-                change_percent=math.nan,
-                limit_percent=math.nan,
-                **_seen(one if earlier_date else None, "_before"),
-                **_seen(None if earlier_date else one, ""),
-                tracking_uid=uids.get(c.key) or _uid(one),
-                reason=f"not in the {'current' if earlier_date else 'earlier'} scan",
-            )
-        )
-    return found
 
 
 def _unlike(earlier: Timepoint, current: Timepoint) -> list[str]:

@@ -1,4 +1,4 @@
-"""A date from a results folder."""
+"""The record that a follow-up leaves beside its page, and the tracking uids it carries on."""
 
 from __future__ import annotations
 
@@ -7,74 +7,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hideseek_backend.errors import InputError
 from hideseek_backend.files import sha256
-from hideseek_backend.followup.timepoint import Timepoint, boxes, timepoint
-from hideseek_backend.report.case_files import BODIES
-from hideseek_backend.report.case_store import NAME, read_stored
-from hideseek_backend.volumes.reading import read_label_map
-from hideseek_backend.volumes.volume import Volume
+from hideseek_backend.report.case_store import NAME
 from hideseek_backend.wire.changes import FollowUp
 from hideseek_backend.wire.codec import from_plain
 from hideseek_backend.wire.errors import WireError
-from hideseek_backend.wire.levels import VERSE_VALUES
 
 RECORD = "follow-up.json"
 FORMAT = "hideseek-follow-up-1"
 
 
-def read_timepoint(
-    folder: Path, decisions: Mapping[str, str] | None = None, date: str = ""
-) -> Timepoint:
-    """Read the results of `hideseek segment`, under a reader's decisions where there are any.
-
-    Raises InputError where they are damaged, of an earlier version, or hold no bodies.
-    """
-    case = read_stored(folder)
-    bodies: dict[str, Volume] = {}
-    file = folder / BODIES
-    if file.is_file():
-        volume = read_label_map(file).volume
-        labels = np.asarray(volume.data).astype(np.uint8)
-        present = set(np.unique(labels).tolist())
-        levels = {level: v for level, v in VERSE_VALUES.items() if v in present}
-        bodies = boxes(labels, levels, volume.affine)
-    found = timepoint(
-        case.vertebrae,
-        case.affine,
-        bodies,
-        options=case.options,
-        model=str(case.provenance.get("model", {}).get("hash", "")),
-        decisions=decisions,
-        date=date,
-    )
-    if not found.bodies:
-        raise InputError(
-            f"Expected vertebral bodies in {folder.name}, got no {BODIES} and no whole body.",
-            "Run `hideseek segment` again: results of this version hold them.",
-        )
-    return found
-
-
 def case_digest(folder: Path) -> str:
     """sha256 of the stored case: which result a follow-up speaks of."""
     return sha256(folder / NAME)
-
-
-def read_follow_up(folder: Path, result: Path) -> FollowUp:
-    """Read a follow-up whose current date is `result`.
-
-    Raises InputError where there is none, it is damaged, or speaks of other results.
-    """
-    record = read_record(folder)
-    if record["cases"].get("current") != case_digest(result):
-        raise InputError(
-            f"{folder} speaks of other results than {result}.",
-            "Run `hideseek follow-up` with this result as the current one.",
-        )
-    return from_plain(FollowUp, record["follow_up"], RECORD)
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -90,3 +36,23 @@ def read_record(folder: Path) -> dict[str, Any]:
             "Give the folder that it wrote.",
         ) from error
     return record
+
+
+def tracking_uids(record: Mapping[str, Any], digest: str) -> dict[str, str]:
+    """Uids that a follow-up gives the lesions of one of its results: "T12:3" -> uid.
+
+    record: follow-up.json; digest: of the stored case. Of several lesions in one row the largest
+    carries the uid on: two lesions of one scan are never the same one. {} for another case.
+    """
+    told, cases = record.get("follow_up") or {}, record.get("cases") or {}
+    if digest == cases.get("current"):
+        level, numbers = "vertebra", "after"
+    elif digest == cases.get("earlier"):
+        level, numbers = "vertebra_before", "before"
+    else:
+        return {}
+    return {
+        f"{c[level]}:{c[numbers][0]}": c["tracking_uid"]
+        for c in told.get("changes", ())
+        if c.get(numbers)
+    }

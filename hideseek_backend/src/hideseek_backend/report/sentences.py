@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 
 from jinja2 import StrictUndefined, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -78,7 +77,7 @@ def report_text(
     environment.filters["decimal"] = lambda value, digits=1: _decimal(value, digits, comma)
     environment.filters["signed"] = lambda value, digits=1: _signed(value, digits, comma)
     try:
-        text = environment.from_string(template or _own(language)).render(
+        text = environment.from_string(template or own_template(language)).render(
             vertebrae=list(_said(list(vertebrae), told, volumes)),
             since=told.date_before if told is not None else "",
         )
@@ -90,25 +89,11 @@ def report_text(
     return "\n".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
 
 
-def read_template(path: Path) -> str:
-    """Read a template file. Raises InputError where it is no text."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"Expected a text file as template, got {path.name}.", "Save it as UTF-8 text."
-        ) from error
-
-
 @cache
-def _own(language: str) -> str:
-    folder = files("hideseek_backend.report") / "templates"
-    return (folder / f"report-text.{language}.txt").read_text(encoding="utf-8")
-
-
 def own_template(language: str) -> str:
     """The template that the package brings, to be copied and changed."""
-    return _own(language)
+    folder = files("hideseek_backend.report") / "templates"
+    return (folder / f"report-text.{language}.txt").read_text(encoding="utf-8")
 
 
 def _said(

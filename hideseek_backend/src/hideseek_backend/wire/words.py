@@ -11,6 +11,9 @@ METHODS = (
     "segment",
     "score",
     "report",
+    "text",
+    "follow_up",
+    "sheets",
     "dicom_export",
     "cancel",
     "shutdown",
@@ -18,7 +21,7 @@ METHODS = (
 AT_ONCE = ("ping", "info", "cancel", "shutdown")
 """Answered by the thread that reads, whatever the others are doing."""
 
-BESIDE = ("body", "report", "dicom_export")
+BESIDE = ("body", "report", "text", "follow_up", "sheets", "dicom_export")
 """Need no model, so they are served beside a running analysis."""
 
 CODES = ("input", "model", "device", "cancelled", "protocol", "internal")

@@ -58,6 +58,10 @@ class Jobs:
             return self.score(params, outlet)
         if method == "dicom_export":
             return dicom_export(params, outlet)
+        if method in ("text", "follow_up", "sheets"):
+            from hideseek_backend.worker import dates
+
+            return getattr(dates, method)(params)
         return self.report(params)
 
     def load_model(self, params: Mapping[str, Any], outlet: Outlet) -> dict[str, Any]:

@@ -95,6 +95,24 @@ def read_block(message: object) -> VertebraBlock:
     return marked_cut(block, np.asarray(edges))
 
 
+def read_body(message: object) -> tuple[str, Volume, Volume | None]:
+    """Read the masks of one vertebra, and of its body where it is known, with their level.
+
+    Raises ProtocolError naming the field; GeometryError for an affine that cannot be used.
+    """
+    if not isinstance(message, Mapping):
+        raise _refuse("bodies", "an object for each vertebra", message)
+    level = message.get("level")
+    if level not in LEVELS:
+        raise _refuse("level", "C1 to C7, T1 to T13 or L1 to L6", level)
+    where = f"{level}: "
+    affine = np.array(_numbers(message.get("affine"), 16, where + "affine")).reshape(4, 4)
+    vertebra = Volume(_array(message, "vertebra", where) > 0, affine)
+    if message.get("body") is None:
+        return str(level), vertebra, None
+    return str(level), vertebra, vertebra.with_data(_mask(message, "body", where, vertebra.shape))
+
+
 def read_click(params: Mapping[str, Any]) -> tuple[Volume, NDArray[np.float64], str]:
     """Read a clicked point: the box of the CT about it, the point (3,) in RAS mm, and the level.
 

@@ -94,12 +94,23 @@ def load_split(
 
     malignant, healthy: how many of each. Raises OptionError for an unknown split.
     """
-    first = _first_seed(name)
+    return load_range(name, _first_seed(name) + OFFSET, malignant, healthy, cache, progress)
+
+
+def load_range(
+    name: str,
+    first: int,
+    malignant: int,
+    healthy: int,
+    cache: Path,
+    progress: ProgressCallback | None = None,
+) -> Split:
+    """As `load_split`, of the seeds from `first` on; name: for the reader only."""
     parts: list[SliceSet] = []
     have = {True: 0, False: 0}
     excluded = shard = 0
     while have[True] < malignant or have[False] < healthy:
-        vertebrae = load_shard(first + OFFSET + shard * SHARD, cache)
+        vertebrae = load_shard(first + shard * SHARD, cache)
         shard += 1
         crosses = vertebrae.slice_phenotype != "healthy"
         keep = np.zeros(len(vertebrae), dtype=bool)

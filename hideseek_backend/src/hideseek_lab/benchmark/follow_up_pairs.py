@@ -22,7 +22,7 @@ from hideseek_backend.phantom.spine import (
     build_spine,
     draw_patient,
 )
-from hideseek_backend.phantom.vertebra import Anatomy, draw_anatomy
+from hideseek_backend.phantom.vertebra import Anatomy, draw_anatomy, paint_body
 from hideseek_backend.volumes.volume import Volume
 
 LEVELS_SHOWN = 5
@@ -77,8 +77,12 @@ class PhantomPair:
     foci: tuple[Focus, ...]
 
 
-def make_pair(seed: int, *, unchanged: bool = False, naming: str = "same") -> PhantomPair:
+def make_pair(
+    seed: int, *, unchanged: bool = False, naming: str = "same", images: bool = True
+) -> PhantomPair:
     """Draw a patient, its lesions, and two scans of it; the same seed, the same voxels.
+
+    images: paint the CTs; without, masks alone on the same grids, which is many times faster.
 
     The current scan has its own scanner (kernel, dose, thickness, grid), pose (a turn of up to 10°,
     up to 5° of bending more, 20 mm) and, in a third of the pairs, one level less at an end.
@@ -121,8 +125,8 @@ def make_pair(seed: int, *, unchanged: bool = False, naming: str = "same") -> Ph
     then = _numbers([f for f in foci if f.earlier_mm3 > 0])
     now = _numbers([f for f in foci if f.current_mm3 > 0])
     later_names = _names(later_shown, naming, rng)
-    earlier = _scan(patient, before, {n: n for n in shown}, then, scans[0], scans[1])
-    current = _scan(patient, after, later_names, now, scans[2], scans[3])
+    earlier = _scan(patient, before, {n: n for n in shown}, then, scans[0], scans[1], images)
+    current = _scan(patient, after, later_names, now, scans[2], scans[3], images)
     kind = "unchanged" if unchanged else "changed"
     return PhantomPair(seed, kind, naming, earlier, current, tuple(foci))
 
@@ -229,6 +233,7 @@ def _scan(
     numbers: dict[str, list[int]],
     scan_rng: np.random.Generator,
     noise_rng: np.random.Generator,
+    images: bool,
 ) -> PhantomScan:
     options = PhantomOptions()
     scan = draw_scan(scan_rng, options.scan)
@@ -240,8 +245,13 @@ def _scan(
     shape = scan_shape(scan, np.array([*wide, high[2] - low[2] + ends]))
     affine = scan_affine(scan, shape, (low + high) / 2 - [0, 12.0, 0])
     canvas = Canvas(Grid(shape, affine))
-    paint(canvas, patient, tuple(a.vertebra for a in anatomies), tuple(anatomies))
-    ct = acquire(canvas.attenuation(), scan, noise_rng)
+    ct = np.zeros(shape, np.int16)
+    if images:
+        paint(canvas, patient, tuple(a.vertebra for a in anatomies), tuple(anatomies))
+        ct = acquire(canvas.attenuation(), scan, noise_rng)
+    else:
+        for anatomy in anatomies:
+            paint_body(canvas, patient, anatomy)
     labels = [a.vertebra.label for a in listed]
     bodies = np.where(np.isin(canvas.body, labels), canvas.body, 0).astype(np.uint8)
     foci = np.zeros_like(bodies)

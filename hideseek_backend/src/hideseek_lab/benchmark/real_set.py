@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from hideseek_backend.attribution.classifier import logit
+from hideseek_backend.attribution.network import Network
 from hideseek_backend.attribution.options import Options
-from hideseek_backend.attribution.vertebra import AnalysisModel, screen_vertebrae
-from hideseek_backend.progress import Progress, ProgressCallback
-from hideseek_backend.volumes.crops import VertebraBlock
+from hideseek_backend.attribution.vertebra import (
+    AnalysisModel,
+    screen_vertebrae,
+    screened_slices,
+)
+from hideseek_backend.files import whole_file
+from hideseek_backend.progress import Meter, Progress, ProgressCallback
+from hideseek_backend.volumes.crops import VertebraBlock, crop_block, crop_body
 from hideseek_lab.insertion.level_sets import grow_lesions
 from hideseek_lab.insertion.lookalikes import insert_lookalikes
 from hideseek_lab.insertion.metastases import insert_metastases
@@ -81,13 +90,73 @@ def screened(
     rows = []
     for done, v in enumerate(real_set(cases)):
         (told,) = screen_vertebrae(model, [v.block], options)
-        p = told.p_malignant
-        rows.append(
-            Screened(v.patient, v.case, v.level, v.kind, v.phenotype, v.volume_ml, float(logit(p)))
-        )
+        rows.append(_row(v, float(logit(told.p_malignant))))
         if progress is not None:
             progress(Progress("real vertebrae", f"{v.case} {v.level}", done + 1, total))
     return rows
+
+
+def screened_from(
+    folder: Path,
+    model: AnalysisModel,
+    cases: Sequence[RealCase],
+    options: Options,
+    progress: ProgressCallback | None = None,
+) -> list[Screened]:
+    """As `screened`, from slices kept in `folder` (HU rounded), written there where they are not.
+
+    Several models read the same slices so, at the cost of their encoders alone.
+    """
+    rows: list[Screened] = []
+    for done, case in enumerate(cases):
+        path = folder / f"{case.name}-{options.p_slices}-{options.p_span:g}.npz"
+        if not path.is_file():
+            _keep(path, case, options)
+        with np.load(path, allow_pickle=False) as kept:
+            hu, valid = kept["hu"].astype(np.float32), kept["valid"]
+            plane = (-1, *hu.shape[2:])
+            images = model.intensity.to_intensity(hu.reshape(plane), valid.reshape(plane))
+            tensor = torch.as_tensor(images, dtype=torch.float32)[:, None]
+            network = Network(model.dae, model.device, options, Meter())
+            z = network.encode(tensor)
+            for index, own in enumerate(z.split(hu.shape[1])):
+                told = {name: str(kept[name][index]) for name in _TEXT}
+                rows.append(
+                    Screened(
+                        told["patient"],
+                        told["case"],
+                        told["level"],
+                        told["kind"],
+                        told["phenotype"],
+                        float(kept["volume_ml"][index]),
+                        model.classifier.vertebra_logit(own),
+                    )
+                )
+        if progress is not None:
+            progress(Progress("real vertebrae", case.name, done + 1, len(cases)))
+    return rows
+
+
+def _keep(path: Path, case: RealCase, options: Options) -> None:
+    """Write the slices of a case's vertebrae that p is read from."""
+    rows, hu, valid = [], [], []
+    for v in real_set([case]):
+        crop = crop_block(v.block, screened_slices(crop_body(v.block), options))
+        rows.append(_row(v, 0.0))
+        hu.append(np.moveaxis(crop.hu, 2, 0).round().astype(np.int16))
+        valid.append(np.moveaxis(crop.valid, 2, 0))
+    columns: dict[str, Any] = {
+        name: np.array([getattr(row, name) for row in rows]) for name in (*_TEXT, "volume_ml")
+    }
+    with whole_file(path) as part:
+        np.savez(part, hu=np.stack(hu), valid=np.stack(valid), **columns)
+
+
+_TEXT = ("patient", "case", "level", "kind", "phenotype")
+
+
+def _row(v: RealVertebraCase, logit_of: float) -> Screened:
+    return Screened(v.patient, v.case, v.level, v.kind, v.phenotype, v.volume_ml, logit_of)
 
 
 def real_set(cases: Sequence[RealCase], seed: int = 0) -> Iterator[RealVertebraCase]:

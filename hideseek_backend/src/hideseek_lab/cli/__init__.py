@@ -1,1 +1,1 @@
-"""The verbs of the lab, a file each; `hideseek_backend.cli.verbs` lists them."""
+"""The verbs of the lab, a file each; `verbs` lists them."""

@@ -73,7 +73,8 @@ def main(args: argparse.Namespace) -> int:
             first = SEEDS[split]
 
             def make(n: int = n, first: int = first) -> benchmark.PairScore:
-                return benchmark.score_pair(benchmark.nth_pair(first, n), limits, model)
+                pair = benchmark.nth_pair(first, n, images=model is not None)
+                return benchmark.score_pair(pair, limits, model)
 
             scores.append(benchmark.stored_score(folder / f"{first + n}.json", make))
     if args.fit is not None:

@@ -52,6 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --folds: the model that they start from, which has seen none of the patients",
     )  # fmt: skip
     parser.add_argument(
+        "--kept", type=Path, metavar="DIR",
+        help="keep the slices that are screened here (HU, rounded), and read them where they are; "
+        "--folds keeps them in its own folder",
+    )  # fmt: skip
+    parser.add_argument(
         "--edits", action="store_true",
         help="also edit the central slices of the patients never trained on: SSIM and Dice",
     )  # fmt: skip
@@ -94,7 +99,8 @@ def main(args: argparse.Namespace) -> int:
         names = list(train_folds(base, cases, args.folds, FoldPlan(), _say))
     models = [load_model(name, args.device) for name in names]
     with ProgressBar() as bar:
-        rows, groups = _read(models, cases, bar)
+        kept = args.kept or (args.folds / "set" if args.folds is not None else None)
+        rows, groups = _read(models, cases, kept, bar)
     lines: list[str] = []
     stored: dict[str, Any] = {"models": [model.hash for model in models]}
     unseen = rows[UNSEEN]
@@ -127,14 +133,14 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _read(
-    models: Sequence[Any], cases: Sequence[RealCase], bar: ProgressBar
+    models: Sequence[Any], cases: Sequence[RealCase], kept: Path | None, bar: ProgressBar
 ) -> tuple[dict[str, list[Screened]], list[Collection[str]]]:
     """Screen every case with the model that held it out, the rest with the last model.
 
     Returns rows by whether the model had seen the patient, and each model's patients.
     """
     from hideseek_backend.attribution.options import Options
-    from hideseek_lab.benchmark.real_set import screened
+    from hideseek_lab.benchmark.real_set import screened, screened_from
 
     left = {case.patient for case in cases}
     rows: dict[str, list[Screened]] = {UNSEEN: [], SEEN: []}
@@ -155,7 +161,12 @@ def _read(
         groups.append(mine)
         own = [case for case in cases if case.patient in mine]
         options = Options.for_protocol("fast", model.spec.defaults)
-        for row in screened(model, own, options, bar):
+        told = (
+            screened(model, own, options, bar)
+            if kept is None
+            else screened_from(kept, model, own, options, bar)
+        )
+        for row in told:
             rows[SEEN if row.patient in trained else UNSEEN].append(row)
     return rows, groups
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hideseek_backend.cli.progress import ProgressBar
 from hideseek_backend.report.output import OutputFolder
+from hideseek_lab.cli import evaluate_clinical
 from hideseek_lab.scoring.cases import find_cases
 from hideseek_lab.scoring.evaluate import Evaluation, ScoringOptions, evaluate_cases
 from hideseek_lab.scoring.evaluation_report import (
@@ -67,6 +68,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help="write into a folder that holds other files"
     )
+    _add_clinical(parser)
+
+
+def _add_clinical(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the clinical analysis."""
+    group = parser.add_argument_group(
+        "clinical analysis", "lesions in bones, lesion sizes, burden, radiomics; volumes only"
+    )
+    group.add_argument(
+        "--clinical", action="store_true",
+        help="count lesions in three dimensions and say where they lie, with figures over patients",
+    )  # fmt: skip
+    group.add_argument(
+        "--bones", type=Path, metavar="FILE_OR_DIR", help="label maps of bones, on the masks' grid"
+    )
+    group.add_argument(
+        "--bone-labels", metavar="SCHEME",
+        help='totalsegmentator, verse, or a JSON file {value: ["name", "group"]}',
+    )  # fmt: skip
+    group.add_argument(
+        "--diffuse", type=_share, default=0.8, metavar="SHARE",
+        help="of a bone in one slice from which a lesion is diffuse (default 0.8)",
+    )  # fmt: skip
+    group.add_argument(
+        "--ct", type=Path, metavar="FILE_OR_DIR", help="CTs of the cases, for radiomics"
+    )
+    group.add_argument("--name", default="prediction", help="name of PRED in tables")
+    group.add_argument(
+        "--against", action="append", default=[], metavar="NAME=PRED",
+        help="another system's masks to compare with PRED on the same truth; may be repeated",
+    )  # fmt: skip
 
 
 def main(args: argparse.Namespace) -> int:
@@ -82,7 +114,9 @@ def main(args: argparse.Namespace) -> int:
         cases = find_cases(args.prediction, args.truth, args.bodies)
         with ProgressBar() as bar:
             evaluation = evaluate_cases(cases, options, bar)
-        write_into(folder.staging, evaluation_files(evaluation, args.inter_rater))
+            write_into(folder.staging, evaluation_files(evaluation, args.inter_rater))
+            if args.clinical:
+                evaluate_clinical.run(args, cases, options, folder.staging, bar)
     _print(evaluation, args.out)
     return 0
 
@@ -97,6 +131,13 @@ def _whole(text: str) -> int:
     value = int(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"expected 0 or more, got {text}")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"expected more than 0 and at most 1, got {text}")
     return value
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -114,16 +114,24 @@ def export_nnunet(
 def folds_of(cases: list[Case], folds: int, seed: int = 0) -> list[dict[str, list[str]]]:
     """Return nnU-Net's splits_final.json: cases to train and validate on, parted by patient."""
     validation = {case.patient for case in cases if case.split == "validation"}
-    groups = [validation]
+    return patient_folds({case.name: case.patient for case in cases}, folds, validation, seed)
+
+
+def patient_folds(
+    patients: Mapping[str, str], folds: int, validation: Collection[str] = (), seed: int = 0
+) -> list[dict[str, list[str]]]:
+    """Return splits_final.json of cases with their patients; validation patients make the only
+    fold where there are some."""
+    groups: list[Collection[str]] = [validation]
     if not validation:
-        patients = np.array(sorted({case.patient for case in cases}))
-        order = np.random.default_rng(seed).permutation(patients)
-        parts = np.array_split(order, min(folds, len(patients)))
+        names = np.array(sorted(set(patients.values())))
+        order = np.random.default_rng(seed).permutation(names)
+        parts = np.array_split(order, min(folds, len(names)))
         groups = [{str(patient) for patient in part} for part in parts]
     return [
         {
-            "train": [case.name for case in cases if case.patient not in group],
-            "val": [case.name for case in cases if case.patient in group],
+            "train": [case for case, patient in patients.items() if patient not in group],
+            "val": [case for case, patient in patients.items() if patient in group],
         }
         for group in groups
     ]

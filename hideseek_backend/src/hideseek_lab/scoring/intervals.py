@@ -52,6 +52,30 @@ def interval_of_means(samples: Sequence[Sequence[float]]) -> tuple[float, float]
     return _interval(tuple(finite), mean, paired=False)
 
 
+def interval_of(
+    rows: NDArray[np.float64],
+    statistic: Callable[[NDArray[np.float64]], float],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Return the interval of any statistic of rows (n, …), one a patient, drawn as wholes.
+
+    Draws whose statistic is undefined are left out. (NaN, NaN) with fewer than two rows.
+    """
+    if len(rows) < 2:
+        return float("nan"), float("nan")
+    rng = np.random.default_rng(seed)
+    drawn = np.array(
+        [statistic(rows[rng.integers(len(rows), size=len(rows))]) for _ in range(resamples)]
+    )
+    drawn = drawn[np.isfinite(drawn)]
+    if not drawn.size:
+        return float("nan"), float("nan")
+    low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)
+
+
 def _interval(
     data: tuple[NDArray[np.float64], ...], statistic: Callable[..., Any], *, paired: bool
 ) -> tuple[float, float]:

@@ -48,8 +48,9 @@ class Preset:
 # Found on the validation split by `python -m hideseek_lab.benchmark.tune`, seeds from
 # 1,100,000; p_slices, p_span and the pooling of slices on three patients that the trial encoder had
 # not seen (among nine poolings, log-mean-exp had the highest AUC on both generators of lesions);
-# reach on whole spines, seeds from 1,300,000; steps from 1,100,000 again (docs/speed.md). The test
-# split took no part.
+# reach on whole spines, seeds from 1,300,000; steps from 1,100,000 again (docs/speed.md);
+# lytic_ceiling and merge_depth on whole spines from 2,200,001 and central slices from 2,200,500.
+# edit_margin on inserted lesions in patients of the training. The test split took no part.
 BUNDLED_DEFAULTS: dict[str, Any] = {
     "invert_steps": 8,
     "render_steps": 12,
@@ -57,6 +58,7 @@ BUNDLED_DEFAULTS: dict[str, Any] = {
     "p_span": 0.8,
     "direction": "posterior",
     "posterior_passes": 3,
+    "edit_margin": 5,
     "edit_rounds": 2,
     "p_target": 0.2,
     "residual_against": "image",
@@ -66,9 +68,11 @@ BUNDLED_DEFAULTS: dict[str, Any] = {
     "hysteresis_high": 0.4,
     "min_contrast": 35.0,
     "peak_fraction": 0.25,
+    "lytic_ceiling": 50.0,
     "closing": 1,
     "fill_holes": False,
     "split_distance": 6,
+    "merge_depth": 0.7,
     "connectivity": 8,
     "erode": 0,
     "reach": 0.5,

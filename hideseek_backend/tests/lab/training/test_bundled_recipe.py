@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hideseek_backend.attribution.options import Options
 from hideseek_backend.models.places import CARD_FILE, bundled_folder
 from hideseek_lab.training.card import model_card
 from hideseek_lab.training.presets import BUNDLED, BUNDLED_DEFAULTS
@@ -46,6 +47,12 @@ def test_the_preset_makes_a_model_of_this_kind(spec: dict[str, Any]) -> None:
     preset = plain(asdict(BUNDLED.train))
     for name in ("augmentation", "batch", "bag", "label_weight", "label_images"):
         assert ran[name] == preset[name], name
+
+
+def test_the_model_stores_every_setting(spec: dict[str, Any]) -> None:
+    """Not only what differs from the code's defaults: those may change, the model may not."""
+    settings = {field.name for field in fields(Options)} - {"protocol", "force"}
+    assert set(spec["defaults"]["fast"]) == settings
 
 
 def test_the_card_says_where_the_shipped_run_is_not_the_presets(spec: dict[str, Any]) -> None:

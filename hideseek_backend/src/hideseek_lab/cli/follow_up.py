@@ -31,14 +31,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--dicom-earlier", type=Path, metavar="SEG", help="the earlier export's seg.dcm: keep its "
         "tracking uids")  # fmt: skip
     add("--limits", type=Path, metavar="FILE", help="limits of agreement of your own model")
-    for field, text in (
-        ("least_change_percent", "change that counts, beside the limits of agreement"),
-        ("least_overlap", "share of the smaller lesion that two dates must have in common"),
-        ("reach_mm", "distance that still counts as common"),
-        ("least_volume_mm3", "smaller lesions are never grown or shrunk"),
+    for field, low, high, text in (
+        ("least_change_percent", 0, 500, "change that counts, beside the limits of agreement"),
+        (
+            "least_overlap",
+            0.05,
+            1,
+            "share of the smaller lesion that two dates must share",
+        ),
+        ("reach_mm", 0, 10, "distance that still counts as common"),
+        ("least_volume_mm3", 0, 100_000, "smaller lesions are never grown or shrunk"),
     ):
         default = getattr(known, field)
-        add(f"--{field.replace('_', '-')}", type=values.number(0, 100_000), default=default,
+        add(f"--{field.replace('_', '-')}", type=values.number(low, high), default=default,
             metavar="N", help=f"{text} (default {default:g})")  # fmt: skip
     add("--overwrite", action="store_true", help="write into a folder that holds other files")
 
@@ -49,14 +54,15 @@ def main(args: argparse.Namespace) -> int:
     Raises HideSeekError for results that cannot be used or share no vertebra.
     """
     from hideseek_backend.dicom.lesions import read_decisions, read_tracking
-    from hideseek_backend.followup import page
     from hideseek_backend.followup.compare import follow_up
     from hideseek_backend.followup.limits import FILE, limits_for
     from hideseek_backend.followup.matching import MatchOptions
-    from hideseek_backend.followup.reading import RECORD, case_digest, read_timepoint
+    from hideseek_backend.followup.reading import RECORD, case_digest
     from hideseek_backend.report.tables import text_table
     from hideseek_backend.volumes.reading import read_ct
     from hideseek_backend.wire.tables import cells
+    from hideseek_lab.dates import follow_up_page as page
+    from hideseek_lab.dates.results import read_timepoint
 
     names = [f.name for f in dataclasses.fields(MatchOptions)]
     options = MatchOptions(**{name: getattr(args, name) for name in names})

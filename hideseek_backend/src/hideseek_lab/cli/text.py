@@ -28,9 +28,9 @@ def main(args: argparse.Namespace) -> int:
     """
     from hideseek_backend.dicom.lesions import read_decisions
     from hideseek_backend.errors import InputError
-    from hideseek_backend.followup.reading import read_follow_up
     from hideseek_backend.report.case_store import read_stored
-    from hideseek_backend.report.sentences import own_template, read_template, report_text
+    from hideseek_backend.report.sentences import own_template, report_text
+    from hideseek_lab.dates.results import read_follow_up
 
     if args.show_template:
         print(own_template(args.language), end="")
@@ -48,10 +48,22 @@ def main(args: argparse.Namespace) -> int:
     text = report_text(
         vertebrae,
         language=args.language,
-        template=read_template(args.template) if args.template else None,
+        template=_read(args.template) if args.template else None,
         told=read_follow_up(args.follow_up, args.result) if args.follow_up else None,
         volumes=case.options.get("slices") != "central",
     )
     print(text or "No candidate was accepted by a reader: there is nothing to report.")
     sys.stderr.write("Research use only: check every sentence against the images.\n")
     return 0
+
+
+def _read(path: Path) -> str:
+    """Read a template file. Raises InputError where it is no text."""
+    from hideseek_backend.errors import InputError
+
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"Expected a text file as template, got {path.name}.", "Save it as UTF-8 text."
+        ) from error

@@ -6,10 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from hideseek_backend.followup.matching import MatchOptions
-from hideseek_backend.followup.pictures import change_picture
 from hideseek_backend.followup.reading import FORMAT, RECORD
 from hideseek_backend.followup.timepoint import Timepoint
 from hideseek_backend.report.html import template
@@ -20,6 +18,7 @@ from hideseek_backend.wire.changes import FATES, Change, FollowUp
 from hideseek_backend.wire.codec import to_plain
 from hideseek_backend.wire.tables import csv_text
 from hideseek_backend.wire.version import VERSION
+from hideseek_lab.dates.pictures import change_picture
 
 PAGE, TABLE = "follow-up.html", "changes.csv"
 
@@ -66,26 +65,6 @@ def write_follow_up(
         "follow_up": to_plain(told),
     }
     write_json(folder / RECORD, record)
-
-
-def tracking_uids(record: Mapping[str, Any], digest: str) -> dict[str, str]:
-    """Uids that a follow-up gives the lesions of one of its results: "T12:3" -> uid.
-
-    record: follow-up.json; digest: of the stored case. Of several lesions in one row the largest
-    carries the uid on: two lesions of one scan are never the same one. {} for another case.
-    """
-    told, cases = record.get("follow_up") or {}, record.get("cases") or {}
-    if digest == cases.get("current"):
-        level, numbers = "vertebra", "after"
-    elif digest == cases.get("earlier"):
-        level, numbers = "vertebra_before", "before"
-    else:
-        return {}
-    return {
-        f"{c[level]}:{c[numbers][0]}": c["tracking_uid"]
-        for c in told.get("changes", ())
-        if c.get(numbers)
-    }
 
 
 def _sum(told: FollowUp, name: str) -> float:

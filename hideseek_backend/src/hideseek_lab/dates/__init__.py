@@ -1,0 +1,1 @@
+"""Pages of the commands about dates: follow-up, worksheet. Slicer shows it in its panel."""

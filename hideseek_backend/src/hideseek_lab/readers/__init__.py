@@ -1,0 +1,1 @@
+"""Reader studies: agreement and time of readers, with and without the tool."""

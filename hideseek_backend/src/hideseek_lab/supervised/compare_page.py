@@ -1,0 +1,396 @@
+"""The page, the tables and the printed lines of a comparison."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+import hideseek_backend
+from hideseek_backend.wire.codec import json_text
+from hideseek_lab.benchmark.dataset import MIDDLE
+from hideseek_lab.scoring import plots
+from hideseek_lab.scoring.output import csv_text
+from hideseek_lab.scoring.page import Picture, Section, Table, render_page
+from hideseek_lab.supervised.compare import (
+    METRICS,
+    OURS,
+    Comparison,
+    Entry,
+    Test,
+    removal_line,
+)
+from hideseek_lab.supervised.slice_scores import FROC_LIMIT
+
+_LINES = ("-", "--", ":", "-.")
+_SHOWN_CASES = 6
+RULES = (
+    "Any overlap finds a lesion; what overlaps none is false; lesions and marks of under 5 px do "
+    "not count; the polarity is forgotten. F2, sensitivity and Dice are means over patients with "
+    "bootstrap intervals (2,000 resamples). Dice of all lesions is 0 where every lesion was missed "
+    "and where a healthy slice was marked. Each network's threshold has the best mean F2 on tuning "
+    "patients, with as many masks again as it learned from, 40 at most."
+)
+
+
+def comparison_files(found: Comparison) -> dict[str, str | bytes]:
+    """All output files: {name: content}."""
+    return {
+        "comparison.html": _page(found),
+        "comparison.json": json_text(comparison_json(found)),
+        "comparison.csv": csv_text(
+            [_csv_row(e) for e in found.entries],
+            ["system", "annotated", "parameters", "threshold", *_csv_columns()],
+        ),
+    }
+
+
+def comparison_json(found: Comparison) -> dict[str, Any]:
+    """The comparison as plain values, with what it was made with."""
+    opinion = {
+        name: asdict(value) if hasattr(value, "score") else value
+        for name, value in found.opinion.items()
+        if name in ("system", "tuning", "test")
+    }
+    return {
+        "arena": found.arena.name,
+        "told": found.arena.told,
+        "version": hideseek_backend.__version__,
+        "plan": asdict(found.plan),
+        "systems": [
+            {
+                "system": e.title,
+                "annotated": e.annotated,
+                "parameters": e.parameters,
+                "threshold": e.threshold,
+                "tuning_f2": e.tune_f2,
+                "polarity_right": e.scores.polarity_right,
+                "froc_area": e.scores.froc.area(FROC_LIMIT),
+                **{name: asdict(value) for name, value in e.figures.items()},
+            }
+            for e in found.entries
+        ],
+        "tests": [
+            {**asdict(t.result), "family": t.family, "first": t.first, "second": t.second,
+             "metric": t.metric, "p_bonferroni": t.p}
+            for t in found.tests
+        ],
+        "worth": found.worth,
+        "detection": {
+            name: {**asdict(f), "gradcam_on_lesion": share}
+            for name, (f, share) in found.detection.items()
+        },
+        "second_opinion": opinion,
+        "unfinished": found.unfinished,
+    }  # fmt: skip
+
+
+def comparison_lines(found: Comparison) -> str:
+    """What the verb prints."""
+    lines = [found.arena.told, ""]
+    head = ["system", "masks", *METRICS.values()]
+    rows = [
+        [e.title, str(e.annotated or "–"), *(str(e.figures[m]) for m in METRICS)]
+        for e in found.entries
+    ]
+    widths = [max(len(r[i]) for r in [head, *rows]) for i in range(len(head))]
+    lines += [
+        "  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip()
+        for r in [head, *rows]
+    ]
+    lines += ["", *found.worth, ""]
+    lines += [f"{t.family}: {_verdict(t)}" for t in found.tests if t.family != "against ours"]
+    for name, (f, share) in found.detection.items():
+        lines.append(
+            f"{name}: accuracy {f.accuracy:.2f}, precision {f.precision:.2f}, recall "
+            f"{f.recall:.2f}, F1 {f.f1:.2f}, AUC {f.auc:.2f}; GradCAM on the lesion {share:.2f}"
+        )
+    if "test" in found.opinion:
+        lines.append(
+            f"Δ as second opinion on {found.opinion['system']}: "
+            f"{removal_line(found.opinion['test'])}"
+        )
+    if found.unfinished:
+        lines += ["", "Not finished:", *(f"  {line}" for line in found.unfinished)]
+    return "\n".join(lines)
+
+
+def _csv_columns() -> list[str]:
+    return [f"{m}{end}" for m in METRICS for end in ("", "_low", "_high")]
+
+
+def _csv_row(entry: Entry) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "system": entry.title,
+        "annotated": entry.annotated,
+        "parameters": entry.parameters,
+        "threshold": entry.threshold,
+    }
+    for name, value in entry.figures.items():
+        row |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
+    return row
+
+
+def _page(found: Comparison) -> str:
+    plan = found.plan
+    lead = [
+        found.arena.told,
+        f"Networks of size “{plan.size}”, {plan.fit.steps} steps of {plan.fit.batch} slices at "
+        f"rate {plan.fit.rate:g}; pretraining {plan.pretraining.steps} steps, slice classifiers "
+        f"{plan.classifier.steps}; seed {plan.fit.seed}. Model "
+        f"of HideSeek: {plan.model}. HideSeek {hideseek_backend.__version__}. “n annotated” means "
+        "n diseased vertebrae with lesion masks and n healthy ones. All scores are of one central "
+        "sagittal slice a vertebra.",
+        RULES,
+    ]
+    sections = [
+        Section("Masks against labels", found.worth, [_main_table(found)], [_curves(found)]),
+        Section(
+            "The orders that the papers report, tested",
+            ["nnU-Net ≥ ResAttUNet ≥ ResUNet ≥ UNet in Dice; anatomical ≥ self-supervised ≥ chance "
+             "in F2 and surface Dice. Differences are second minus first on the same patients."],
+            [_tests_table([t for t in found.tests if t.family != "against ours"])],
+        ),
+        Section(
+            "Every system against labels only",
+            [],
+            [_tests_table([t for t in found.tests if t.family == "against ours"])],
+        ),
+        Section("FROC", [f"Area up to {FROC_LIMIT:g} false lesions a slice."],
+                [_froc_table(found)], [_froc(found)]),
+        Section("Examples", ["Yellow: truth. Red: lytic. Blue: blastic."], [], [_examples(found)]),
+    ]  # fmt: skip
+    if found.detection:
+        sections.append(_detection(found))
+    if found.opinion:
+        sections.append(_opinion(found))
+    if found.unfinished:
+        sections.append(Section("Not finished", found.unfinished))
+    return render_page("Masks against labels", lead, sections)
+
+
+def _main_table(found: Comparison) -> Table:
+    rows: list[list[str]] = []
+    for n in dict.fromkeys(e.annotated for e in found.entries):
+        if n:
+            rows.append([f"{n} annotated"])
+        for e in (e for e in found.entries if e.annotated == n):
+            parameters = f"{e.parameters / 1e6:.2f} M" if e.parameters else ""
+            rows.append(
+                [e.title, *(str(e.figures[m]) for m in METRICS),
+                 f"{100 * e.scores.polarity_right:.0f} %" if e.scores.polarity_right >= 0 else "–",
+                 parameters, f"{e.threshold:.2f}" if math.isfinite(e.threshold) else ""]
+            )  # fmt: skip
+    head = ["System", *METRICS.values(), "Polarity right", "Parameters", "Threshold"]
+    return Table(head, rows, "Mean over patients (95 % interval).")
+
+
+def _verdict(test: Test) -> str:
+    r = test.result
+    if not r.n:
+        return f"{test.second} against {test.first}: no patient in common"
+    sign = "higher" if r.difference > 0 else "lower" if r.difference < 0 else "equal"
+    sure = "" if math.isfinite(test.p) and test.p < 0.05 else ", not significant"
+    return (
+        f"{test.second} {sign} than {test.first} in {METRICS[test.metric]}: {r.difference:+.3f} "
+        f"({r.interval[0]:+.3f} to {r.interval[1]:+.3f}), n = {r.n}, p = {_p(test.p)}{sure}"
+    )
+
+
+def _tests_table(tests: Sequence[Test]) -> Table:
+    rows: list[list[str]] = []
+    for family in dict.fromkeys(t.family for t in tests):
+        rows.append([family])
+        for t in (t for t in tests if t.family == family):
+            r = t.result
+            order = (
+                "–" if not r.n or not math.isfinite(t.p)
+                else "undecided" if t.p >= 0.05
+                else "higher" if r.difference > 0 else "lower"
+            )  # fmt: skip
+            rows.append(
+                [t.second, t.first, METRICS[t.metric], str(r.n),
+                 f"{r.difference:+.3f} ({r.interval[0]:+.3f} to {r.interval[1]:+.3f})",
+                 _p(r.shapiro), _p(r.t), _p(r.wilcoxon), _p(t.p), order]
+            )  # fmt: skip
+    head = [
+        "System", "against", "in", "n", "Mean difference (95 %)", "Shapiro-Wilk p", "paired t p",
+        "Wilcoxon p", "p, Bonferroni", "Order",
+    ]  # fmt: skip
+    return Table(
+        head, rows,
+        "The corrected p is of the t-test where the differences pass for normal, else of "
+        "Wilcoxon's; the correction is within a family.",
+    )  # fmt: skip
+
+
+def _p(value: float) -> str:
+    if not math.isfinite(value):
+        return "–"
+    return "< .001" if value < 0.001 else f"{value:.3f}"
+
+
+def _styles(found: Comparison) -> dict[str, tuple[str, str]]:
+    """Colour and line of each title; ours is black."""
+    titles = [t for t in dict.fromkeys(e.title for e in found.entries) if t != OURS]
+    styles = {t: (plots.colour("", i), _LINES[i // 4 % 4]) for i, t in enumerate(titles)}
+    return {OURS: ("#111111", "-"), **styles}
+
+
+def _curves(found: Comparison) -> Picture:
+    styles = _styles(found)
+    figure, axes = plots.new_figure(3, width=4.4)
+    own = next((e for e in found.entries if e.title == OURS), None)
+    for axis, metric in zip(axes, ("f2", "dice", "nsd"), strict=True):
+        if own is not None:
+            level = own.figures[metric]
+            axis.axhline(level.value, color="#111111", linewidth=1.4, label=OURS)
+            axis.axhspan(level.low, level.high, color="#111111", alpha=0.08, linewidth=0)
+        for title, (shade, line) in styles.items():
+            rows = sorted(
+                (e for e in found.entries if e.title == title and e.annotated),
+                key=lambda e: e.annotated,
+            )
+            if rows:
+                values = [e.figures[metric] for e in rows]
+                x = [e.annotated for e in rows]
+                axis.plot(x, [v.value for v in values], line, marker="o", markersize=4,
+                          color=shade, label=title)  # fmt: skip
+        axis.set(xscale="log", xlabel="Annotated vertebrae", ylabel=METRICS[metric], ylim=(0, 1.02))
+        budgets = sorted({e.annotated for e in found.entries if e.annotated})
+        axis.set_xticks(budgets, [str(b) for b in budgets])
+        axis.minorticks_off()
+    axes[-1].legend(frameon=False, fontsize=7, loc="lower right")
+    return Picture(plots.png(figure), "What masks buy. The band is the interval of labels only.")
+
+
+def _froc_rows(found: Comparison) -> list[Entry]:
+    most = max((e.annotated for e in found.entries), default=0)
+    return [e for e in found.entries if e.annotated in (0, most)]
+
+
+def _froc_table(found: Comparison) -> Table:
+    return Table(
+        ["System", "annotated", "Area"],
+        [[e.title, str(e.annotated or "–"), f"{e.scores.froc.area(FROC_LIMIT):.3f}"]
+         for e in found.entries],
+    )  # fmt: skip
+
+
+def _froc(found: Comparison) -> Picture:
+    styles = _styles(found)
+    figure, (axis,) = plots.new_figure(width=6.5, height=4.2)
+    for e in _froc_rows(found):
+        curve, (shade, line) = e.scores.froc, styles[e.title]
+        x = np.concatenate([[0.0], curve.false_positives])
+        y = np.concatenate([[0.0], curve.sensitivity])
+        axis.plot(x, y, line, color=shade, label=e.title)
+    axis.set(xlabel="False lesions a slice", ylabel="Lesion sensitivity", ylim=(0, 1.02),
+             xlim=(0, FROC_LIMIT))  # fmt: skip
+    axis.legend(frameon=False, fontsize=7, loc="lower right")
+    return Picture(plots.png(figure), "FROC at the largest number of masks, and of labels only.")
+
+
+def _examples(found: Comparison) -> Picture:
+    """Truth and predictions on some test slices: every phenotype in turn."""
+    test = found.arena.test
+    phenotype = test.slices.slice_phenotype
+    turns = [np.flatnonzero(phenotype == name) for name in ("lytic", "blastic", "mixed", "healthy")]
+    order = [int(group[r]) for r in range(4) for group in turns if r < len(group)]
+    chosen = order[:_SHOWN_CASES]
+    most = max((e.annotated for e in found.entries), default=0)
+    shown = [e for e in found.entries if e.title == OURS or e.annotated == most]
+    columns = ["truth", *(e.title for e in shown)]
+    figure, axes = plots.new_figure(1)
+    figure.clear()
+    figure.set_size_inches(1.5 * len(columns), 1.62 * len(chosen))
+    grid = figure.subplots(len(chosen), len(columns), squeeze=False)
+    for row, v in enumerate(chosen):
+        image = test.slices.hu[v, MIDDLE].T[::-1]
+        truth = test.slices.truth[v, MIDDLE].T[::-1]
+        for column, name in enumerate(columns):
+            axis = grid[row][column]
+            axis.imshow(image, cmap="gray", vmin=-150, vmax=700)
+            axis.axis("off")
+            if row == 0:
+                axis.set_title(name.replace(", ", "\n"), fontsize=7)
+            if (truth > 0).any():
+                axis.contour(truth > 0, [0.5], colors="#f2c230", linewidths=0.9)
+            if column:
+                entry = shown[column - 1]
+                key = OURS if entry.arm is None else entry.arm.key
+                labels = found.predictions[key].labels[v].T[::-1]
+                for value, shade in ((1, "lytic"), (2, "blastic")):
+                    if (labels == value).any():
+                        axis.contour(labels == value, [0.5], colors=plots.colour(shade),
+                                     linewidths=0.9)  # fmt: skip
+    return Picture(
+        plots.png(figure),
+        f"Test slices (posterior to the right, superior up): {', '.join(columns[1:])}"
+        f"; networks with {most} annotated vertebrae.",
+    )
+
+
+def _detection(found: Comparison) -> Section:
+    most = max(found.plan.annotated)
+    rows = [
+        [name, *(f"{v:.2f}" if math.isfinite(v) else "–" for v in
+                 (f.accuracy, f.precision, f.recall, f.f1, f.auc, share))]
+        for name, (f, share) in found.detection.items()
+    ]  # fmt: skip
+    any_figures = next(iter(found.detection.values()))[0]
+    text = (
+        f"{any_figures.slices} central slices of as many test vertebrae, {any_figures.positive} "
+        f"with a lesion; trained with {most} annotated vertebrae. The last column is the share of "
+        "GradCAM that lies on the lesion, over slices rightly called."
+    )
+    head = ["Network", "Accuracy", "Precision", "Recall", "F1", "AUC", "GradCAM on lesion"]
+    figures = []
+    if found.overlays:
+        figure, _ = plots.new_figure(1)
+        figure.clear()
+        count = len(found.overlays)
+        figure.set_size_inches(2.1 * count, 2.5)
+        for axis, (name, image, truth, heat) in zip(
+            figure.subplots(1, count, squeeze=False)[0], found.overlays, strict=True
+        ):
+            axis.imshow(image.T[::-1], cmap="gray", vmin=0, vmax=0.8)
+            axis.imshow(heat.T[::-1], cmap="inferno", alpha=0.45, vmin=0, vmax=1)
+            axis.contour(truth.T[::-1] > 0, [0.5], colors="#ffffff", linewidths=1)
+            axis.set_title(name, fontsize=8)
+            axis.axis("off")
+        figures.append(
+            Picture(plots.png(figure), "GradCAM over test slices rightly called; white: truth.")
+        )
+    return Section("Slice detection", [text], [Table(head, rows)], figures)
+
+
+def _opinion(found: Comparison) -> Section:
+    told = found.opinion
+    texts = [
+        f"Candidates of {told['system']} (the best mean F2 on tuning patients), each scored by "
+        "Hide-and-Seek against the vertebra's own candidates. Δ is a share of the vertebra's "
+        "malignancy; “suspicion” is Δ times that malignancy. Score and threshold were chosen on "
+        "tuning patients: most false lesions removed at 5 % of the found lesions lost at most."
+    ]
+    if told.get("tuning") is not None:
+        texts.append(f"Tuning patients: {removal_line(told['tuning'])}.")
+    if "test" in told:
+        texts.append(f"Test patients: {removal_line(told['test'])}.")
+    figure, (axis,) = plots.new_figure(width=5.2)
+    for position, (name, curve) in enumerate(told["curves"].items()):
+        axis.plot(
+            [r.recall_lost for r in curve], [r.false_removed for r in curve], marker=".",
+            color=plots.colour("", position), label={"delta": "Δ"}.get(name, name),
+        )  # fmt: skip
+    axis.axvline(0.05, color="#999999", linewidth=1, linestyle="--")
+    axis.set(xlabel="Found lesions lost", ylabel="False lesions removed", xlim=(-0.02, 1.02),
+             ylim=(-0.02, 1.02))  # fmt: skip
+    axis.legend(frameon=False, loc="lower right")
+    picture = Picture(
+        plots.png(figure), "Every threshold on the test patients, for the reader only."
+    )
+    return Section("Δ as a second opinion", texts, [], [picture])
