@@ -33,6 +33,7 @@ class FollowUpSection:
         self._timer.connect("timeout()", lambda: board.guarded(self._flick))
         ui.followUpTable.setColumnCount(len(HEADERS))
         ui.followUpTable.setHorizontalHeaderLabels([_(name) for name in HEADERS])
+        tables.stretch_columns(ui.followUpTable, 1)
         ui.compareButton.connect("clicked()", lambda: board.guarded(self.compare))
         ui.earlierFlickerButton.connect("toggled(bool)", self._set_flicker)
         ui.followUpTable.connect("itemSelectionChanged()", lambda: board.guarded(self._selected))
@@ -102,7 +103,7 @@ class FollowUpSection:
             for column, text in enumerate(row_text(change)):
                 right = column > 2
                 table.setItem(row, column, tables.cell(text, right=right, tip=change.reason))
-        tables.fit_columns(table, len(HEADERS) - 1)
+        tables.fit_columns(table, 1)
         lines = []
         if told is not None:
             lines = ["⚠ " + _("Cannot be compared: {why}").format(why=w) for w in told.reasons]

@@ -41,6 +41,7 @@ class WorklistSection:
         ):
             table.setColumnCount(len(names))
             table.setHorizontalHeaderLabels([_(name) for name in names])
+            tables.stretch_columns(table, len(names) // 2 - 1)
         ui.worklistFolder.connect("currentPathChanged(QString)", lambda path: self.refresh())
         ui.worklistReaderEdit.connect("editingFinished()", self.refresh)
         ui.worklistCollapsible.connect("contentsCollapsed(bool)", lambda shut: self.refresh())
@@ -79,7 +80,7 @@ class WorklistSection:
             words = (task.case, _(ARM_WORDS[task.arm]), _(task.state), spent)
             for column, shown in enumerate(words):
                 table.setItem(row, column, tables.cell(shown, right=column == 3))
-        tables.fit_columns(table, 0)
+        tables.fit_columns(table, 1)
         tables.show_text(self.ui.worklistLabel, text)
         self.ui.nextCaseButton.enabled = worklist.next_task(todo) is not None
         self._show_findings()

@@ -9,7 +9,12 @@ from oracle import BLASTIC, LYTIC, OracleAutoencoder, oracle_classifier, oracle_
 from torch import Tensor
 
 from hideseek_backend.attribution.classifier import logit
-from hideseek_backend.attribution.edit import HealthyEdit, edit_steps, healthy_edit
+from hideseek_backend.attribution.edit import (
+    HealthyEdit,
+    edit_steps,
+    healthy_edit,
+    near_body,
+)
 from hideseek_backend.attribution.network import Network
 from hideseek_backend.attribution.options import Options
 from hideseek_backend.progress import Meter, Progress
@@ -104,3 +109,28 @@ def test_batches_do_not_matter_and_steps_are_counted() -> None:
     done = [p.done for p in seen]
     assert done == sorted(done)
     assert done[-1] == 60
+
+
+def test_far_from_the_body_the_healthy_image_is_the_original() -> None:
+    """What is not this vertebra stays as it is, in whichever round it was painted."""
+    body = np.zeros((64, 64, 2), dtype=bool)
+    body[12:52, 12:52] = True
+    images = oracle_slices((1, 1), (1, 1))
+
+    class Repainting(OracleAutoencoder):
+        def render(self, x_T: Tensor, z: Tensor, *args: object, **kwargs: object) -> Tensor:
+            return super().render(x_T, z, *args, **kwargs) + 0.01
+
+    options = PAPER.with_changes(residual_against="image", edit_margin=5, edit_rounds=2)
+    network = Network(Repainting(), "cpu", options, Meter())
+    edit = healthy_edit(network, oracle_classifier(), images, options, body=body)
+    difference = edit.difference(options)
+    assert np.abs(difference[:3, :3]).max() < 1e-4
+    whole = healthy_edit(network, oracle_classifier(), images, options)
+    assert np.abs(whole.difference(options)[:3, :3]).min() > 0.009
+    np.testing.assert_allclose(
+        difference[20:44, 20:44], whole.difference(options)[20:44, 20:44], atol=5e-3
+    )
+    weights = near_body(body, 5)
+    assert weights is not None and near_body(body, 0) is None
+    assert weights[0, 0, 30, 30] > 0.99 and weights[0, 0, 30, 52 + 4] == pytest.approx(0.5)

@@ -82,7 +82,9 @@ def attribute(
     """
     sideways = stack.sideways if stack.sideways.size else np.zeros(len(stack.images))
     network.meter.phase("edit", 60, edit_steps(len(stack.images), options))
-    edit = healthy_edit(network, classifier, stack.images, options, sideways=sideways)
+    edit = healthy_edit(
+        network, classifier, stack.images, options, sideways=sideways, body=stack.body
+    )
     found = find(edit) if find else _find(edit, intensity, stack, sideways, options)
     chosen = list((wanted or _of_polarity(options))(found))
     network.meter.phase("score", 95, score_steps(found.labels, options))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.special import expit
 from torch import Tensor
 
 from hideseek_backend.attribution.classifier import LatentClassifier, logit
@@ -15,6 +17,8 @@ from hideseek_backend.attribution.options import Options
 
 # Logits: an edit this close to the target is not worth another rendering.
 _TOLERANCE = 0.05
+# The edit's weight falls from 1 to 0 within some two thirds of the margin on either side of it.
+_EDGE = 5.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +59,7 @@ def healthy_edit(
     options: Options,
     *,
     sideways: NDArray[np.float64] | None = None,
+    body: NDArray[np.bool_] | None = None,
 ) -> HealthyEdit:
     """Edit slices towards `options.p_target` and render them (Atad et al. 2025, eq. 1).
 
@@ -67,7 +72,8 @@ def healthy_edit(
     moved on by what is lacking; the round whose image scored lowest is kept, slice by slice.
 
     sideways: (N,) how far from the middle (0) to the side (1) of the body each slice lies; all in
-    the middle by default.
+    the middle by default. body: (64, 64, N), which `options.edit_margin` is about; without it the
+    whole picture is edited.
     """
     if sideways is None:
         sideways = np.zeros(len(images))
@@ -83,6 +89,7 @@ def healthy_edit(
     edited, again = torch.from_numpy(moved), torch.from_numpy(rebuilt)
     x_t, reconstruction, realised = torch.full_like(images, torch.nan), images, logits.copy()
     inverted = again if len(again) else edited
+    where = None if body is None else near_body(body, options.edit_margin)
     healthy = images.clone()
     if len(inverted):
         x_t[inverted] = network.invert(images[inverted], z[inverted])
@@ -93,7 +100,7 @@ def healthy_edit(
         if len(again):
             reconstruction = rendered[: len(again)]
             healthy = reconstruction.clone()
-        healthy[edited] = rendered[len(again) :]
+        healthy[edited] = _healed(healthy[edited], rendered[len(again) :], where, edited)
         realised[inverted.numpy()] = classifier.logit(network.encode(healthy[inverted]))
 
     latest, latest_logits, change = z_healthy.clone(), realised.copy(), change.copy()
@@ -105,7 +112,8 @@ def healthy_edit(
         change[short] += (target - latest_logits)[short]
         source = latest if options.direction == "posterior" else z
         latest[index] = _moved(classifier, source[index], change[short], sideways[short], options)
-        images_again = network.render(x_t[index], latest[index])
+        base = (reconstruction if len(again) else images)[index]
+        images_again = _healed(base, network.render(x_t[index], latest[index]), where, index)
         latest_logits[short] = classifier.logit(network.encode(images_again))
         better = torch.from_numpy(latest_logits[short] < realised[short])
         chosen = index[better]
@@ -115,6 +123,24 @@ def healthy_edit(
     return HealthyEdit(
         images, x_t, reconstruction, healthy, z, z_healthy, logits, target_logits, realised
     )
+
+
+def near_body(body: NDArray[np.bool_], margin: int) -> Tensor | None:
+    """Weights (N, 1, 64, 64) in [0, 1] of the edit: 1 in the body (64, 64, N) and a little beyond.
+
+    margin: px from the body at which the weight is one half; None for the whole picture (0).
+    """
+    if margin == 0:
+        return None
+    planes = np.moveaxis(body, 2, 0)
+    away = np.stack([ndimage.distance_transform_edt(~p) if p.any() else 0 * p for p in planes])
+    weights = expit((margin - away) / (margin / _EDGE))
+    return torch.from_numpy(weights.astype(np.float32))[:, None]
+
+
+def _healed(base: Tensor, rendered: Tensor, where: Tensor | None, index: Tensor) -> Tensor:
+    """The rendered slices near their bodies, and the base further away."""
+    return rendered if where is None else base + where[index] * (rendered - base)
 
 
 def edit_steps(slices: int, options: Options) -> int:

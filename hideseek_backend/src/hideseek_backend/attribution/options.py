@@ -71,6 +71,8 @@ class Options:
         below which p a slice is left as it is.
     posterior_passes: how often the posterior mean is taken of its own result. A Wiener filter holds
         back where it cannot tell disease from anatomy; more passes take out more of both.
+    edit_margin: px beyond the body from which the healthy image is the original again, softly, so
+        that only this vertebra is healed; 0 takes the whole picture as the network paints it.
     edit_rounds: renders at most; after each the healthy image is encoded again and, while it is
         above p_target, moved on. 1 is the paper.
 
@@ -129,6 +131,7 @@ class Options:
     p_target: float = _number(1e-2, 1e-12, _ALMOST_ONE)
     direction: Direction = _one_of("pattern", Direction)
     posterior_passes: int = _whole(1, 1, 10)
+    edit_margin: int = _whole(0, 0, 32)
     edit_rounds: int = _whole(2, 1, 20)
 
     residual_against: ResidualAgainst = _one_of("reconstruction", ResidualAgainst)

@@ -254,7 +254,7 @@ def fitted_limits(scores: Sequence[PairScore], source: str) -> Limits:
     pairs = [s.thickness_mm for s in scores]
     return Limits(
         round(float(base), 4), round(float(by_size), 4),
-        round(max(max(p) for p in pairs), 2), round(max(max(p) / min(p) for p in pairs), 2),
+        _upward(max(max(p) for p in pairs)), _upward(max(max(p) / min(p) for p in pairs)),
         len(links), source,
     )  # fmt: skip
 
@@ -270,6 +270,11 @@ def save_pair(pair: PhantomPair, folder: Path) -> None:
     rows = [{k: str(v) for k, v in asdict(focus).items()} for focus in pair.foci]
     text = rows_as_csv(list(rows[0]), rows) if rows else ""
     (folder / "truth.csv").write_text(text, encoding="utf-8", newline="")
+
+
+def _upward(value: float) -> float:
+    """To a tenth: slices of 2.45 mm speak for 2.5 mm."""
+    return math.ceil(round(10 * value, 6)) / 10
 
 
 def stored_score(path: Path, make: Any) -> PairScore:
