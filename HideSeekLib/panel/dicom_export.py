@@ -45,7 +45,9 @@ class DicomSection:
             path.connect("currentPathChanged(QString)", lambda text: self._enable())
             path.connect("validInputChanged(bool)", lambda valid: self._enable())
         ui.dicomLevelsCheck.connect("toggled(bool)", lambda on: self._enable())
-        ui.dicomGroup.connect("toggled(bool)", lambda on: board.guarded(self.refresh))
+        # Afterwards: a group that opens shows all that is in it.
+        self._opened = qt_tools.single_shot(0, lambda: board.guarded(self.refresh))
+        ui.dicomGroup.connect("toggled(bool)", lambda on: self._opened.start())
         ui.dicomButton.connect("clicked()", lambda: board.guarded(self.start))
         ui.dicomCancelButton.connect("clicked()", self.cancel)
         self._next = qt_tools.single_shot(0, self._step)
@@ -85,6 +87,7 @@ class DicomSection:
         if not odd:
             ui.dicomLevelsCheck.checked = False
         ui.dicomLevelsCheck.visible = bool(odd)
+        ui.dicomProgress.visible = self.busy()
         self._enable()
 
     def start(self) -> None:

@@ -214,6 +214,7 @@ def panel_with_a_scripted_worker(core: Any, tmp_path: Path) -> Iterator[PanelBen
 def test_levels_are_counted_before_anything_is_written(simple: PanelBench) -> None:
     ui = simple.ui
     assert "nothing odd" in ui.dicomStateLabel.text and ui.dicomButton.enabled
+    assert not ui.dicomProgress.visible and not ui.dicomLevelsCheck.visible
     simple.vertebrae.GetSegmentation().GetNthSegment(1).SetName("T13")  # it was T12
     simple.panel.inputs.later()
     wait(lambda: "T13" in ui.dicomStateLabel.text, 5)
