@@ -48,7 +48,9 @@ class HideSeek(ScriptedLoadableModule):
         )
         parent.acknowledgementText = _(
             "The method follows Atad et al., Hide-and-Seek Attribution (2025), on diffusion "
-            "autoencoders by Preechakul et al. (2022)."
+            "autoencoders by Preechakul et al. (2022). A patent application on automated spinal "
+            "instability scoring is known (WO 2024/098147); the worksheet here is filled and "
+            "signed by a reader."
         )
         slicer.app.connect("startupCompleted()", registerData)
 

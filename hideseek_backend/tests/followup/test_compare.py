@@ -89,6 +89,19 @@ def test_new_gone_merged_and_split() -> None:
     assert math.isnan(three.changes[0].change_percent)
 
 
+def test_a_lesion_in_other_parts_than_before_is_compared_as_a_whole() -> None:
+    box = ball((0, 0, 0), 8)
+    left, right = box[box[:, 0] < 0], box[box[:, 0] >= 0]
+    front, back = box[box[:, 1] < -2], box[box[:, 1] >= -2]
+    told = compare(
+        date(finding(1, before(left)), finding(2, before(right))),
+        date(finding(1, front), finding(2, back)),
+    )
+    (change,) = told.changes
+    assert change.fate == "stable" and change.change_percent == pytest.approx(0.0)
+    assert set(change.before) == set(change.after) == {1, 2}
+
+
 def test_lesions_side_by_side_are_told_apart() -> None:
     a, b = ball((0, 0, 0), 4), ball((9, 0, 0), 4)
     told = compare(
@@ -182,7 +195,9 @@ def test_every_lesion_is_in_exactly_one_group(n: int, m: int, random: object) ->
     found = groups(shares, 0.6)
     assert sorted(i for a, _ in found for i in a) == list(range(n))
     assert sorted(j for _, b in found for j in b) == list(range(m))
-    assert all(len(a) <= 1 or len(b) <= 1 for a, b in found)
+    place = {i: k for k, (a, _) in enumerate(found) for i in a}
+    other = {j: k for k, (_, b) in enumerate(found) for j in b}
+    assert all(place[i] == other[j] for i, j in zip(*np.nonzero(shares >= 0.6), strict=True))
 
 
 def test_the_overlap_is_that_of_the_smaller_lesion() -> None:

@@ -164,7 +164,7 @@ def _fate(
 ) -> Fate:
     if not old or not new:
         return "new" if new else "gone"
-    if old != new:
+    if old != new and min(old, new) == 1:
         return "merged" if old > new else "split"
     if max(before, after) < options.least_volume_mm3:
         return "stable"

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
@@ -63,38 +62,18 @@ def _common(places: FloatArray, other: cKDTree, reach_mm: float) -> float:
 def groups(shares: FloatArray, least: float) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
     """Group lesions that are one: ((earlier …), (current …)), either side empty for gone and new.
 
-    Several to one is a merger, one to several a split. Several to several is told apart into pairs
-    of the greatest common share (Kuhn 1955); what is left over joins its best partner.
+    Several to one is a merger, one to several a split. Several to several is one group as well:
+    what one segmentation breaks into other parts than another is compared as a whole.
     """
     n, m = shares.shape
-    tied = shares >= least
-    where = np.nonzero(tied)
+    where = np.nonzero(shares >= least)
     graph = coo_array((np.ones(len(where[0])), (where[0], where[1] + n)), shape=(n + m, n + m))
     count, label = connected_components(graph, directed=False)
-    found = []
+    found: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
     for number in range(count):
-        rows = np.flatnonzero(label[:n] == number)
-        columns = np.flatnonzero(label[n:] == number)
-        if len(rows) > 1 and len(columns) > 1:
-            found += _told_apart(shares, tied, rows, columns)
-        else:
-            found.append((tuple(rows.tolist()), tuple(columns.tolist())))
+        rows, columns = (np.flatnonzero(part == number) for part in (label[:n], label[n:]))
+        found.append((tuple(rows.tolist()), tuple(columns.tolist())))
     return sorted(found, key=lambda g: (g[0] or (n,), g[1] or (m,)))
-
-
-def _told_apart(
-    shares: FloatArray, tied: NDArray[np.bool_], rows: NDArray[np.int_], columns: NDArray[np.int_]
-) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-    part = np.where(tied, shares, 0.0)[np.ix_(rows, columns)]
-    taken = [(i, j) for i, j in zip(*linear_sum_assignment(-part), strict=True) if part[i, j] > 0]
-    sets = [({int(rows[i])}, {int(columns[j])}) for i, j in taken]
-    for i in sorted(set(range(len(rows))) - {i for i, _ in taken}):
-        best = int(part[i].argmax())
-        next(s for s in sets if int(columns[best]) in s[1])[0].add(int(rows[i]))
-    for j in sorted(set(range(len(columns))) - {j for _, j in taken}):
-        best = int(part[:, j].argmax())
-        next(s for s in sets if int(rows[best]) in s[0])[1].add(int(columns[j]))
-    return [(tuple(sorted(a)), tuple(sorted(b))) for a, b in sets]
 
 
 def _thinned(places: FloatArray) -> FloatArray:
