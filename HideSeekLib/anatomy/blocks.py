@@ -68,10 +68,13 @@ class Block:
         }
 
 
-def check_inputs(ct_node: Any, segmentation_node: Any = None) -> tuple[bool, str]:
+def check_inputs(
+    ct_node: Any, segmentation_node: Any = None, overrides: Mapping[str, str] | None = None
+) -> tuple[bool, str]:
     """Tell whether the chosen nodes can be analysed: (ok, a sentence saying why not).
 
-    Looks at what is quick to see; the backend judges the voxels (Hounsfield scale, padding).
+    overrides: segment id -> level, as the user set it. Looks at what is quick to see; the backend
+    judges the voxels (Hounsfield scale, padding).
     """
     if ct_node is None or ct_node.GetScene() is None:
         return False, _("Choose a CT volume.")
@@ -95,7 +98,7 @@ def check_inputs(ct_node: Any, segmentation_node: Any = None) -> tuple[bool, str
         return True, ""
     if segmentation_node.GetScene() is None:
         return False, _("The vertebra segmentation was deleted. Choose another.")
-    if not segments_by_level(match_levels(segmentation_node)):
+    if not segments_by_level(match_levels(segmentation_node, overrides)):
         return False, _(
             "No segment of '{name}' names a vertebra. Set the levels in the table, or choose "
             "another segmentation."

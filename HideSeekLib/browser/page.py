@@ -118,8 +118,8 @@ class Page:
             "u": lambda: reviewer.decide(None),
             "n": lambda: reviewer.step(True),
             "p": lambda: reviewer.step(False),
-            "f": reviewer.toggle_flicker,
-            "d": lambda: reviewer.show_difference(not reviewer.difference),
+            "f": reviewer.evidence.toggle_flicker,
+            "d": reviewer.evidence.toggle_difference,
             "undo": reviewer.undo,
             "redo": reviewer.redo,
             "escape": self.leave,
@@ -171,9 +171,9 @@ class Page:
             self.act(lambda: self.reviewer.set_threshold(float(threshold), live=True))
 
     def _faded(self, fade: float, **_others: Any) -> None:
-        if abs(self.reviewer.fading - float(fade)) > 1e-9:
-            self.reviewer.stop_flicker()
-            self.act(lambda: self.reviewer.fade(float(fade)))
+        evidence = self.reviewer.evidence
+        if abs(evidence.fading - float(fade)) > 1e-9:
+            self.act(lambda: evidence.fade(float(fade)))
 
     def _radius(self, radius: float, **_others: Any) -> None:
         self.reviewer.regions.radius_mm = float(radius)
@@ -264,21 +264,22 @@ class Page:
         ]
         state.selected = reviewer.selected
         state.counts = words.counts(rows, len(rows)) if rows else ""
-        slab = bool(rows) and case is not None and case.record.options.get("slices") == "central"
-        note = _("Central slices: mm³ are of one slab, not of lesions.")
-        state.volume_note = note if slab else ""
         chosen = [row for row in rows if row.key == reviewer.selected]
         state.reason = chosen[0].reason if chosen else ""
-        state.vertebra_text = ""
+        state.vertebra_text = state.volume_note = ""
         if case is not None and chosen:
             vertebra = [r for r in case.vertebra_rows() if r.level == chosen[0].vertebra]
             state.vertebra_text = words.about_candidate(vertebra[0], chosen[0])
+            reply = case.record.replies.get(chosen[0].vertebra)
+            if reply is not None and reply.options.get("slices") == "central":
+                state.volume_note = _("Central slices: mm³ are of one slab, not of lesions.")
         if case is not None and not self._dragging:
             state.threshold = round(case.review.threshold, 3)
         state.can_undo = case is not None and case.review.can_undo
         state.can_redo = case is not None and case.review.can_redo
-        state.fade, state.difference = reviewer.fading, reviewer.difference
-        state.flickering = reviewer.flickering
+        evidence = reviewer.evidence
+        state.fade, state.difference = evidence.fading, evidence.difference
+        state.flickering = evidence.flickering
 
     def _show_cases(self) -> None:
         """Results of the scene: a new one is made beside one that was reviewed."""

@@ -16,6 +16,7 @@ from HideSeekLib.anatomy import click, vertebrae
 from HideSeekLib.browser import sources
 from HideSeekLib.browser.choices import Choices
 from HideSeekLib.browser.dicom import DicomExport
+from HideSeekLib.browser.evidence import Evidence
 from HideSeekLib.browser.regions import Regions
 from HideSeekLib.case import case as cases
 from HideSeekLib.case import files, lesions_view, report_message, scene_file, views
@@ -30,7 +31,6 @@ from HideSeekLib.worker.request import ClientState, Failure, Transport
 from HideSeekLib.worker.settings import BackendSettings
 
 BUSY_S, IDLE_S = 0.015, 0.1
-FLICKER_S = 0.45
 SLICES = ("central", "all")
 EXPORTS = "export"
 
@@ -55,7 +55,9 @@ class Reviewer:
         self.message = ""
         self.ticked: set[str] = set()
         self.selected = ""
-        self.fading, self.difference, self.flickering = 0.0, False, False
+        self.evidence = Evidence(
+            board, lambda: self.selected.split(":")[0], partial(on_change, "review")
+        )
         self.picking, self.pick_level = False, ""
         self.body: PickedBody | None = None
         self.written: list[Path] = []
@@ -99,7 +101,6 @@ class Reviewer:
         step: runs an action and shows what it changed. stale: whether something waits to be shown,
         such as the end of a worker, which is told between two steps.
         """
-        last_flick = 0.0
         loop = asyncio.get_running_loop()
         while True:
             active = self.client.state in (ClientState.STARTING, ClientState.STOPPING)
@@ -108,9 +109,7 @@ class Reviewer:
                 step(lambda: self.board.guarded(self.board.analysis.tick))
             elif stale():
                 step(lambda: None)
-            if self.flickering and loop.time() - last_flick >= FLICKER_S:
-                last_flick = loop.time()
-                self.board.guarded(self._flick)
+            self.evidence.tick(loop.time())
             await asyncio.sleep(BUSY_S if active else IDLE_S)
 
     def close(self) -> None:
@@ -177,13 +176,12 @@ class Reviewer:
     def _forget(self) -> None:
         """Let go of the case that is open. The scene is closed as Slicer does it: views that see
         nodes go one by one, in whatever order, crash."""
-        self.stop_flicker()
+        self.evidence.clear()
         self.selected, self.ticked, self.body, self.written = "", set(), None, []
-        self.fading, self.difference, self.picking = 0.0, False, False
+        self.picking = False
         self.regions.forget()
         self.dicom.forget()
         self.study = ""
-        views.clear_fade()
         self.board.case = None
         self.app.scene.Clear(False)
 
@@ -294,9 +292,8 @@ class Reviewer:
         """Review another result of the scene."""
         for case in cases.cases_in_scene():
             if case.node.GetID() == node_id and case is not self.board.live_case():
+                self.evidence.clear()
                 self.selected = ""
-                self.stop_flicker()
-                views.clear_fade(self.board.live_case())
                 self.board.set_case(case)
 
     # --- review ------------------------------------------------------------------------------
@@ -309,7 +306,7 @@ class Reviewer:
         self.selected = key
         views.show_candidate(case, key)
         if anew:
-            self._show_evidence()
+            self.evidence.show()
         self.on_change("review")
 
     def step(self, forward: bool, undecided_only: bool = False) -> None:
@@ -364,49 +361,6 @@ class Reviewer:
             raise InputError(_("Nothing was analysed yet."))
         return case
 
-    # --- evidence ----------------------------------------------------------------------------
-
-    def fade(self, opacity: float) -> None:
-        """Fade between the CT (0) and its healthy edit (1)."""
-        self.fading, self.difference = float(opacity), False
-        self._show_evidence()
-
-    def show_difference(self, on: bool) -> None:
-        """Lay the difference over the CT: red missing bone, blue excess bone."""
-        self.difference = bool(on)
-        self.stop_flicker()
-        self._show_evidence()
-
-    def toggle_flicker(self) -> None:
-        """Start or stop alternating CT and healthy edit."""
-        if self.flickering:
-            self.stop_flicker()
-            self._show_evidence()
-        else:
-            self._case()
-            self.flickering = True
-        self.on_change("review")
-
-    def stop_flicker(self) -> None:
-        """Stop alternating."""
-        self.flickering = False
-
-    def _flick(self) -> None:
-        if self.selected and self.board.live_case() is not None:
-            views.flicker(self._case(), self.selected.split(":")[0])
-        else:
-            self.stop_flicker()
-
-    def _show_evidence(self) -> None:
-        case = self.board.live_case()
-        if case is not None and self.selected:
-            level = self.selected.split(":")[0]
-            if self.difference:
-                views.show_difference(case, level, True)
-            else:
-                views.fade(case, level, self.fading)
-        self.on_change("review")
-
     # --- files -------------------------------------------------------------------------------
 
     def export(self) -> None:
@@ -438,11 +392,8 @@ class Reviewer:
 
     def save(self) -> None:
         """Save the scene; Slicer opens it and the review goes on there."""
-        shown, self.fading = self.fading, 0.0
-        views.clear_fade(self.board.live_case())
-        path = scene_file.save_mrb(self.app.scene, self.out / "review.mrb")
-        self.fading = shown
-        self._show_evidence()
+        with self.evidence.put_away():
+            path = scene_file.save_mrb(self.app.scene, self.out / "review.mrb")
         self.written = [p for p in self.written if p != path] + [path]
         self.on_change("files")
         self.board.say(_("Saved as {path}; 3D Slicer opens it.").format(path=path))

@@ -17,6 +17,7 @@ from HideSeekLib.i18n import _
 from HideSeekLib.wire.levels import LEVELS
 
 SCHEMES = [
+    {"title": "choose …", "value": ""},
     {"title": "VerSe, SPINEPS (20 = L1)", "value": "verse"},
     {"title": "TotalSegmentator 2 (31 = L1)", "value": "totalsegmentator"},
     {"title": "TotalSegmentator 1 (22 = L1)", "value": "totalsegmentator-v1"},
@@ -73,6 +74,8 @@ kbd { background: #444; border-radius: 3px; padding: 0 4px; font-size: 11px; }
 
 def build(page: Any) -> None:
     """Build all sections, from top to bottom."""
+    levels = [{"title": level or "choose …", "value": level} for level in ("", *LEVELS)]
+    page.state.update({"slice_choices": SLICES, "schemes": SCHEMES, "all_levels": levels})
     html.Div("HideSeek review", style="font-size: 18px; font-weight: 600")
     _inputs(page)
     _vertebrae(page)
@@ -126,16 +129,9 @@ def _inputs(page: Any) -> None:
             classes="hs-path",
         )
         _button(page, _("Open"), lambda: reviewer.open([_path(page.state.path)]), "open")
-    v3.VSelect(
-        v_if=("needs_scheme",),
-        v_model=("scheme",),
-        items=("schemes", SCHEMES),
-        label=_("Which label values are these?"),
-        density="compact",
-        hide_details=True,
-        classes="hs-scheme",
-        update_modelValue=(lambda value: page.act(partial(reviewer.use_scheme, value)), "[$event]"),
-    )
+    with html.Div(v_if=("needs_scheme",), classes="hs-row"):
+        html.Span(_("Which label values are these?"), classes="hs-note")
+        _choice("scheme", "schemes", lambda v: page.act(partial(reviewer.use_scheme, v)))
 
 
 def _path(text: str) -> Path:
@@ -144,7 +140,6 @@ def _path(text: str) -> Path:
 
 def _vertebrae(page: Any) -> None:
     reviewer = page.reviewer
-    page.state.slice_choices = SLICES
     html.H3(_("2  Vertebrae"))
     with (
         html.Div(classes="hs-scroll", style="max-height: 24vh"),
@@ -175,19 +170,13 @@ def _vertebrae(page: Any) -> None:
     with html.Div(classes="hs-row"):
         _choice("slices", "slice_choices", lambda v: page.act(partial(reviewer.use_slices, v)))
     with html.Div(v_if=("ct_name && !vertebrae_name",), classes="hs-row"):
-        v3.VSelect(
-            v_model=("pick_level",),
-            items=("all_levels", list(LEVELS)),
-            label=_("Level to click"),
-            density="compact",
-            hide_details=True,
-            update_modelValue=(lambda level: _choose_level(page, level), "[$event]"),
-        )
+        html.Span(_("Level to click"), classes="hs-note")
+        _choice("pick_level", "all_levels", partial(_choose_level, page))
         _button(page, _("Analyse this body"), reviewer.analyse_body, "body", v_if=("has_body",))
 
 
 def _choose_level(page: Any, level: str) -> None:
-    page.reviewer.pick_level = level
+    page.reviewer.pick_level = page.state.pick_level = level
 
 
 def _job(page: Any) -> None:
@@ -262,7 +251,7 @@ def _candidates(page: Any) -> None:
 
 
 def _evidence(page: Any) -> None:
-    reviewer = page.reviewer
+    evidence = page.reviewer.evidence
     html.H3(_("4  Evidence"))
     with html.Div(classes="hs-row"):
         html.Span(_("CT → healthy"), classes="hs-label")
@@ -273,12 +262,12 @@ def _evidence(page: Any) -> None:
     with html.Div(classes="hs-row"):
         v3.VBtn(
             "{{ flickering ? 'Stop flicker (F)' : 'Flicker (F)' }}",
-            click=lambda: page.act(reviewer.toggle_flicker),
+            click=lambda: page.act(evidence.toggle_flicker),
             size="small", variant="tonal", classes="hs-flicker", disabled=("!selected",),
         )  # fmt: skip
         v3.VBtn(
             "{{ difference ? 'Hide difference (D)' : 'Difference (D)' }}",
-            click=lambda: page.act(lambda: reviewer.show_difference(not reviewer.difference)),
+            click=lambda: page.act(evidence.toggle_difference),
             size="small", variant="tonal", classes="hs-difference", disabled=("!selected",),
         )  # fmt: skip
         html.Span(_("red: missing bone, blue: excess bone"), classes="hs-note")

@@ -84,18 +84,22 @@ def begin_run(
     need(ct_node, _("The CT"))
     grid = grid_of(ct_node)
     digest = (model or {}).get("hash")
-    for case in reversed(cases_in_scene()):
-        if (
-            case.ct is ct_node
-            and case.nodes.vertebrae is vertebra_node
-            and case.record.model.get("hash") == digest
-            and same_grid(case.record.grid, grid)
-        ):
-            if any(case.review.reviewed(level) for level in levels):
-                break
-            case.record.overrides = dict(overrides or {})
-            case.record.options = dict(options or {})
-            return case
+    own = [
+        case
+        for case in reversed(cases_in_scene())
+        if case.ct is ct_node
+        and case.nodes.vertebrae is vertebra_node
+        and case.record.model.get("hash") == digest
+        and same_grid(case.record.grid, grid)
+    ]
+    # A version that a cancelled run left empty stands behind the results, and is used up first.
+    own.sort(key=lambda case: not case.record.levels())
+    if own and any(own[0].review.reviewed(level) for level in levels):
+        own = [case for case in own if not case.record.levels()]
+    if own:
+        own[0].record.overrides = dict(overrides or {})
+        own[0].record.options = dict(options or {})
+        return own[0]
     record = Record(
         name=folders.free_name(ct_node.GetScene(), ct_node.GetName()),
         grid=grid,

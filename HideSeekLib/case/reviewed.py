@@ -43,11 +43,10 @@ def segment_voxels(case: Case, level: str, polarity: str) -> np.ndarray:
     if node.GetSegmentation().GetSegment(identifier) is None:
         return none
     found = SegmentVoxels(node, identifier)
-    box = found.box()
-    if box is None:
+    if found.empty:
         return none
-    part = found.array[tuple(slice(a, b) for a, b in zip(*box, strict=True))]
-    index = np.argwhere(part == found.value) + box[0]
+    # All of it, not its box: a speck far from the rest may lie outside that.
+    index = np.argwhere(found.array == found.value)
     ras = index @ found.affine[:3, :3].T + found.affine[:3, 3]
     ijk = np.rint(grid.ijk(ras)).astype(int)
     return np.asarray(ijk[np.all((ijk >= 0) & (ijk < grid.shape), axis=1)])

@@ -39,7 +39,7 @@ def duration(seconds: float) -> str:
 def about_inputs(inputs: Inputs, matches: Sequence[SegmentLevel]) -> tuple[bool, str]:
     """Tell whether the inputs can be used and say what they are, or what is wrong with them."""
     try:
-        good, reason = blocks.check_inputs(inputs.ct, inputs.vertebrae)
+        good, reason = blocks.check_inputs(inputs.ct, inputs.vertebrae, inputs.overrides)
     except SceneError as error:
         good, reason = False, str(error)
     if not good:

@@ -12,11 +12,15 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 from browser_session import Browser, Server
 from PIL import Image
 from selenium.webdriver import ActionChains
+from selenium.webdriver.common.actions.action_builder import ActionBuilder
+from selenium.webdriver.common.actions.mouse_button import MouseButton
 
 _WIDTH = 960
 _UNUSED = ("5-healthy-blastic", "6-difference-lytic", "7-accepted-blastic")
@@ -38,11 +42,11 @@ class Camera:
         small = page.resize((_WIDTH, round(page.height * _WIDTH / page.width)), Image.LANCZOS)
         self.frames.append((small, milliseconds))
         if name and name not in _UNUSED:
-            small.quantize(256).save(self.folder / f"{name}.png", optimize=True)
+            _few_colors(small, 256).save(self.folder / f"{name}.png", optimize=True)
 
     def write(self, path: Path) -> None:
         """Write the moving picture."""
-        pictures = [frame.quantize(128, dither=Image.Dither.NONE) for frame, _ms in self.frames]
+        pictures = [_few_colors(frame, 160) for frame, _ms in self.frames]
         pictures[0].save(
             path,
             save_all=True,
@@ -51,6 +55,32 @@ class Camera:
             loop=0,
             optimize=True,
         )
+
+
+def _few_colors(picture: Image.Image, count: int) -> Image.Image:
+    """Reduce to a palette in which the few coloured pixels, outlines and lesions, count as much as
+    the many grey ones."""
+    pixels = np.asarray(picture).reshape(-1, 3)
+    spread = pixels.max(1).astype(int) - pixels.min(1)
+    vivid = pixels[spread > 50]
+    if not len(vivid):
+        return picture.quantize(count, dither=Image.Dither.NONE)
+    both = np.concatenate([pixels, np.resize(vivid, (len(pixels), 3))])
+    palette = Image.fromarray(both.reshape(-1, picture.width, 3)).quantize(count)
+    return picture.quantize(palette=palette, dither=Image.Dither.NONE)
+
+
+def zoom(browser: Browser, pixels: int) -> None:
+    """Zoom into every slice view, by the right button as a reader does."""
+    for view in browser.all(".layout-grid-item")[:3]:
+        chain = ActionBuilder(browser.driver, duration=80)
+        pointer = chain.pointer_action
+        pointer.move_to(view, 0, -pixels // 2)
+        pointer.pointer_down(button=MouseButton.RIGHT)
+        for _ in range(6):
+            pointer.move_by(0, pixels // 6)
+        pointer.pointer_up(button=MouseButton.RIGHT)
+        chain.perform()
 
 
 def tell(browser: Browser, camera: Camera, out: Path) -> None:
@@ -64,6 +94,7 @@ def tell(browser: Browser, camera: Camera, out: Path) -> None:
     camera.shot("3-analysing")
     browser.says("Done", 900)
     kept = [row for row in browser.candidates().values() if row["kept"]]
+    zoomed = False
     for polarity in ("blastic", "lytic"):
         own = [row for row in kept if row["polarity"] == polarity]
         if not own:
@@ -71,6 +102,9 @@ def tell(browser: Browser, camera: Camera, out: Path) -> None:
         key = max(own, key=lambda row: float(row["volume"]))["key"]
         browser.click(f"tr.hs-candidate[id='{key}']")
         browser.until(lambda key=key: browser.state("selected") == key, 30, "the candidate")
+        if not zoomed:
+            zoom(browser, 120)
+            zoomed = True
         camera.shot(f"4-{polarity}")
         for fade in (0.35, 0.7, 1.0):
             browser.driver.execute_script("window.trame.state.set('fade', arguments[0])", fade)

@@ -200,6 +200,7 @@ def test_inputs_are_checked_before_a_run(scene):
     ):
         ok, reason = check_inputs(*arguments)
         assert not ok and part in reason
+    assert check_inputs(ct, unnamed, {"s": "L1"}) == (True, "")
 
 
 def test_message_is_what_the_protocol_says(scene):

@@ -87,6 +87,21 @@ def test_a_second_run_never_overwrites_a_review(scene):
     ]
 
 
+def test_a_run_that_was_cancelled_at_once_leaves_no_case_in_the_way(scene):
+    affine = GRIDS["axis-aligned"]
+    ct, segmentation, case = make_case(scene, affine, ("T10", "T11"))
+    case.add_vertebra(replies.vertebra_reply("T10", (20, 30, 10), {"lytic": [0.9]}, affine))
+    case.decide(["T10:1"], "accept")
+    model = {"hash": "abc"}
+    empty = case_scene.begin_run(ct, segmentation, model=model, levels=["T10"])
+    assert empty is not case and not empty.record.levels()
+    # A screening goes on in the reviewed case, and the next version is the one that was left.
+    assert case_scene.begin_run(ct, segmentation, model=model) is case
+    assert case_scene.begin_run(ct, segmentation, model=model, levels=["T11"]) is case
+    assert case_scene.begin_run(ct, segmentation, model=model, levels=["T10"]) is empty
+    assert len(case_scene.cases_in_scene()) == 2
+
+
 def test_another_model_gets_its_own_case(scene):
     affine = GRIDS["axis-aligned"]
     ct, segmentation, case = make_case(scene, affine)

@@ -111,6 +111,7 @@ def _candidate(
         delta=delta,
         kept=kept,
         p_hide=0.2,
+        p_without=0.375,
         slices=ks,
         area_px=80 // n,
         volume_mm3=mm3,

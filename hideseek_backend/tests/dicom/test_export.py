@@ -292,6 +292,7 @@ def test_dcmqi_reads_the_same_voxels_and_numbers(tmp_path: Path) -> None:
         values = {m["quantity"]["CodeValue"]: float(m["value"]) for m in group["measurementItems"]}
         assert values["118565006"] == pytest.approx(lesion.candidate.volume_mm3, abs=0.05)
         assert values["DELTA"] == pytest.approx(lesion.candidate.delta, abs=5e-5)
+        assert values["PWITHOUT"] == pytest.approx(100 * lesion.candidate.p_without, abs=5e-3)
 
 
 def test_a_follow_up_keeps_the_earlier_tracking_uids(tmp_path: Path) -> None:

@@ -76,12 +76,27 @@ def test_no_result_names_the_patient(folder: Path, capfd: pytest.CaptureFixture)
         assert not [word for word in WORDS if word in text], path.name
 
 
+def stored_case(folder: Path) -> dict[str, object]:
+    packed = (folder / "result" / "case.json.gz").read_bytes()
+    found: dict[str, object] = json.loads(gzip.decompress(packed))
+    return found
+
+
+def rejected(stored: dict[str, object]) -> dict[str, str]:
+    """Decisions that leave two lesions, so that few pictures are drawn."""
+    found = [c for v in stored["vertebrae"] for c in v["candidates"]]
+    assert len(found) >= 2
+    return {f"{c['vertebra']}:{c['candidate']}": "reject" for c in found[2:]}
+
+
 def test_the_objects_are_the_patients_and_nothing_said_names_one(
     folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     study = folder / "Doering_Jeannette_19520917"
     line = ["dicom", "export", str(folder / "result"), "--study", str(study)]
+    (tmp_path / "decisions.json").write_text(json.dumps(rejected(stored_case(folder))))
+    line += ["--decisions", str(tmp_path / "decisions.json")]
     assert main([*line, "--out", str(tmp_path / "objects")]) == 0
     seg = pydicom.dcmread(tmp_path / "objects" / "seg.dcm")
     assert str(seg.PatientName) == SECRETS["PatientName"] and seg.PatientID == SECRETS["PatientID"]
@@ -96,7 +111,8 @@ def test_the_worker_names_nobody(
 ) -> None:
     """Neither in its answer, its progress, nor in the errors of studies that cannot be used."""
     caplog.set_level(logging.DEBUG)
-    stored = json.loads(gzip.decompress((folder / "result" / "case.json.gz").read_bytes()))
+    stored = stored_case(folder)
+    stored["decisions"] = rejected(stored)
     study = folder / "Doering_Jeannette_19520917"
     spoilt = tmp_path / "spoilt"
     spoilt.mkdir()

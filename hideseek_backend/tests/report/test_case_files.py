@@ -17,6 +17,7 @@ from sample_case import AFFINE, sample_case
 from hideseek_backend.report.case_files import write_case, write_screening
 from hideseek_backend.report.html import case_page
 from hideseek_backend.report.summary import case_warnings, totals
+from hideseek_backend.wire.words import FRACTURED, UNEXPLAINED
 
 FILES = {
     "lesions.nii.gz",
@@ -193,3 +194,23 @@ def test_totals_and_warnings() -> None:
         "T12: The healthy edit leaves p = 0.04.",
         "L1: The healthy edit leaves p = 0.04.",
     )
+
+
+def test_what_speaks_against_a_p_stands_beside_it() -> None:
+    case = sample_case()
+    t11, t12, l1, l2 = case.vertebrae
+    broken = replace(
+        t12,
+        outside=FRACTURED,
+        heights_mm=(15.0, 18.0, 22.0),
+        height_ratio=0.62,
+        candidates=tuple(replace(c, p_without=0.417) for c in t12.candidates),
+    )
+    text = case_page(replace(case, vertebrae=(t11, broken, replace(l1, reason=UNEXPLAINED), l2)))
+    assert f'<span class="flag">{FRACTURED}</span>' in text
+    assert "15.0 / 18.0 / 22.0 mm" in text and "62 % of what the neighbours" in text
+    assert "p of 1 not to be trusted" in text
+    assert "1 with nothing found that explains it" in text
+    assert f"{t12.p_malignant:.2f}</span>" in text  # told, and not hidden
+    assert text.count('<td class="n">0.42</td>') == len(t12.candidates)
+    assert 'class="flag"' not in case_page(case)

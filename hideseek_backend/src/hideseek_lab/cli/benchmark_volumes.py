@@ -43,6 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cases", type=values.whole(1, 1000), default=8, metavar="N", help="phantoms (default 8)"
     )
+    parser.add_argument(
+        "--seed", type=values.whole(0, 2**31), default=FIRST_SEED, metavar="N",
+        help=f"of the first phantom (default {FIRST_SEED}, the test split; validation: 2200000 on)",
+    )  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
 
 
@@ -54,7 +58,7 @@ def main(args: argparse.Namespace) -> int:
     model = load_model(args.model, device=args.device)
     # Cases of other weights or other phantoms are not this run's.
     folder = args.out / f"{model.hash[:12]}-phantom{PHANTOM_VERSION}"
-    seeds = range(FIRST_SEED, FIRST_SEED + args.cases)
+    seeds = range(args.seed, args.seed + args.cases)
     with writing(args.out), ProgressBar() as bar:
         costs = []
         for index, seed in enumerate(seeds):
@@ -67,10 +71,12 @@ def main(args: argparse.Namespace) -> int:
         write_into(args.out, evaluation_files(evaluation))
     seconds = sorted(cost["seconds"] for cost in costs)
     memory = max(cost["peak_memory_mb"] for cost in costs)
+    flagged, unexplained = (sum(c[key] for c in costs) for key in ("flagged", "unexplained"))
     lines = [
         *summary_lines(evaluation),
         f"{len(costs)} spines, {model.device}: median {seconds[len(seconds) // 2]:.0f} s, longest "
         f"{seconds[-1]:.0f} s; analysis takes {memory:.0f} MB at most",
+        f"Flagged, nothing found that explains it: {unexplained:.0f} of {flagged:.0f}",
         f"Page: {args.out / 'evaluation.html'}",
     ]
     sys.stdout.write("\n".join(lines) + "\n")
@@ -85,6 +91,7 @@ def _case(model: Any, seed: int, folder: Path) -> dict[str, float]:
     from hideseek_backend.attribution.options import Options
     from hideseek_backend.case import segment_ct
     from hideseek_backend.phantom import make_phantom
+    from hideseek_backend.report.summary import totals
     from hideseek_backend.volumes.vertebrae import load_case
     from hideseek_backend.volumes.writing import write_nifti
 
@@ -97,7 +104,14 @@ def _case(model: Any, seed: int, folder: Path) -> dict[str, float]:
     started = time.perf_counter()
     with peak_memory(model.device) as peak:
         result = segment_ct(case.ct, case.vertebrae, model=model, options=options)
-    cost = {"seed": seed, "seconds": time.perf_counter() - started, "peak_memory_mb": peak.mb}
+    counted = totals(result.vertebrae, options.p_threshold)
+    cost = {
+        "seed": seed,
+        "seconds": time.perf_counter() - started,
+        "peak_memory_mb": peak.mb,
+        "flagged": counted.flagged,
+        "unexplained": counted.unexplained,
+    }
     write_nifti(result.lesions, folder / "found" / str(seed) / "lesions.nii.gz")
     write_nifti(phantom.bodies, folder / "truth" / str(seed) / "bodies.nii.gz")
     write_nifti(phantom.truth, folder / "truth" / str(seed) / "truth.nii.gz")

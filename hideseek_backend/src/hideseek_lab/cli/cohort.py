@@ -153,7 +153,7 @@ def _collected(run: Path, jobs: Any) -> State:
         for case, line in last.items()
         if line["state"] == "failed" and case not in there
     )
-    return State(len(jobs), 0, len(there), failed, 0.0, 0, True)
+    return State(len(jobs), len(there), 0, failed, 0.0, 0, True)
 
 
 def _sbatch(args: argparse.Namespace) -> str:

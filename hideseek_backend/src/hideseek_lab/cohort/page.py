@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -106,13 +106,15 @@ def write_page(run: Path, state: State, results: Sequence[Result] = ()) -> None:
 def charts(results: Sequence[Result]) -> tuple[tuple[str, tuple[Bar, ...]], ...]:
     """Distributions: flagged vertebrae by level, phenotypes, volumes of cases with lesions."""
     flagged = Counter(v["vertebra"] for r in results for v in r.flagged)
+    present = {v["vertebra"] for r in results for v in r.vertebrae}
+    by_level = [(level, flagged[level]) for level in LEVELS if level in present]
     kinds = Counter(v["phenotype"] or "no lesion kept" for r in results for v in r.flagged)
     volumes = [r.volume_mm3 / 1000 for r in results if r.volume_mm3 > 0]
     edges = (0.0, 0.3, 1.0, 3.0, 10.0, 30.0, math.inf)
     names = ("< 0.3", "0.3–1", "1–3", "3–10", "10–30", "> 30")
     counts, _ = np.histogram(volumes, edges)
     return (
-        ("Flagged vertebrae by level", _bars(_between(flagged))),
+        ("Flagged vertebrae by level", _bars(by_level)),
         ("Finding of flagged vertebrae", _bars(sorted(kinds.items()))),
         ("Cases by volume of lesions, mL", _bars(list(zip(names, counts, strict=True)))),
     )
@@ -161,13 +163,6 @@ def outliers(results: Sequence[Result]) -> tuple[tuple[str, str], ...]:
     if len(warned) <= len(results) / 2:
         found += [(r.case, str(r.report["warnings"][0])) for r in warned]
     return tuple(found[:MAX_OUTLIERS])
-
-
-def _between(flagged: Mapping[str, int]) -> list[tuple[str, int]]:
-    """Counts of the levels from the first to the last that was flagged, zeros between included."""
-    places = [n for n, level in enumerate(LEVELS) if flagged.get(level)]
-    shown = LEVELS[places[0] : places[-1] + 1] if places else ()
-    return [(level, flagged.get(level, 0)) for level in shown]
 
 
 def _bars(counts: Sequence[tuple[str, Any]]) -> tuple[Bar, ...]:

@@ -119,6 +119,24 @@ def test_a_cohort_runs_as_slurm_s_jobs(
     assert simulate.tally(run, jobs)["done"] == 12
 
 
+def test_the_command_segments_scans_in_jobs(
+    slurm: None, cases: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "run"
+    words = ["cohort", str(cases), "--run", str(run), "--model", str(model), "--labels", "verse"]
+    words += ["--cluster", "slurm", "--queue", "main", "--workers", "2", "--memory", "2GB"]
+    words += ["--walltime", "00:05:00", *(f"--directive={line}" for line in DIRECTIVES)]
+    authority = ",".join(map(str, _certificate(tmp_path)))
+    assert main([*words, "--interface", "lo", "--tls", authority]) == 1  # gamma is cut short
+    lines = ledger.read([run / "ledger.jsonl"])
+    assert {line["case"]: line["state"] for line in lines} == {
+        "alpha": "done", "beta": "done", "gamma": "failed",
+    }  # fmt: skip
+    assert (run / "results" / "alpha" / "report.html").is_file()
+    assert len((run / "cohort.csv").read_text(encoding="utf-8").splitlines()) == 3
+
+
 def test_a_job_that_the_queue_ends_is_queued_again(
     slurm: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
