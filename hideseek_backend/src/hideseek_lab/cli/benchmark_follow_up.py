@@ -86,6 +86,7 @@ def main(args: argparse.Namespace) -> int:
             args.fit.write_text(json_text(stored), encoding="utf-8")
         print(f"{fitted.lesions} lesions: sd of log ratio {fitted.sd(1000):.3f} at 1 mL; an "
               f"unchanged one stays within {fitted.percent(1000):.0f} % (95 %)")  # fmt: skip
+        print("\n".join(lines(benchmark.figures(scores), "those of the fit")))
         return 0
     found = benchmark.figures(scores)
     print("\n".join(lines(found, "lesions found by the model" if model else "truth's lesions")))
