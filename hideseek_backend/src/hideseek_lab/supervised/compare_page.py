@@ -32,8 +32,8 @@ RULES = (
     "not count; the polarity is forgotten. F2, sensitivity and Dice are means over patients with "
     "bootstrap intervals (2,000 resamples). Dice of all lesions is 0 where every lesion was missed "
     "and where a healthy slice was marked. Each network's threshold has the best mean F2 on tuning "
-    "patients, with as many masks again as it learned from, 40 at most. F2 is undefined where there "
-    "is nothing to find and nothing was found: a healthy patient left clean drops out of means and "
+    "patients, with as many masks again as it learned from, 40 at most. F2 is undefined where "
+    "there is nothing to find and nothing was found: a healthy patient left clean drops out of means and "
     "pairs of F2."
 )
 
@@ -373,11 +373,11 @@ def _detection(found: Comparison) -> Section:
 def _opinion(found: Comparison) -> Section:
     told = found.opinion
     texts = [
-        f"Candidates of {told['system']} (of the networks with the most masks the one with the best "
-        "mean F2 on tuning patients), each scored by Hide-and-Seek against the vertebra's own "
+        f"Candidates of {told['system']} (of the networks with the most masks the one with the "
+        "best mean F2 on tuning patients), each scored by Hide-and-Seek against the vertebra's own "
         "candidates. Δ is a share of the vertebra's malignancy; “suspicion” is Δ times that "
-        "malignancy. Score and threshold were chosen on tuning patients: most false lesions removed "
-        "at 5 % of the found lesions lost at most."
+        "malignancy. Score and threshold were chosen on tuning patients: most false lesions "
+        "removed at 5 % of the found lesions lost at most."
     ]
     if told.get("tuning") is not None:
         texts.append(f"Tuning patients: {removal_line(told['tuning'])}.")
