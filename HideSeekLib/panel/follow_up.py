@@ -163,6 +163,9 @@ def row_text(change: Change) -> tuple[str, ...]:
     level = change.vertebra
     if change.vertebra_before not in ("", level):
         level += f" ({change.vertebra_before})"
+    # As a ratio: what may grow by 100 % may shrink by 50 %.
+    most = change.limit_percent
+    least = -100 * most / (100 + most)
     told = change.fate != "not comparable" and math.isfinite(change.change_percent)
     return (
         level,
@@ -170,5 +173,5 @@ def row_text(change: Change) -> tuple[str, ...]:
         _(change.polarity),
         f"{change.volume_before_mm3 / 1000:.2f} mL" if change.before else "–",
         f"{change.volume_mm3 / 1000:.2f} mL" if change.after else "–",
-        f"{change.change_percent:+.0f} % (± {change.limit_percent:.0f})" if told else "",
+        f"{change.change_percent:+.0f} % ({least:.0f} to {most:+.0f})" if told else "",
     )
