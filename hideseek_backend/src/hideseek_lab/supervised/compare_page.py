@@ -33,8 +33,8 @@ RULES = (
     "bootstrap intervals (2,000 resamples). Dice of all lesions is 0 where every lesion was missed "
     "and where a healthy slice was marked. Each network's threshold has the best mean F2 on tuning "
     "patients, with as many masks again as it learned from, 40 at most. F2 is undefined where "
-    "there is nothing to find and nothing was found: a healthy patient left clean drops out of means and "
-    "pairs of F2."
+    "there is nothing to find and nothing was found: a healthy patient left clean drops out of "
+    "means and pairs of F2."
 )
 
 
