@@ -58,15 +58,18 @@ class Camera:
 
 
 def _few_colors(picture: Image.Image, count: int) -> Image.Image:
-    """Reduce to a palette in which the few coloured pixels, outlines and lesions, count as much as
-    the many grey ones."""
+    """Reduce to a palette of 64 greys, so that no bone is tinted, and else of the few coloured
+    pixels, so that outlines and lesions keep their colour."""
     pixels = np.asarray(picture).reshape(-1, 3)
     spread = pixels.max(1).astype(int) - pixels.min(1)
-    vivid = pixels[spread > 50]
-    if not len(vivid):
-        return picture.quantize(count, dither=Image.Dither.NONE)
-    both = np.concatenate([pixels, np.resize(vivid, (len(pixels), 3))])
-    palette = Image.fromarray(both.reshape(-1, picture.width, 3)).quantize(count)
+    vivid = pixels[spread > 30]
+    greys = np.repeat(np.linspace(0, 255, 64).round().astype(int), 3).tolist()
+    colors: list[int] = []
+    if len(vivid):
+        own = Image.fromarray(np.resize(vivid, (1, len(vivid), 3))).quantize(count - 64)
+        colors = (own.getpalette() or [])[: 3 * (count - 64)]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(greys + colors)
     return picture.quantize(palette=palette, dither=Image.Dither.NONE)
 
 

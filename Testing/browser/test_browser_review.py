@@ -58,7 +58,10 @@ def test_page_without_the_token_sees_nothing(server):
 def test_main_path_screens_colours_and_analyses(analysed):
     vertebrae = analysed.state("vertebrae")
     assert len(vertebrae) == 8 and all(v["p"] for v in vertebrae)
-    assert "rgba(208, 59, 50" in vertebrae[0]["tint"]
+    for row in vertebrae:  # red by its size, amber where P is not to be trusted
+        expected = "#6b5400" if row["doubt"] else "rgba(208, 59, 50"
+        assert expected in row["tint"] and ("?" in row["p"]) == bool(row["doubt"])
+    assert any(not row["doubt"] and float(row["p"]) > 0.5 for row in vertebrae)
     assert any(row["kept"] for row in analysed.candidates().values())
     assert "not cleared for diagnosis" in analysed.text(".hs-warning")
 
@@ -479,10 +482,15 @@ def test_a_scene_goes_on_in_slicer_and_comes_back(analysed, server, tmp_path):
 
 def test_twenty_cases_keep_memory_flat(analysed, server, phantom):
     scene = server.out / "review.mrb"
+    if not scene.exists():
+        analysed.click(".hs-save")
+        analysed.says("3D Slicer opens it", 120)
+    open_fresh(analysed, phantom)
     sizes = []
     for _ in range(10):
         open_path(analysed, scene)
         analysed.until(lambda: analysed.candidates(), 90, "the saved review")
+        analysed.says("8 vertebrae, ")
         sizes.append(server.megabytes())
         open_fresh(analysed, phantom)
         sizes.append(server.megabytes())
