@@ -333,7 +333,8 @@ def _second_opinion(
     """Δ on the candidates of the best network; both chosen on tuning patients."""
     if not results:
         return {}
-    best = max(results, key=lambda r: (r.tune_f2, r.arm.annotated))
+    # F2 of few tuning vertebrae is chance: among the arms with the most masks
+    best = max(results, key=lambda r: (r.arm.annotated, r.tune_f2))
     _, tuned = ours(lab, model, lab.arena.tune, options, "tuning")
     on_tuning = opinions(model, lab.arena.tune, _labels(best.tune), tuned, options)
     chosen = choose_removal(on_tuning)

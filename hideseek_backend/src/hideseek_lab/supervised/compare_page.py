@@ -32,7 +32,9 @@ RULES = (
     "not count; the polarity is forgotten. F2, sensitivity and Dice are means over patients with "
     "bootstrap intervals (2,000 resamples). Dice of all lesions is 0 where every lesion was missed "
     "and where a healthy slice was marked. Each network's threshold has the best mean F2 on tuning "
-    "patients, with as many masks again as it learned from, 40 at most."
+    "patients, with as many masks again as it learned from, 40 at most. F2 is undefined where "
+    "there is nothing to find and nothing was found: a healthy patient left clean drops out of "
+    "means and pairs of F2."
 )
 
 
@@ -192,10 +194,10 @@ def _verdict(test: Test) -> str:
     r = test.result
     if not r.n:
         return f"{test.second} against {test.first}: no patient in common"
-    sign = "higher" if r.difference > 0 else "lower" if r.difference < 0 else "equal"
+    sign = "higher than" if r.difference > 0 else "lower than" if r.difference < 0 else "equal to"
     sure = "" if math.isfinite(test.p) and test.p < 0.05 else ", not significant"
     return (
-        f"{test.second} {sign} than {test.first} in {METRICS[test.metric]}: {r.difference:+.3f} "
+        f"{test.second} {sign} {test.first} in {METRICS[test.metric]}: {r.difference:+.3f} "
         f"({r.interval[0]:+.3f} to {r.interval[1]:+.3f}), n = {r.n}, p = {_p(test.p)}{sure}"
     )
 
@@ -371,10 +373,11 @@ def _detection(found: Comparison) -> Section:
 def _opinion(found: Comparison) -> Section:
     told = found.opinion
     texts = [
-        f"Candidates of {told['system']} (the best mean F2 on tuning patients), each scored by "
-        "Hide-and-Seek against the vertebra's own candidates. Δ is a share of the vertebra's "
-        "malignancy; “suspicion” is Δ times that malignancy. Score and threshold were chosen on "
-        "tuning patients: most false lesions removed at 5 % of the found lesions lost at most."
+        f"Candidates of {told['system']} (of the networks with the most masks the one with the "
+        "best mean F2 on tuning patients), each scored by Hide-and-Seek against the vertebra's own "
+        "candidates. Δ is a share of the vertebra's malignancy; “suspicion” is Δ times that "
+        "malignancy. Score and threshold were chosen on tuning patients: most false lesions "
+        "removed at 5 % of the found lesions lost at most."
     ]
     if told.get("tuning") is not None:
         texts.append(f"Tuning patients: {removal_line(told['tuning'])}.")
