@@ -13,6 +13,7 @@ from hideseek_backend.cli.progress import ProgressBar
 from hideseek_backend.progress import Progress
 from hideseek_backend.report.output import writing
 from hideseek_backend.wire.codec import json_text
+from hideseek_backend.wire.words import DEVICES
 from hideseek_lab.benchmark.follow_up import Figures
 
 DESCRIPTION = (
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--split", choices=("test", "validation"), default="test", help="which seeds")
     add("--analysed", action="store_true", help="lesions that the model finds, not the truth's")
     add("--model", default="bundled", metavar="NAME_OR_DIR", help="for --analysed")
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add("--device", choices=DEVICES, default="auto")
     add(
         "--fit", type=Path, metavar="FILE",
         help="fit the limits of agreement on seeds of their own and write them into FILE",

@@ -9,6 +9,7 @@ from pathlib import Path
 from hideseek_backend.cli.progress import ProgressBar
 from hideseek_backend.progress import Progress
 from hideseek_backend.wire.codec import json_text
+from hideseek_backend.wire.words import DEVICES
 from hideseek_lab.scoring.output import write_into
 
 DESCRIPTION = (
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     parser.add_argument("--data", type=Path, action="append", required=True, metavar="PATH")
     parser.add_argument("--model", default="bundled", metavar="NAME_OR_DIR")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows as JSON")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from hideseek_backend.cli.progress import ProgressBar
 from hideseek_backend.report.output import writing
 from hideseek_backend.wire.codec import json_text
+from hideseek_backend.wire.words import DEVICES
 from hideseek_lab.benchmark.inserted import parse_real
 from hideseek_lab.benchmark.quality import GROUPS, QualityPlan, run_quality
 from hideseek_lab.benchmark.quality_report import (
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table as JSON as well")
     parser.add_argument("--model", default="bundled", metavar="NAME_OR_DIR", help="our model")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument(
         "--malignant", type=_count, default=200, metavar="N", help="malignant test vertebrae"
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hideseek_backend.cli.progress import ProgressBar
 from hideseek_backend.errors import InputError, OptionError
 from hideseek_backend.wire.codec import json_text
+from hideseek_backend.wire.words import DEVICES
 from hideseek_lab.scoring.output import write_into
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--reference", action="store_true",
         help="also compare p with p against the vertebra's own scan, neighbours and level",
     )  # fmt: skip
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write rows and figures as JSON")
     parser.add_argument(
         "--sheet", type=Path, metavar="FILE", help="with --edits: a PNG of twenty edits"

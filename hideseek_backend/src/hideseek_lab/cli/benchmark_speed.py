@@ -11,6 +11,7 @@ from hideseek_backend.cli.progress import ProgressBar
 from hideseek_backend.progress import Progress
 from hideseek_backend.report.output import writing
 from hideseek_backend.wire.codec import json_text
+from hideseek_backend.wire.words import DEVICES
 from hideseek_lab.benchmark.speed import REFERENCE_SIZE, SpeedPlan, run
 from hideseek_lab.benchmark.speed_report import speed_markdown
 from hideseek_lab.scoring.output import write_into
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"networks to measure; {REFERENCE_SIZE} is the published architecture with random "
         "weights (default: bundled and it)",
     )  # fmt: skip
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add("--device", choices=DEVICES, default="auto")
     whole = values.whole(1, 10_000)
     add("--vertebrae", type=whole, default=plan.vertebrae, metavar="N", help="fast and converged")
     add(

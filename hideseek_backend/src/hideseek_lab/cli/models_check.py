@@ -7,12 +7,13 @@ from pathlib import Path
 
 from hideseek_backend.cli.progress import ProgressBar
 from hideseek_backend.progress import Progress
+from hideseek_backend.wire.words import DEVICES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the model, its device and the sample."""
     parser.add_argument("model", metavar="MODEL", nargs="?", default="dae-verts", help="dae-verts")
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--device", default="auto", choices=DEVICES)
     parser.add_argument(
         "--sample",
         type=Path,

@@ -10,6 +10,7 @@ from pathlib import Path
 from hideseek_backend.cli.progress import ProgressBar
 from hideseek_backend.errors import OptionError
 from hideseek_backend.report.output import writing
+from hideseek_backend.wire.words import DEVICES
 from hideseek_lab.scoring.output import write_into
 
 DESCRIPTION = (
@@ -67,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="batches an epoch (default nnU-Net's own 250)",
     )  # fmt: skip
     parser.add_argument("--model", default="bundled", metavar="NAME_OR_DIR", help="our model")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument("--seed", type=int, default=0)
 
 

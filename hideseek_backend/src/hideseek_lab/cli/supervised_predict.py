@@ -13,6 +13,7 @@ from hideseek_backend.cli.progress import ProgressBar
 from hideseek_backend.errors import InputError, OptionError
 from hideseek_backend.progress import Progress
 from hideseek_backend.report.output import OutputFolder
+from hideseek_backend.wire.words import DEVICES
 from hideseek_lab.scoring.output import csv_text, write_into
 
 DESCRIPTION = (
@@ -36,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--threshold", type=float, help="instead of the network's own")
     parser.add_argument("--min-prediction", type=int, default=0, metavar="VOXELS")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument(
         "--trust-nnunet", action="store_true",
         help="nnU-Net unpickles its checkpoints, which can run code: say that the folder is yours",

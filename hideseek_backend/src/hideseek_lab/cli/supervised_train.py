@@ -14,6 +14,7 @@ import numpy as np
 from hideseek_backend.cli.progress import ProgressBar
 from hideseek_backend.errors import OptionError
 from hideseek_backend.report.output import writing
+from hideseek_backend.wire.words import DEVICES
 
 DESCRIPTION = (
     "Train a slice classifier or a lesion segmenter on the patients of a manifest whose lesions "
@@ -68,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="batches an epoch, default nnU-Net's own 250")  # fmt: skip
     parser.add_argument("--min-prediction", type=int, default=0, metavar="VOXELS")
     parser.add_argument("--budget", type=float, metavar="MINUTES", help="stop after so long")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument("--seed", type=int, default=0)
 
 

@@ -19,6 +19,7 @@ from hideseek_backend.dae import DaeConfig
 from hideseek_backend.errors import InputError, OptionError
 from hideseek_backend.models.places import SPEC_FILE
 from hideseek_backend.phantom.options import PHANTOM_VERSION
+from hideseek_backend.wire.words import DEVICES
 from hideseek_lab.cli import train_manifest
 from hideseek_lab.training import dataset, loop
 from hideseek_lab.training.card import model_card
@@ -73,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of a finished training whose weights this one begins with",
     )
     parser.add_argument("--threads", type=int, help="processor threads (default: all)")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument(
         "--real",
         action="append",
