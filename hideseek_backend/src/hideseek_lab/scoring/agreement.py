@@ -27,14 +27,24 @@ def icc_2_1(ratings: ArrayLike) -> float:
             f"ICC(2,1) needs at least 2 targets and 2 raters, got an array of {table.shape}.",
             "Give one row a case and one column a rater.",
         )
+    rows, columns, error = mean_squares(table)
+    n, k = table.shape
+    denominator = rows + (k - 1) * error + k * (columns - error) / n
+    return float((rows - error) / denominator) if denominator > 0 else math.nan
+
+
+def mean_squares(table: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Mean squares of targets (rows), raters (columns) and what is left, of a two-way table.
+
+    table: (targets, raters), at least 2 by 2. Shrout and Fleiss 1979, table 1.
+    """
     n, k = table.shape
     mean = table.mean()
     rows = k * ((table.mean(axis=1) - mean) ** 2).sum() / (n - 1)
     columns = n * ((table.mean(axis=0) - mean) ** 2).sum() / (k - 1)
     residual = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + mean
     error = (residual**2).sum() / ((n - 1) * (k - 1))
-    denominator = rows + (k - 1) * error + k * (columns - error) / n
-    return float((rows - error) / denominator) if denominator > 0 else math.nan
+    return float(rows), float(columns), float(error)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from hideseek_lab.scoring.agreement import icc_2_1
+from hideseek_lab.scoring.agreement import icc_2_1, mean_squares
 from hideseek_lab.scoring.intervals import RESAMPLES, interval_of, interval_of_mean
 
 
@@ -124,12 +124,8 @@ def icc_2_1_interval(ratings: ArrayLike, level: float = 0.95) -> Interval:
     """
     value = icc_2_1(ratings)
     table = np.asarray(ratings, dtype=float)
+    rows, columns, error = mean_squares(table)
     n, k = table.shape
-    mean = table.mean()
-    rows = k * ((table.mean(axis=1) - mean) ** 2).sum() / (n - 1)
-    columns = n * ((table.mean(axis=0) - mean) ** 2).sum() / (k - 1)
-    residual = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + mean
-    error = (residual**2).sum() / ((n - 1) * (k - 1))
     if not math.isfinite(value) or error <= 0 or value >= 1:
         return Interval(value, math.nan, math.nan, n)
     a = k * value / (n * (1 - value))
