@@ -11,12 +11,13 @@ import multiprocessing
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from hideseek_backend.errors import OptionError
 from hideseek_backend.optional import import_optional
+from hideseek_lab.cohort.beside import beside
 from hideseek_lab.cohort.engine import DEATHS, EXTRA
 
 QUEUES = {
@@ -121,12 +122,10 @@ def queue_client(
             yield client
 
 
-@contextmanager
-def _revived(cluster: Any, workers: int) -> Iterator[None]:
+def _revived(cluster: Any, workers: int) -> AbstractContextManager[None]:
     """Keep the number of workers: a cluster does not start again what it has given up."""
-    ended = threading.Event()
 
-    def keep() -> None:
+    def keep(ended: threading.Event) -> None:
         last, told = time.monotonic(), False
         while not ended.wait(REVIVE_SECONDS):
             cluster.loop.add_callback(_forget_closed, cluster)
@@ -137,13 +136,7 @@ def _revived(cluster: Any, workers: int) -> Iterator[None]:
                 told = True
                 _LOG.warning("no worker yet: look at the cluster's queue and at its jobs' logs")
 
-    thread = threading.Thread(target=keep, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    return beside(keep)
 
 
 def _forget_closed(cluster: Any) -> None:

@@ -6,8 +6,8 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from hideseek_backend.errors import HideSeekError
 from hideseek_backend.report.output import STAGING_PREFIX
 from hideseek_backend.volumes.writing import check_writable
 from hideseek_lab.cohort import ledger
+from hideseek_lab.cohort.beside import beside
 from hideseek_lab.cohort.engine import Engine
 from hideseek_lab.cohort.jobs import Job
 from hideseek_lab.cohort.page import State, write_page
@@ -73,12 +74,10 @@ def _tidy(results: Path) -> None:
                 shutil.rmtree(begun, ignore_errors=True)
 
 
-@contextmanager
-def _page_kept(run: Path, state: Callable[[], State]) -> Iterator[None]:
+def _page_kept(run: Path, state: Callable[[], State]) -> AbstractContextManager[None]:
     """Write the page again and again for as long as the block lasts."""
-    ended = threading.Event()
 
-    def keep() -> None:
+    def keep(ended: threading.Event) -> None:
         while not ended.is_set():
             try:
                 write_page(run, state())
@@ -86,13 +85,7 @@ def _page_kept(run: Path, state: Callable[[], State]) -> Iterator[None]:
                 _LOG.warning("the page could not be written: %s", error)
             ended.wait(PAGE_SECONDS)
 
-    thread = threading.Thread(target=keep, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    return beside(keep)
 
 
 def collect(run: Path, jobs: Sequence[Job], state: State) -> None:
