@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,15 +27,12 @@ from hideseek_lab.supervised.predicting import labels_at, lesion_probability, pr
 from hideseek_lab.supervised.pretraining import (
     INIT_TITLES,
     Init,
-    SelfSupervision,
-    anatomy_batches,
     fine_tuning,
-    self_supervised_batches,
-    self_supervised_loss,
+    pretraining_task,
     take_over,
 )
 from hideseek_lab.supervised.protocol import choose_threshold
-from hideseek_lab.supervised.scans import REGIONS, Scan
+from hideseek_lab.supervised.scans import Scan
 from hideseek_lab.supervised.slice_scores import Prediction
 from hideseek_lab.supervised.training import (
     Deadline,
@@ -143,19 +141,15 @@ def pretrain(lab: Laboratory, name: str, init: Init) -> Path:
     train = lab.arena.train
     kept = lab.place("pretrainings", f"{name}-{init}", asdict(plan), len(train))
     state = kept.with_suffix(".pt")
-    torch.manual_seed(plan.seed)
     said = f"{TITLES[name]}, pretraining {INIT_TITLES[init]}"
-    if init == "ssl":
-        network: nn.Module = SelfSupervision(
-            make_segmenter(name, classes=CLASSES, size=lab.size), torch.zeros(2, 1, *ROI[:2])
-        )
-        batches = self_supervised_batches(train.scans(), ROI, plan)
-        loss = self_supervised_loss()
-    else:
-        network = make_segmenter(name, classes=len(REGIONS) + 1, size=lab.size)
-        healthy = train.take(~train.slices.malignant)
-        batches = anatomy_batches(healthy.scans(), ROI, plan)
-        loss = segmentation_loss()
+    network, loss, batches = pretraining_task(
+        init,
+        partial(make_segmenter, name, size=lab.size),
+        train.scans(),
+        train.take(~train.slices.malignant).scans(),
+        ROI,
+        plan,
+    )
     fit(
         network, loss, batches, plan, state, device=lab.device, deadline=lab.deadline, name=said,
         progress=lab.progress,

@@ -8,6 +8,7 @@ over and the head is new. Both then learn lesions with a slower encoder.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -20,8 +21,15 @@ from hideseek_backend.errors import InputError, ModelError
 from hideseek_backend.optional import import_optional
 from hideseek_lab.supervised.networks import BASELINES_EXTRA, encode, parts_of
 from hideseek_lab.supervised.patches import Patch, Roi, cut, window_starts
-from hideseek_lab.supervised.scans import Scan
-from hideseek_lab.supervised.training import Batch, Batches, FitPlan, LossFunction, augmented
+from hideseek_lab.supervised.scans import REGIONS, Scan
+from hideseek_lab.supervised.training import (
+    Batch,
+    Batches,
+    FitPlan,
+    LossFunction,
+    augmented,
+    segmentation_loss,
+)
 
 Init = Literal["random", "ssl", "sap"]
 INITS: tuple[Init, ...] = get_args(Init)
@@ -35,6 +43,30 @@ ENCODER_SHARE: dict[Init, float | None] = {"random": None, "ssl": 0.5, "sap": 0.
 _MASKED = 0.3
 _PROJECTION = 128
 _LEAST_BONE = 0.01
+
+
+def pretraining_task(
+    init: Init,
+    make: Callable[..., nn.Module],
+    scans: Sequence[Scan],
+    healthy: Sequence[Scan],
+    roi: Roi,
+    plan: FitPlan,
+) -> tuple[nn.Module, LossFunction, Batches]:
+    """What "ssl" or "sap" learns before lesions: the network, its loss and its batches.
+
+    make: `make_segmenter` with all but `classes` chosen. scans: what self-supervision sees;
+    healthy: whose bone labels anatomical pretraining learns, as in the paper.
+    Seeds torch's random numbers with the plan's.
+    """
+    torch.manual_seed(plan.seed)
+    if init == "ssl":
+        channels = scans[0].image.shape[0]
+        sides = roi[:2] if roi[2] == 1 else roi
+        network = SelfSupervision(make(), torch.zeros(1, channels, *sides))
+        return network, self_supervised_loss(), self_supervised_batches(list(scans), roi, plan)
+    batches = anatomy_batches(list(healthy), roi, plan)
+    return make(classes=len(REGIONS) + 1), segmentation_loss(), batches
 
 
 class SelfSupervision(nn.Module):

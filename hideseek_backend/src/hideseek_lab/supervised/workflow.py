@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +35,12 @@ from hideseek_lab.supervised.patches import BalancedPatches, Patch, Roi, cut
 from hideseek_lab.supervised.predicting import lesion_probability, probabilities
 from hideseek_lab.supervised.pretraining import (
     Init,
-    SelfSupervision,
-    anatomy_batches,
     fine_tuning,
-    self_supervised_batches,
-    self_supervised_loss,
+    pretraining_task,
     take_over,
 )
 from hideseek_lab.supervised.protocol import Fold, choose_threshold, stratified_folds
-from hideseek_lab.supervised.scans import REGIONS, Scan
+from hideseek_lab.supervised.scans import Scan
 from hideseek_lab.supervised.store import SupervisedSpec, save_network
 from hideseek_lab.supervised.training import (
     Deadline,
@@ -227,24 +225,18 @@ def _healthy(case: Case) -> bool:
 def _pretrain(plan: TrainPlan, train: Sequence[Scan], shop: Workshop, name: str) -> Path | None:
     if plan.init == "random":
         return None
-    own, roi, scans = plan.pretraining, plan.patch, list(train)
-    torch.manual_seed(own.seed)
-    key = f"{name}-{plan.init}"
-    if plan.init == "ssl":
-        sides = roi if is_3d(plan.network) else roi[:2]
-        inner = make_segmenter(plan.network, in_channels=plan.grid.channels, size=plan.size)
-        network: nn.Module = SelfSupervision(inner, torch.zeros(1, plan.grid.channels, *sides))
-        shop.fit(
-            network, self_supervised_loss(), self_supervised_batches(scans, roi, own), own, key
-        )
-    else:
-        network = make_segmenter(
-            plan.network, in_channels=plan.grid.channels, classes=len(REGIONS) + 1, size=plan.size
-        )
-        healthy = [s for s in scans if not s.malignant]
+    healthy = [s for s in train if not s.malignant]
+    network, loss, batches = pretraining_task(
+        plan.init,
+        partial(make_segmenter, plan.network, in_channels=plan.grid.channels, size=plan.size),
+        train,
         # the paper pretrains on volunteers; without any, on the patients' own bones
-        chosen = healthy if any(s.bones.any() for s in healthy) else scans
-        shop.fit(network, segmentation_loss(), anatomy_batches(chosen, roi, own), own, key)
+        healthy if any(s.bones.any() for s in healthy) else train,
+        plan.patch,
+        plan.pretraining,
+    )
+    key = f"{name}-{plan.init}"
+    shop.fit(network, loss, batches, plan.pretraining, key)
     return shop.run / f"{key}.pt"
 
 
