@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 from tiny_model import write_tiny_model
+from torch_threads import torch_threads
 
 from hideseek_backend.attribution.network import Network
 from hideseek_backend.attribution.options import Options
@@ -19,10 +20,8 @@ from hideseek_backend.progress import Meter, Progress
 
 @pytest.fixture
 def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+    with torch_threads(2):
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from shared_data import needs_shared, shared_file
+from torch_threads import torch_threads
 
 from hideseek_backend.attribution.candidates import find_candidates
 from hideseek_backend.attribution.edit import HealthyEdit, healthy_edit
@@ -34,10 +35,8 @@ IMAGES = ("z", "x_T", "reconstruction", "z_healthy", "healthy")
 @pytest.fixture(scope="module", autouse=True)
 def two_threads() -> Iterator[None]:
     """The golden numbers were computed on several threads: sums then split where they did."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+    with torch_threads(2):
+        yield
 
 
 @pytest.fixture(scope="module")
