@@ -43,8 +43,8 @@ class Autoencoder(Protocol):
     ) -> Tensor: ...
 
 
-# On a processor: more slices at once are hardly faster, and slow to notice a cancel; of a large
-# network two at a time.
+# On a processor: more slices at once are hardly faster, and slow to notice a cancel; a large
+# network takes them one by one.
 _CPU_SLICES = 20
 _CPU_LOAD = 160_000_000  # slices times parameters of one step: about a second
 _WORTH_TWO = 8  # slices from which two threads with a half each are faster than both with all
@@ -73,7 +73,7 @@ class Network:
             arrange(dae, channels_last=options.solver == "multistep")
         if self._device.type == "cpu" and isinstance(dae, nn.Module):
             parameters = sum(p.numel() for p in dae.parameters())
-            slices = max(2, min(_CPU_SLICES, _CPU_LOAD // max(1, parameters)))
+            slices = max(1, min(_CPU_SLICES, _CPU_LOAD // max(1, parameters)))
             self._batch = min(self._batch, slices)
 
     def encode(self, images: Tensor) -> Tensor:
