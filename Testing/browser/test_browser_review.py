@@ -457,7 +457,7 @@ def test_a_scene_goes_on_in_slicer_and_comes_back(analysed, server, tmp_path):
     command += ["--threshold", "0.9", "--save", str(back)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr[-2000:]
-    answer = json.loads(told.read_text())
+    answer = json.loads(told.read_text(encoding="utf-8"))
     words = {"accept": "✓", "reject": "✗", "": ""}
     there = {
         key: (words[verdict], kept_there)

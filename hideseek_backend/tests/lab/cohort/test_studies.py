@@ -94,7 +94,8 @@ def test_studies_are_analysed_and_written_as_dicom(
     for case in ("packed", "tree"):
         folder = run / "results" / case
         levels = [
-            v["vertebra"] for v in json.loads((folder / "report.json").read_text())["vertebrae"]
+            v["vertebra"]
+            for v in json.loads((folder / "report.json").read_text(encoding="utf-8"))["vertebrae"]
         ]
         assert levels == list(LEVELS)
         written = pydicom.dcmread(folder / "seg.dcm")
