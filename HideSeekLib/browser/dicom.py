@@ -6,16 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from HideSeekLib.case.dicom_study import odd_levels
+from HideSeekLib.case.dicom_study import FOLDER, odd_levels
 from HideSeekLib.case.stored_case import stored_case
 from HideSeekLib.errors import InputError
 from HideSeekLib.i18n import _
 from HideSeekLib.run import words
 from HideSeekLib.run.board import Board
-from HideSeekLib.worker.request import Failure
-
-FOLDER = "dicom"
-"""Below the folder of the exports, so that objects and other files never mix."""
+from HideSeekLib.worker.request import Failure, percent
 
 
 class DicomExport:
@@ -72,12 +69,12 @@ class DicomExport:
 
         def failed(failure: Failure) -> None:
             if asked == self._asked:
-                self._end(_("Cancelled.") if failure.code == "cancelled" else "⚠ " + str(failure))
+                self._end(words.about_failed_export(failure))
 
         def progressed(message: dict[str, Any]) -> None:
-            done, total = message.get("done"), message.get("total")
-            if asked == self._asked and isinstance(done, (int, float)) and total:
-                self.progress = round(100 * done / float(total))
+            done = percent(message)
+            if asked == self._asked and done is not None:
+                self.progress = done
                 self.on_change()
 
         self.board.say(_("Writing …"))

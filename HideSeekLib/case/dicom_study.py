@@ -13,6 +13,9 @@ from HideSeekLib.case.case import Case
 from HideSeekLib.case.stored_case import known_levels
 from HideSeekLib.wire.levels import oddities
 
+FOLDER = "dicom"
+"""Below the folder of the exports, so that objects and other files never mix."""
+
 
 def study_files(ct_node: Any) -> list[str]:
     """Files of a CT that was loaded from Slicer's DICOM database; none where it was not, or where

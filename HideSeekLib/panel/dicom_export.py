@@ -9,18 +9,16 @@ from typing import Any
 import slicer
 
 from HideSeekLib.case.case import Case
-from HideSeekLib.case.dicom_study import odd_levels, study_files
+from HideSeekLib.case.dicom_study import FOLDER, odd_levels, study_files
 from HideSeekLib.case.stored_case import changed_by_hand, stored_case, vertebra_messages
 from HideSeekLib.errors import SceneError
 from HideSeekLib.i18n import _
 from HideSeekLib.panel import qt_tools, tables
 from HideSeekLib.run import words
 from HideSeekLib.run.board import Board
-from HideSeekLib.worker.request import Failure
+from HideSeekLib.worker.request import Failure, percent
 
 READER_KEY, ORGANIZATION_KEY = "HideSeek/Reader", "HideSeek/Organization"
-FOLDER = "dicom"
-"""Below the folder of the export, so that objects and other files never mix."""
 
 
 class DicomSection:
@@ -186,15 +184,15 @@ class DicomSection:
         )
 
     def _progressed(self, message: dict[str, Any]) -> None:
-        done, total = message.get("done"), message.get("total")
-        if isinstance(done, (int, float)) and isinstance(total, (int, float)) and total > 0:
-            self.ui.dicomProgress.value = round(100 * done / total)
+        done = percent(message)
+        if done is not None:
+            self.ui.dicomProgress.value = done
 
     def _written(self, result: dict[str, Any]) -> None:
         self._end(words.about_dicom(result, self._wanted["out"]))
 
     def _failed(self, failure: Failure) -> None:
-        self._end(_("Cancelled.") if failure.code == "cancelled" else "⚠ " + str(failure))
+        self._end(words.about_failed_export(failure))
 
     def _end(self, text: str) -> None:
         self._request, self._steps, self._case, self._vertebrae = "", None, None, []

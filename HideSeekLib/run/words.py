@@ -12,6 +12,7 @@ from HideSeekLib.errors import SceneError
 from HideSeekLib.i18n import _
 from HideSeekLib.run.jobs import Inputs, Job, JobState
 from HideSeekLib.wire.records import Candidate, Vertebra
+from HideSeekLib.worker.request import Failure
 
 FLAGGED = 0.5
 """P(malignant) from which on a screened vertebra is offered for analysis."""
@@ -222,6 +223,11 @@ def about_levels(odd: Sequence[str]) -> str:
 def no_study() -> str:
     """Say that DICOM objects need their study."""
     return _("Choose the folder of the study (or its zip or DICOMDIR).")
+
+
+def about_failed_export(failure: Failure) -> str:
+    """Say why DICOM objects were not written."""
+    return _("Cancelled.") if failure.code == "cancelled" else "⚠ " + str(failure)
 
 
 def about_dicom(result: Mapping[str, Any], folder: str) -> str:

@@ -10,6 +10,14 @@ from typing import Any, Protocol
 Message = dict[str, Any]
 
 
+def percent(message: Message) -> int | None:
+    """How far a request is, 0 to 100; None where its progress message does not tell."""
+    done, total = message.get("done"), message.get("total")
+    if isinstance(done, (int, float)) and isinstance(total, (int, float)) and total > 0:
+        return round(100 * done / total)
+    return None
+
+
 class ClientState(str, Enum):
     """What a client of the worker is doing; STARTING until the worker's hello."""
 
