@@ -86,13 +86,13 @@ def segment_ct(
     """
     started = time.perf_counter()
     case = _loaded(ct, vertebrae, bodies, labels, levels)
-    chosen = _chosen_levels(levels, case.vertebrae)
+    levels_to_analyse = _levels_to_analyse(levels, case.vertebrae)
     ready = _ready(model, device)
     options = _options(options, ready)
     lesions = np.zeros(case.ct.shape, dtype=np.uint8)
     results: list[VertebraResult] = []
-    for index, level in enumerate(chosen):
-        report = within_case(progress, index, len(chosen))
+    for index, level in enumerate(levels_to_analyse):
+        report = within_case(progress, index, len(levels_to_analyse))
         block, reason = _block(case, level)
         if block is None:
             report(Progress("volumes", level, 1, 1))
@@ -130,10 +130,10 @@ def screen_ct(
     """
     started = time.perf_counter()
     case = _loaded(ct, vertebrae, bodies, labels, levels)
-    chosen = _chosen_levels(levels, case.vertebrae)
+    levels_to_analyse = _levels_to_analyse(levels, case.vertebrae)
     ready = _ready(model, device)
     options = _options(options, ready)
-    found = {level: _block(case, level) for level in chosen}
+    found = {level: _block(case, level) for level in levels_to_analyse}
     blocks = [block for block, _ in found.values() if block is not None]
     told = screen_vertebrae(ready, blocks, options, progress=progress, cancelled=cancelled)
     screened = {result.level: result for result in told}
@@ -174,11 +174,13 @@ def score_ct(
     """
     started = time.perf_counter()
     case = _loaded(ct, vertebrae, bodies, labels, levels)
-    chosen = _chosen_levels(levels, case.vertebrae)
+    levels_to_analyse = _levels_to_analyse(levels, case.vertebrae)
     regions, warnings = read_regions(candidates, case.ct, case.vertebrae, whole_labels=whole_labels)
     ready = _ready(model, device)
     options = _options(options, ready).with_changes(force=True)
-    wanted = [level for level in chosen if any(region.level == level for region in regions)]
+    wanted = [
+        level for level in levels_to_analyse if any(region.level == level for region in regions)
+    ]
     results: list[VertebraResult] = []
     for index, level in enumerate(wanted):
         report = within_case(progress, index, len(wanted))
@@ -266,7 +268,7 @@ def _loaded(
     return LoadedCase(ct, vertebrae)
 
 
-def _chosen_levels(levels: Sequence[str] | None, vertebrae: Vertebrae) -> tuple[str, ...]:
+def _levels_to_analyse(levels: Sequence[str] | None, vertebrae: Vertebrae) -> tuple[str, ...]:
     """The levels to look at, in cranio-caudal order, each once."""
     present = tuple(vertebrae.levels)
     if levels is None:
