@@ -24,6 +24,7 @@ from HideSeekLib.anatomy import terminology
 from HideSeekLib.anatomy.geometry import grid_of, in_scene, need
 from HideSeekLib.case import evidence, folders, lesion_segments, lesions_view, table_nodes
 from HideSeekLib.case import rows as case_rows
+from HideSeekLib.case.dicom_database import acquisition
 from HideSeekLib.case.nodes import CaseNodes
 from HideSeekLib.case.record import Record, same_grid
 from HideSeekLib.case.reply import VertebraReply, parse_candidate, parse_screened, parse_vertebra
@@ -31,7 +32,7 @@ from HideSeekLib.case.review import Review
 from HideSeekLib.case.segments import LesionSegments
 from HideSeekLib.errors import ReplyError, SceneError
 from HideSeekLib.i18n import _
-from HideSeekLib.wire.codec import shared
+from HideSeekLib.wire.codec import shared, to_plain
 from HideSeekLib.wire.records import Candidate, Vertebra
 
 __all__ = [
@@ -100,13 +101,14 @@ def begin_run(
         own[0].record.overrides = dict(overrides or {})
         own[0].record.options = dict(options or {})
         return own[0]
+    scan = acquisition(ct_node)
     record = Record(
         name=folders.free_name(ct_node.GetScene(), ct_node.GetName()),
         grid=grid,
         model=dict(model or {}),
         options=dict(options or {}),
         overrides=dict(overrides or {}),
-        provenance={"hideseek": __version__},
+        provenance={"hideseek": __version__, **({"scan": to_plain(scan)} if scan else {})},
     )
     return Case.create(record, ct_node, vertebra_node, body_node)
 

@@ -45,6 +45,7 @@ def date_message(case: Case) -> dict[str, Any]:
     return {
         "affine": record.grid.affine.tolist(),
         "model": str(record.model.get("hash", "")),
+        "scan": record.provenance.get("scan") or {},
         "options": {**record.options, **(record.provenance.get("options") or {})},
         "vertebrae": [to_plain(_message(case, row)) for row in case.vertebra_rows()],
         "bodies": [

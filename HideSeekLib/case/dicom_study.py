@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import slicer
-
 from HideSeekLib.anatomy.geometry import SegmentVoxels, local_to_world
 from HideSeekLib.anatomy.vertebrae import match_levels, segments_by_level
 from HideSeekLib.case.case import Case
+from HideSeekLib.case.dicom_database import instances
 from HideSeekLib.case.stored_case import known_levels
 from HideSeekLib.wire.levels import oddities
 
@@ -20,11 +19,7 @@ FOLDER = "dicom"
 def study_files(ct_node: Any) -> list[str]:
     """Files of a CT that was loaded from Slicer's DICOM database; none where it was not, or where
     one of them is gone."""
-    uids = (ct_node.GetAttribute("DICOM.instanceUIDs") or "").split()
-    application = getattr(slicer, "app", None)  # absent in a browser, which has no such database
-    if not uids or application is None:
-        return []
-    database = application.dicomDatabase()
+    database, uids = instances(ct_node)
     if database is None:
         return []
     files = [str(database.fileForInstance(uid) or "") for uid in uids]

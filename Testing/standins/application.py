@@ -127,6 +127,19 @@ class DicomDatabase:
     def __init__(self) -> None:
         self.files: dict[str, str] = {}
 
+    def instanceValue(self, sopInstanceUID: str, tag: str) -> str:
+        """The value in the instance's file; "" where file or attribute is absent."""
+        import pydicom
+
+        file = self.files.get(sopInstanceUID, "")
+        if not file:
+            return ""
+        group, element = (int(part, 16) for part in tag.split(","))
+        found = pydicom.dcmread(file, stop_before_pixels=True).get((group, element))
+        value = None if found is None else found.value
+        several = isinstance(value, (list, pydicom.multival.MultiValue))
+        return "\\".join(map(str, value)) if several else str(value or "")
+
     def fileForInstance(self, sopInstanceUID: str) -> str:
         return self.files.get(sopInstanceUID, "")
 

@@ -34,6 +34,7 @@ from hideseek_backend.volumes.crops import VertebraBlock, cut_block
 from hideseek_backend.volumes.regions import read_regions
 from hideseek_backend.volumes.vertebrae import LoadedCase, Vertebrae, load_case
 from hideseek_backend.volumes.volume import Volume
+from hideseek_backend.wire.acquisition import UNTOLD
 from hideseek_backend.wire.heights import with_fractures
 from hideseek_backend.wire.levels import LEVELS
 from hideseek_backend.wire.version import VERSION
@@ -65,6 +66,7 @@ def segment_ct(
     bodies: ScanInput | None = None,
     labels: str | Path | Mapping[str, int] | None = None,
     levels: Sequence[str] | None = None,
+    series: str | None = None,
     model: str | Path | Model = "bundled",
     device: str = "auto",
     options: Options | None = None,
@@ -74,10 +76,10 @@ def segment_ct(
     """Find, score and measure lesion candidates in every vertebra of a CT.
 
     ct: a file, a DICOM folder, or a Volume in HU. vertebrae: a label map on disk, as a Volume, or
-    a finished `Vertebrae` on the CT's grid (then without bodies and labels). bodies, labels: see
-    `volumes.vertebrae.load_case`. levels: names to look at, all by default; those that are not in
-    the segmentation are reported with a reason. model: name, folder, or a loaded model. options:
-    the fast protocol's with the model's own defaults if None.
+    a finished `Vertebrae` on the CT's grid (then without bodies and labels). bodies, labels,
+    series: see `volumes.vertebrae.load_case`. levels: names to look at, all by default; those that
+    are not in the segmentation are reported with a reason. model: name, folder, or a loaded model.
+    options: the fast protocol's with the model's own defaults if None.
 
     progress runs over the whole case. cancelled is asked between network steps. The CT is not
     changed.
@@ -85,7 +87,7 @@ def segment_ct(
     Raises InputError, GeometryError, LabelError, ModelError, DeviceError, OptionError, Cancelled.
     """
     started = time.perf_counter()
-    case = _loaded(ct, vertebrae, bodies, labels, levels)
+    case = _loaded(ct, vertebrae, bodies, labels, levels, series)
     levels_to_analyse = _levels_to_analyse(levels, case.vertebrae)
     ready = _ready(model, device)
     options = _options(options, ready)
@@ -118,6 +120,7 @@ def screen_ct(
     bodies: ScanInput | None = None,
     labels: str | Path | Mapping[str, int] | None = None,
     levels: Sequence[str] | None = None,
+    series: str | None = None,
     model: str | Path | Model = "bundled",
     device: str = "auto",
     options: Options | None = None,
@@ -129,7 +132,7 @@ def screen_ct(
     Arguments and errors are those of `segment_ct`. No vertebra is analysed and `lesions` is empty.
     """
     started = time.perf_counter()
-    case = _loaded(ct, vertebrae, bodies, labels, levels)
+    case = _loaded(ct, vertebrae, bodies, labels, levels, series)
     levels_to_analyse = _levels_to_analyse(levels, case.vertebrae)
     ready = _ready(model, device)
     options = _options(options, ready)
@@ -158,6 +161,7 @@ def score_ct(
     bodies: ScanInput | None = None,
     labels: str | Path | Mapping[str, int] | None = None,
     levels: Sequence[str] | None = None,
+    series: str | None = None,
     model: str | Path | Model = "bundled",
     device: str = "auto",
     options: Options | None = None,
@@ -173,7 +177,7 @@ def score_ct(
     empty, and volumes of a vertebra are those of the method's own candidates.
     """
     started = time.perf_counter()
-    case = _loaded(ct, vertebrae, bodies, labels, levels)
+    case = _loaded(ct, vertebrae, bodies, labels, levels, series)
     levels_to_analyse = _levels_to_analyse(levels, case.vertebrae)
     regions, warnings = read_regions(candidates, case.ct, case.vertebrae, whole_labels=whole_labels)
     ready = _ready(model, device)
@@ -250,10 +254,13 @@ def _loaded(
     bodies: ScanInput | None,
     labels: str | Path | Mapping[str, int] | None,
     levels: Sequence[str] | None,
+    series: str | None,
 ) -> LoadedCase:
     """Read what is still on disk."""
     if not isinstance(vertebrae, Vertebrae):
-        return load_case(ct, vertebrae, bodies_path=bodies, labels=labels, levels=levels)
+        return load_case(
+            ct, vertebrae, bodies_path=bodies, labels=labels, levels=levels, series=series
+        )
     if bodies is not None or labels is not None:
         raise InputError(
             "Expected no bodies or labels beside finished Vertebrae, which hold both.",
@@ -352,4 +359,6 @@ def _provenance(
             **{r.level: round(r.seconds, 3) for r in results if r.seconds > 0},
         },
         "warnings": list(case.warnings),
+        # Only what headers told: the results of a NIfTI file do not depend on this field.
+        **({"scan": case.scan} if case.scan != UNTOLD else {}),
     }

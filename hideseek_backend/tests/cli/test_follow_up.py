@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from hideseek_backend.cli import main
+from hideseek_backend.dicom.ct_series import write_ct_series
+from hideseek_backend.volumes.reading import read_ct
 
 from .conftest import words
 
@@ -77,6 +79,37 @@ def test_what_cannot_be_compared(
     assert {c["fate"] for c in table(tmp_path / "c" / "changes.csv")} == {"not comparable"}
     page = (tmp_path / "c" / "follow-up.html").read_text(encoding="utf-8")
     assert "cannot be compared" in page
+
+
+def test_kernel_and_contrast_go_from_dicom_to_the_page(
+    case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pydicom = pytest.importorskip("pydicom", reason="needs the extra dicom")
+    ct = read_ct(case / "ct.nii.gz")[0]
+    for name, kernel, agent in (("april", "B60s", None), ("october", "B30f", "Ultravist 370")):
+        study = tmp_path / name / "study"
+        write_ct_series(ct, study, patient="Doe^Jane", accession="A1")
+        for file in study.iterdir():
+            dataset = pydicom.dcmread(file)
+            dataset.ConvolutionKernel, dataset.KVP = kernel, 120
+            if agent:
+                dataset.ContrastBolusAgent = agent
+            dataset.save_as(file)
+        line = words(case, tmp_path / name / "result", *ALL, "--levels", "L1", "--series", "1")
+        line[1] = str(study)
+        assert main(line) == 0
+    results = [str(tmp_path / name / "result") for name in ("april", "october")]
+    assert main(["follow-up", *results, "--out", str(tmp_path / "change")]) == 0
+    said = capsys.readouterr().err
+    assert "Other kernel: B60s before, B30f now" in said
+    assert "Contrast medium was given only now" in said
+    page = (tmp_path / "change" / "follow-up.html").read_text(encoding="utf-8")
+    assert "kernel B30f, contrast medium" in page and "no contrast medium" in page
+    record = json.loads((tmp_path / "change" / "follow-up.json").read_text(encoding="utf-8"))
+    assert record["follow_up"]["scan"]["kernel"] == "B30f"
+    assert "Doe^Jane" not in page and "Ultravist" not in page
+    report = (tmp_path / "april" / "result" / "report.html").read_text(encoding="utf-8")
+    assert "kernel B60s" in report and "Doe^Jane" not in report
 
 
 def test_bad_input(result: Path, tmp_path: Path, refused: Callable[..., str]) -> None:

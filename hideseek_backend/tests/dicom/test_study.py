@@ -13,7 +13,7 @@ from dicom_writer import write_dicom
 from hideseek_backend.cli import main
 from hideseek_backend.dicom import list_series, read_study
 from hideseek_backend.errors import GeometryError, HideSeekError, InputError
-from hideseek_backend.volumes.reading import read_ct
+from hideseek_backend.volumes.reading import read_ct, read_scan
 
 pytest.importorskip("pydicom", reason="needs the extra dicom")
 
@@ -233,3 +233,16 @@ def test_vertebrae_from_a_dicom_segmentation(study: Path, tmp_path: Path) -> Non
     for value, (k, j, i) in ((1, (2, 3, 2)), (2, (6, 11, 8)), (3, (1, 1, 1))):
         at = np.rint(read.volume.ijk(ct.ras((i, j, k)))).astype(int)
         assert read.volume.data[tuple(at)] == value
+
+
+def test_how_a_scan_was_made_is_read_from_its_headers(tmp_path: Path) -> None:
+    medium = {"0018|0010": "Ultravist 370", "0018|0060": "120", "0018|1100": "180.5"}
+    series(tmp_path / "s1", 1, "Spine portal venous", "B60s", 3.0, tags=medium)
+    read = read_scan(tmp_path)
+    assert str(read.scan) == (
+        "kernel B60s, contrast medium (venous), 3 mm slices, 120 kV, 180.5 mm field of view"
+    )
+    assert read.scan.bone_kernel
+    series(tmp_path / "s2", 2, "Abdomen", "B30f", 5.0, tags={"0018|0010": ""})
+    soft = read_scan(tmp_path, "2").scan
+    assert (soft.kernel, soft.bone_kernel, soft.contrast) == ("B30f", False, None)

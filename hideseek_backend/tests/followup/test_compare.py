@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hideseek_backend.errors import InputError
 from hideseek_backend.followup.compare import follow_up
-from hideseek_backend.followup.limits import READER, Limits, limits_for
+from hideseek_backend.followup.limits import READER, Agreement, Limits, ScanPair, limits_for
 from hideseek_backend.followup.matching import groups, overlaps
 from hideseek_backend.followup.pairing import Pair
 from hideseek_backend.followup.registration import Pose
@@ -24,6 +24,8 @@ from hideseek_backend.wire.codec import from_plain, to_plain
 from hideseek_backend.wire.records import Candidate, Vertebra
 
 LIMITS = Limits(0.03, 0.03, thickness_mm=2.5, thickness_ratio=3.0)
+OUTLINED = Limits(0.01, 0.0, thickness_mm=5.0, thickness_ratio=6.0, kernel=0.0, contrast=0.0)
+THIN = ScanPair(1.0, 1.0, False, False)
 MOTION = np.array([[0, -1, 0, 5.0], [1, 0, 0, -7.0], [0, 0, 1, 11.0], [0, 0, 0, 1.0]])
 BODY = Volume(np.ones((2, 2, 2), bool), np.eye(4))
 
@@ -53,7 +55,8 @@ def date(*findings: Finding, thick: float = 1.0, **more: object) -> Timepoint:
 def compare(earlier: Timepoint, current: Timepoint, **more: object) -> FollowUp:
     """With the pose given, so that lesions alone are under test."""
     pairs = (Pair("L1", "L1", Pose(np.linalg.inv(MOTION), 0.3)),)
-    return follow_up(earlier, current, limits=LIMITS, pairs=pairs, **more)  # type: ignore[arg-type]
+    limits = Agreement(LIMITS, OUTLINED)
+    return follow_up(earlier, current, limits=limits, pairs=pairs, **more)  # type: ignore[arg-type]
 
 
 def before(places: FloatArray) -> FloatArray:
@@ -74,7 +77,9 @@ def test_growth_is_told_beyond_the_limits(radius: float, fate: str) -> None:
     assert change.fate == fate
     assert (change.before, change.after) == ((1,), (2,))
     assert change.change_percent == pytest.approx(100 * (len(new) / len(old) - 1))
-    assert change.limit_percent == pytest.approx(LIMITS.percent(math.sqrt(len(old) * len(new))))
+    assert change.limit_percent == pytest.approx(
+        LIMITS.percent(math.sqrt(len(old) * len(new)), THIN)
+    )
 
 
 def test_new_gone_merged_and_split() -> None:
@@ -185,7 +190,7 @@ def test_a_follow_up_goes_over_the_wire() -> None:
 def test_other_spines_are_refused() -> None:
     other = replace(date(), bodies={"C3": BODY})
     with pytest.raises(InputError, match="one spine"):
-        follow_up(date(), other, limits=LIMITS)
+        follow_up(date(), other)
 
 
 @settings(max_examples=60, deadline=None)
@@ -206,10 +211,42 @@ def test_the_overlap_is_that_of_the_smaller_lesion() -> None:
     assert shares[0, 0] == 1.0 and shares[0, 1] == 0.0
 
 
-def test_limits_grow_for_small_lesions_and_unknown_models_are_told() -> None:
-    assert LIMITS.percent(100) > LIMITS.percent(1000) > LIMITS.percent(20_000)
-    assert LIMITS.percent(1e12) == pytest.approx(100 * (math.exp(1.96 * 0.03) - 1), abs=0.1)
-    assert limits_for("")[1] == "" and "not measured" in limits_for("no such model")[1]
+def test_limits_grow_for_small_lesions_thick_slices_and_unlike_scans() -> None:
+    limits = replace(LIMITS, by_slice=0.02, kernel=0.05, contrast=0.1)
+    assert limits.percent(100, THIN) > limits.percent(1000, THIN) > limits.percent(20_000, THIN)
+    assert LIMITS.percent(1e12, THIN) == pytest.approx(100 * math.expm1(1.96 * 0.03), abs=0.1)
+    widths = [
+        limits.percent(1000, scans)
+        for scans in (THIN, replace(THIN, thickness_mm=2.0), replace(THIN, kernels_differ=True),
+                      replace(THIN, contrast_differs=True), ScanPair(1.0))
+    ]  # fmt: skip
+    assert widths == sorted(widths) and len(set(widths)) == len(widths)
+    whole = math.hypot(0.03, math.hypot(0.03, 0.02), 0.05, 0.1)  # unknown counts as unlike
+    assert widths[-1] == pytest.approx(100 * math.expm1(1.96 * whole))
+
+
+def test_an_unknown_model_is_told() -> None:
+    assert limits_for("").warning == "" and "not measured" in limits_for("no such model").warning
+    assert limits_for("").found == limits_for("no such model").outlined
+
+
+def test_outlined_lesions_have_limits_of_their_own() -> None:
+    old, new = ball((0, 0, 0), 5.0), ball((0, 0, 0), 5.0)
+
+    def drawn(number: int, places: FloatArray) -> Finding:
+        one = finding(number, places)
+        return replace(one, candidate=replace(one.candidate, source="reader"))
+
+    (by_hand,) = compare(date(drawn(1, before(old))), date(drawn(1, new))).changes
+    (mixed,) = compare(date(drawn(1, before(old))), date(finding(1, new))).changes
+    assert (by_hand.limit_of, mixed.limit_of) == ("outlined", "found")
+    assert by_hand.limit_percent == pytest.approx(OUTLINED.percent(len(old), THIN))
+    assert mixed.limit_percent == pytest.approx(LIMITS.percent(len(old), THIN))
+    thick = compare(date(drawn(1, before(old)), thick=5.0), date(drawn(1, new)))
+    assert thick.comparable and fates(thick) == ["stable"]
+    assert "outlined lesions" in thick.limits
+    by_model = compare(date(model="m"), date(finding(1, new), model="m"))
+    assert "this model found" in by_model.limits and "outlined" not in by_model.limits
 
 
 def test_damaged_limits_are_refused(tmp_path: Path) -> None:

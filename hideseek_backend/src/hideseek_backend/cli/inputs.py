@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -171,12 +170,13 @@ def run_case(
         make, write = work()
         model = load_model(args.model, device=args.device)
         result = make(
-            ct_of(args),
+            args.ct,
             args.vertebrae,
             *given,
             bodies=args.bodies,
             labels=args.labels,
             levels=args.levels,
+            series=args.series,
             model=model,
             options=options_from(args, model.spec.defaults),
             progress=progress,
@@ -185,18 +185,3 @@ def run_case(
         with writing(folder.target):
             write(result, folder.staging)
     return result
-
-
-def ct_of(args: argparse.Namespace) -> Any:
-    """Return the CT that the command line names: a path, or the series asked for as a Volume.
-
-    Raises InputError or GeometryError for a series that cannot be read.
-    """
-    if args.series is None:
-        return args.ct
-    from hideseek_backend.dicom import read_study
-
-    study = read_study(args.ct, args.series)
-    for warning in study.warnings:
-        sys.stderr.write(f"note: {warning}\n")
-    return study.volume

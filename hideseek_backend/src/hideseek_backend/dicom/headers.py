@@ -24,7 +24,8 @@ _TAGS = [
     "ConvolutionKernel", "SliceThickness", "Rows", "Columns", "SamplesPerPixel", "BitsAllocated",
     "PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient", "RescaleType",
     "NumberOfFrames", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
-    "AccessionNumber", "BodyPartExamined",
+    "AccessionNumber", "BodyPartExamined", "ContrastBolusAgent", "ContrastBolusAgentPhase",
+    "ContrastBolusAgentSequence", "ReconstructionDiameter", "KVP",
 ]  # fmt: skip
 
 
@@ -33,6 +34,7 @@ class Header:
     """One file. `patient` is a digest that tells patients apart and names none.
 
     planes: one a frame; None where position, orientation or spacing is missing.
+    agent, phase: of the contrast medium; agent is None where the attribute is absent.
     short_by: bytes missing from the pixels (uncompressed files only; 0 where complete).
     """
 
@@ -53,6 +55,10 @@ class Header:
     samples: int
     units: str
     planes: tuple[Plane | None, ...]
+    agent: str | None = None
+    phase: str = ""
+    diameter: float | None = None
+    kvp: float | None = None
     short_by: int = 0
 
     @property
@@ -96,12 +102,7 @@ def _header(path: Path, dataset: Any, left: int) -> Header | None:
     size = (_whole(dataset, "Columns") or 0, _whole(dataset, "Rows") or 0)
     frames = _whole(dataset, "NumberOfFrames") or 1
     first = _shared_and_frame(dataset, 0) if sop_class in ENHANCED_CT else [dataset]
-    kernel = dataset.get("ConvolutionKernel") or _nested(
-        first, "CTReconstructionSequence", "ConvolutionKernel"
-    )
-    thickness = _numbers(dataset.get("SliceThickness"), 1)
-    if thickness is None:
-        thickness = _numbers(_nested(first, "PixelMeasuresSequence", "SliceThickness"), 1)
+    kernel = _anywhere(dataset, first, "CTReconstructionSequence", "ConvolutionKernel")
     units = _text(dataset, "RescaleType") or str(
         _nested(first, "PixelValueTransformationSequence", "RescaleType") or ""
     )
@@ -118,13 +119,33 @@ def _header(path: Path, dataset: Any, left: int) -> Header | None:
         description=_text(dataset, "SeriesDescription"),
         series_number=_whole(dataset, "SeriesNumber"),
         kernel=" ".join(str(word).strip() for word in _several(kernel)),
-        thickness=None if thickness is None else float(thickness[0]),
+        thickness=_one(_anywhere(dataset, first, "PixelMeasuresSequence", "SliceThickness")),
         size=size,
         samples=_whole(dataset, "SamplesPerPixel") or 1,
         units=units.upper(),
         planes=tuple(_plane(dataset, n, size, sop_class) for n in range(frames)),
+        agent=_agent(dataset),
+        phase=_text(dataset, "ContrastBolusAgentPhase"),
+        diameter=_one(
+            _anywhere(dataset, first, "CTReconstructionSequence", "ReconstructionDiameter")
+        ),
+        kvp=_one(_anywhere(dataset, first, "CTXRayDetailsSequence", "KVP")),
         short_by=_missing_bytes(dataset, size, frames, left),
     )
+
+
+def _agent(dataset: Any) -> str | None:
+    """The contrast medium: of classic slices as text, of an enhanced CT as coded."""
+    coded = dataset.get("ContrastBolusAgentSequence")
+    if coded:
+        return " ".join(str(item.get("CodeMeaning") or "given") for item in coded)
+    return _text(dataset, "ContrastBolusAgent") if "ContrastBolusAgent" in dataset else None
+
+
+def _anywhere(dataset: Any, groups: list[Any], sequence: str, name: str) -> Any:
+    """An attribute of a classic slice, or of an enhanced CT's functional groups."""
+    own = dataset.get(name)
+    return own if own not in (None, "") else _nested(groups, sequence, name)
 
 
 def _missing_bytes(dataset: Any, size: tuple[int, int], frames: int, left: int) -> int:
@@ -197,6 +218,11 @@ def _numbers(value: Any, count: int) -> Any:
     except (TypeError, ValueError):
         return None
     return numbers if numbers.size == count and np.isfinite(numbers).all() else None
+
+
+def _one(value: Any) -> float | None:
+    numbers = _numbers(value, 1)
+    return None if numbers is None else float(numbers[0])
 
 
 def _digest(*parts: str) -> str:

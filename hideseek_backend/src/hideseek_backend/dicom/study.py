@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,14 +17,8 @@ from hideseek_backend.dicom.needs import lenient, need
 from hideseek_backend.errors import HideSeekError, InputError
 from hideseek_backend.volumes.planes import Plane, stack, straightened
 from hideseek_backend.volumes.volume import FloatArray, Volume
+from hideseek_backend.wire.acquisition import Acquisition, acquired, is_for_bone
 
-_BONE_KERNEL = re.compile(
-    # Siemens B60/Br59/Hr60 and up, GE, Canon FC30 to FC35 and FC81, Philips YB to YE
-    r"\b(?:[BH][A-Z]?[5-9]\d[A-Z]?|BONE\w*|EDGE|FC3\d|FC81|Y[B-E])\b",
-    re.IGNORECASE,
-)
-_BONE_NAME = re.compile(r"\b(bone|knochen|os|osseux|spine|ws)\b", re.IGNORECASE)
-_LUNG = re.compile(r"\b(lung|lunge|poumon|thorax)\b", re.IGNORECASE)
 _LEAST_SLICES = 5
 _PLAIN = frozenset(f"1.2.840.10008.1.2{end}" for end in ("", ".1", ".1.99", ".2"))
 # Compressed syntaxes that the GDCM within SimpleITK decodes: RLE, JPEG lossless and lossy, JPEG-LS,
@@ -58,8 +51,16 @@ class Series:
     @property
     def bone(self) -> bool:
         """Whether kernel or description says that it was made for bone."""
-        sharp = bool(_BONE_KERNEL.search(self.kernel) or _BONE_NAME.search(self.description))
-        return sharp and not _LUNG.search(self.description)
+        return is_for_bone(self.kernel, self.description)
+
+    @property
+    def scan(self) -> Acquisition:
+        """How it was made."""
+        first = self.headers[0]
+        return acquired(
+            kernel=self.kernel, description=self.description, agent=first.agent,
+            phase=first.phase, thickness=self.thickness_mm, diameter=first.diameter, kvp=first.kvp,
+        )  # fmt: skip
 
     def __str__(self) -> str:
         parts = [self.modality or "no modality", f"{self.count} slices"]

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from hideseek_backend.errors import InputError
-from hideseek_backend.followup.limits import Limits, limits_for
+from hideseek_backend.followup.limits import Agreement, Limits, ScanPair, limits_for
 from hideseek_backend.followup.matching import MatchOptions, groups, overlaps
 from hideseek_backend.followup.pairing import Pair, pair_levels
 from hideseek_backend.followup.registration import Pose
+from hideseek_backend.followup.scans import scan_pair, unlike_scans
 from hideseek_backend.followup.timepoint import Finding, Timepoint
 from hideseek_backend.volumes.volume import apply_affine
-from hideseek_backend.wire.changes import Change, Fate, FollowUp, LevelPair
+from hideseek_backend.wire.changes import Change, Fate, FollowUp, LevelPair, LimitOf
 from hideseek_backend.wire.levels import order
 from hideseek_backend.wire.words import CUT
 
@@ -31,7 +32,7 @@ def follow_up(
     earlier: Timepoint,
     current: Timepoint,
     options: MatchOptions | None = None,
-    limits: Limits | None = None,
+    limits: Agreement | None = None,
     known_uids: Mapping[str, str] | None = None,
     pairs: Sequence[Pair] | None = None,
 ) -> FollowUp:
@@ -43,7 +44,7 @@ def follow_up(
     Raises InputError where the two share no vertebra.
     """
     options = options or MatchOptions()
-    limit, warning = (limits, "") if limits is not None else limits_for(current.model)
+    limits = limits if limits is not None else limits_for(current.model)
     pairs = tuple(pairs) if pairs is not None else pair_levels(earlier.bodies, current.bodies)
     if not pairs:
         raise InputError(
@@ -51,12 +52,18 @@ def follow_up(
             f"the current one ({_span(earlier)} and {_span(current)}).",
             "Check that both are of one patient and show a common part of the spine.",
         )
-    reasons = [*_unlike(earlier, current), *_unlike_scans(earlier, current, limit)]
-    warnings = [w for w in (warning, *_named(pairs), *_shifted_hu(earlier, current, pairs)) if w]
-    dates = _Dates(earlier, current, options, limit, known_uids or {})
+    scans = scan_pair(earlier, current)
+    dates = _Dates(earlier, current, options, limits, scans, known_uids or {})
+    reasons = [*_unlike(earlier, current), *_beyond(dates)]
+    warnings = [
+        w for w in (
+            limits.warning, *_named(pairs), *unlike_scans(earlier, current),
+            *_shifted_hu(earlier, current, pairs),
+        ) if w
+    ]  # fmt: skip
     changes: list[Change] = []
     for pair in pairs:
-        withheld = "; ".join([*reasons, *_unlike_bodies(pair, earlier, current)])
+        withheld = [*_unlike(earlier, current), *_unlike_bodies(pair, earlier, current)]
         changes += _changes(pair, dates, withheld)
     paired = {p.earlier for p in pairs}, {p.current for p in pairs}
     nowhere = Pose(np.eye(4), math.nan)
@@ -64,12 +71,12 @@ def follow_up(
         level = one.candidate.vertebra
         if one.counts and level not in paired[0]:
             lone = Pair(level, level, nowhere)
-            changes.append(_change(lone, [one], [], dates, "not in the current scan"))
+            changes.append(_change(lone, [one], [], dates, ["not in the current scan"]))
     for one in current.findings:
         level = one.candidate.vertebra
         if one.counts and level not in paired[1]:
             lone = Pair("", level, nowhere)
-            changes.append(_change(lone, [], [one], dates, "not in the earlier scan"))
+            changes.append(_change(lone, [], [one], dates, ["not in the earlier scan"]))
     changes.sort(key=lambda c: order(c.vertebra))
     told = tuple(
         LevelPair(p.earlier, p.current, p.pose.gap_mm, p.pose.rotation_deg, p.pose.matrix)
@@ -77,7 +84,7 @@ def follow_up(
     )
     return FollowUp(
         not reasons, tuple(changes), told, tuple(reasons), tuple(warnings),
-        earlier.date, current.date,
+        earlier.date, current.date, _told(dates), earlier.scan, current.scan,
     )  # fmt: skip
 
 
@@ -88,11 +95,40 @@ class _Dates:
     earlier: Timepoint
     current: Timepoint
     options: MatchOptions
-    limit: Limits
+    limits: Agreement
+    scans: ScanPair
     uids: Mapping[str, str]
 
+    def limit(self, findings: Sequence[Finding]) -> tuple[LimitOf, Limits]:
+        """Whose limits hold for these lesions: outlined ones have their own."""
+        if findings and all(f.candidate.source == "reader" for f in findings):
+            return "outlined", self.limits.outlined
+        return "found", self.limits.found
 
-def _changes(pair: Pair, dates: _Dates, withheld: str) -> list[Change]:
+    def in_use(self) -> dict[LimitOf, Limits]:
+        """The limits that any lesion of the two dates needs."""
+        every = [*self.earlier.findings, *self.current.findings]
+        return dict(self.limit([one]) for one in every) or dict([self.limit([])])
+
+
+def _beyond(dates: _Dates) -> list[str]:
+    """Why no limits in use speak for these two scans; [] where some do."""
+    found = [limits.beyond(dates.scans) for limits in dates.in_use().values()]
+    return [] if any(not reasons for reasons in found) else found[0]
+
+
+def _told(dates: _Dates) -> str:
+    """What the limits were measured on, for the page and the record."""
+    parts = []
+    for of, limits in dates.in_use().items():
+        by_model = of == "found" and dates.current.model
+        whose = "lesions that this model found" if by_model else "outlined lesions"
+        count = f"{limits.lesions} on phantoms, " if limits.lesions else ""
+        parts.append(f"Limits of agreement of {whose}: {count}{limits.source}.")
+    return " ".join(parts)
+
+
+def _changes(pair: Pair, dates: _Dates, withheld: list[str]) -> list[Change]:
     """The changes of one vertebra. Candidates that counted at neither date are left out."""
     options = dates.options
     old, new = dates.earlier.of(pair.earlier), dates.current.of(pair.current)
@@ -127,15 +163,18 @@ def _changes(pair: Pair, dates: _Dates, withheld: str) -> list[Change]:
 
 
 def _change(
-    pair: Pair, old: list[Finding], new: list[Finding], dates: _Dates, withheld: str
+    pair: Pair, old: list[Finding], new: list[Finding], dates: _Dates, withheld: list[str]
 ) -> Change:
     before = sum(f.candidate.volume_mm3 for f in old)
     after = sum(f.candidate.volume_mm3 for f in new)
     size = math.sqrt(before * after) if old and new else max(before, after)
-    fate = _fate(len(old), len(new), before, after, dates.options, dates.limit)
+    of, limits = dates.limit([*old, *new])
+    limit = limits.percent(size, dates.scans)
+    fate: Fate = fate_of(len(old), len(new), before, after, dates.options, limit)
     remarks = _remarks(pair, old, new, dates)
+    withheld = [*withheld, *limits.beyond(dates.scans)]
     if withheld:
-        fate, remarks = "not comparable", [withheld, *remarks]
+        fate, remarks = "not comparable", [*withheld, *remarks]
     main_old, main_new = _largest(old), _largest(new)
     shown = main_new or main_old
     assert shown is not None
@@ -151,7 +190,8 @@ def _change(
         volume_before_mm3=before,
         volume_mm3=after,
         change_percent=100.0 * (after / before - 1.0) if old and new else math.nan,
-        limit_percent=dates.limit.percent(size),
+        limit_percent=limit,
+        limit_of=of,
         **_seen(main_old, "_before"),
         **_seen(main_new, ""),
         tracking_uid=dates.uids.get(key) or _uid(shown),
@@ -159,20 +199,21 @@ def _change(
     )
 
 
-def _fate(
-    old: int, new: int, before: float, after: float, options: MatchOptions, limit: Limits
+def fate_of(
+    old: int, new: int, before: float, after: float, options: MatchOptions, limit: float
 ) -> Fate:
+    """What became of `old` lesions of `before` mm³ that are `new` ones of `after` mm³ now.
+
+    limit: growth that unchanged lesions stay within, %; shrinking likewise, as a ratio.
+    """
     if not old or not new:
         return "new" if new else "gone"
     if old != new and min(old, new) == 1:
         return "merged" if old > new else "split"
     if max(before, after) < options.least_volume_mm3:
         return "stable"
-    least = max(
-        limit.percent(math.sqrt(before * after)) / 100.0, options.least_change_percent / 100.0
-    )
     change = math.log(after / before)
-    if abs(change) <= math.log1p(least):
+    if abs(change) <= math.log1p(max(limit, options.least_change_percent) / 100.0):
         return "stable"
     return "grown" if change > 0 else "shrunk"
 
@@ -209,19 +250,6 @@ def _unlike(earlier: Timepoint, current: Timepoint) -> list[str]:
     if "central" in (earlier.options.get("slices"), current.options.get("slices")):
         reasons.append("only the central slice was analysed, which has no volumes: use all slices")
     return reasons
-
-
-def _unlike_scans(earlier: Timepoint, current: Timepoint, limit: Limits) -> list[str]:
-    """Why two scans must not be compared: beyond what the limits of agreement were measured on."""
-    thick = [float(t.spacing.max()) for t in (earlier, current)]
-    if max(thick) > 1.01 * limit.thickness_mm:
-        return [
-            f"slices of {thick[0]:.1f} and {thick[1]:.1f} mm; limits of agreement reach to "
-            f"{limit.thickness_mm:.1f} mm"
-        ]
-    if max(thick) > 1.01 * limit.thickness_ratio * min(thick):
-        return [f"slices of {thick[0]:.1f} and {thick[1]:.1f} mm differ too much"]
-    return []
 
 
 def _unlike_bodies(pair: Pair, earlier: Timepoint, current: Timepoint) -> list[str]:

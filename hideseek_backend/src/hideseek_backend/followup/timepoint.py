@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hideseek_backend.volumes.volume import FloatArray, Volume
+from hideseek_backend.wire.acquisition import UNTOLD, Acquisition
 from hideseek_backend.wire.levels import order
 from hideseek_backend.wire.records import Candidate, Evidence, Vertebra, VertebraMessage
 
@@ -31,7 +32,7 @@ class Timepoint:
     bodies: level -> mask of its body, a box of the CT or of a crop, head to foot. vertebrae: what
     was found there. evidence: of those analysed. spacing: (3,) mm of the CT's voxels.
     options, model: with which it was analysed; model is the hash, "" where none was.
-    date: as the user gave it, "" if not.
+    date: as the user gave it, "" if not. scan: how the CT was made.
     """
 
     bodies: Mapping[str, Volume]
@@ -42,6 +43,13 @@ class Timepoint:
     options: Mapping[str, Any] = field(default_factory=dict)
     model: str = ""
     date: str = ""
+    scan: Acquisition = UNTOLD
+
+    @property
+    def thickness_mm(self) -> float:
+        """Of the slices: thicker than the voxels where they overlap."""
+        apart = float(self.spacing.max())
+        return max(apart, self.scan.thickness_mm) if self.scan.thickness_mm > 0 else apart
 
     def of(self, level: str) -> list[Finding]:
         """The findings of one vertebra."""
@@ -57,6 +65,7 @@ def timepoint(
     model: str,
     decisions: Mapping[str, str] | None = None,
     date: str = "",
+    scan: Acquisition = UNTOLD,
 ) -> Timepoint:
     """Make a date of an analysis.
 
@@ -76,6 +85,7 @@ def timepoint(
         options,
         model,
         date,
+        scan,
     )
 
 

@@ -18,6 +18,7 @@ from hideseek_backend.errors import GeometryError, InputError
 from hideseek_backend.volumes import dicom
 from hideseek_backend.volumes.names import SegmentName
 from hideseek_backend.volumes.volume import FloatArray, Volume
+from hideseek_backend.wire.acquisition import UNTOLD, Acquisition
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
@@ -43,17 +44,33 @@ class _Raw:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class ScanFile:
+    """A CT as read: its voxels, what to know about them, how the scan was made."""
+
+    volume: Volume
+    warnings: tuple[str, ...] = ()
+    scan: Acquisition = UNTOLD
+
+
 def read_ct(path: str | Path) -> tuple[Volume, tuple[str, ...]]:
-    """Read an image of real numbers; returns it and warnings. HU are not checked here.
+    """Read an image of real numbers; returns it and warnings. Arguments and errors: `read_scan`."""
+    read = read_scan(path)
+    return read.volume, read.warnings
+
+
+def read_scan(path: str | Path, series: str | None = None) -> ScanFile:
+    """Read an image of real numbers, and how it was made. HU are not checked here.
 
     path: a NIfTI, NRRD or MetaImage file, or a DICOM study: a folder, zip or DICOMDIR (without the
-    extra `dicom` a folder that holds one CT series and nothing else).
+    extra `dicom` a folder that holds one CT series and nothing else). series: of a study, see
+    `dicom.read_study`.
     Raises InputError for missing, unreadable, 2D, 4D, colour or complex images, GeometryError for
-    unusable frames.
+    unusable frames, and what `dicom.read_study` raises.
     """
     path = _existing(path)
-    if _may_be_study(path):
-        return _read_study(path)
+    if series is not None or _may_be_study(path):
+        return _read_study(path, series)
     raw = _read_file(path)
     data = _one_channel(raw.data, path)
     if data.dtype.kind not in "iuf":
@@ -63,7 +80,7 @@ def read_ct(path: str | Path) -> tuple[Volume, tuple[str, ...]]:
         )
     if data.dtype == np.float64:
         data = data.astype(np.float32)
-    return Volume(data, raw.affine), raw.warnings
+    return ScanFile(Volume(data, raw.affine), raw.warnings)
 
 
 def read_label_map(path: str | Path) -> LabelMap:
@@ -94,13 +111,13 @@ def _may_be_study(path: Path) -> bool:
     return path.is_dir() or path.suffix.lower() == ".zip" or path.name.upper() == "DICOMDIR"
 
 
-def _read_study(path: Path) -> tuple[Volume, tuple[str, ...]]:
-    if importlib.util.find_spec("pydicom") is None and path.is_dir():
-        return dicom.read_series(path)
+def _read_study(path: Path, series: str | None) -> ScanFile:
+    if series is None and importlib.util.find_spec("pydicom") is None and path.is_dir():
+        return ScanFile(*dicom.read_series(path))
     from hideseek_backend.dicom import read_study
 
-    study = read_study(path)
-    return study.volume, study.warnings
+    study = read_study(path, series)
+    return ScanFile(study.volume, study.warnings, study.series.scan)
 
 
 def whole_numbers(data: NDArray[Any], source: str) -> NDArray[Any]:

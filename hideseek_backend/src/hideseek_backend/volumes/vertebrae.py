@@ -18,9 +18,16 @@ from hideseek_backend.volumes.bodies import split_body
 from hideseek_backend.volumes.grids import onto_grid
 from hideseek_backend.volumes.labels import choose_labels
 from hideseek_backend.volumes.names import SegmentName
-from hideseek_backend.volumes.reading import LabelMap, read_ct, read_label_map, whole_numbers
+from hideseek_backend.volumes.reading import (
+    LabelMap,
+    ScanFile,
+    read_label_map,
+    read_scan,
+    whole_numbers,
+)
 from hideseek_backend.volumes.strays import MIN_VERTEBRA_MM3, without_strays
 from hideseek_backend.volumes.volume import Volume
+from hideseek_backend.wire.acquisition import UNTOLD, Acquisition
 from hideseek_backend.wire.levels import LEVELS, VERSE_VALUES
 
 SUBREGION_BODIES = (49, 50)  # SPINEPS: corpus border and corpus
@@ -69,11 +76,13 @@ class Vertebrae:
 
 @dataclass(frozen=True, eq=False)
 class LoadedCase:
-    """A CT in HU, its vertebrae on the same grid, and what the user should know about them."""
+    """A CT in HU, its vertebrae on the same grid, and what the user should know about them.
+    scan: how the CT was made."""
 
     ct: Volume
     vertebrae: Vertebrae
     warnings: tuple[str, ...] = ()
+    scan: Acquisition = UNTOLD
 
 
 def load_case(
@@ -83,6 +92,7 @@ def load_case(
     bodies_path: str | Path | Volume | None = None,
     labels: str | Path | Mapping[str, int] | None = None,
     levels: Sequence[str] | None = None,
+    series: str | None = None,
 ) -> LoadedCase:
     """Read a CT, its vertebra mask and, if given, its body mask, and check them.
 
@@ -92,14 +102,12 @@ def load_case(
     In the body mask 49 and 50 are bodies where present, else 1 where only 1 and 2 occur, else every
     voxel that is not 0. Without one, bodies are split off by geometry.
     levels: those whose bodies are wanted, all by default; splitting a body off takes time.
+    series: of a DICOM study, its uid or number; see `dicom.read_study`.
 
     Raises InputError, GeometryError or LabelError, each saying what to do.
     """
-    warnings: tuple[str, ...] = ()
-    if isinstance(ct_path, Volume):
-        ct = ct_path
-    else:
-        ct, warnings = read_ct(ct_path)
+    file = ScanFile(ct_path) if isinstance(ct_path, Volume) else read_scan(ct_path, series)
+    ct, warnings = file.volume, file.warnings
     warnings += checks.check_grid(ct) + checks.check_hu(ct)
     mask = _label_map(vertebrae_path, "the vertebra mask")
     given = None if bodies_path is None else _label_map(bodies_path, "the body mask")
@@ -135,7 +143,7 @@ def load_case(
         warnings += body_warnings
         source = "given"
     vertebrae = Vertebrae(canonical, bodies, present, choice.scheme, source)
-    return LoadedCase(ct, vertebrae, warnings)
+    return LoadedCase(ct, vertebrae, warnings, file.scan)
 
 
 def body_voxels(

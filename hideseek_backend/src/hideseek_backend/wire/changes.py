@@ -8,10 +8,12 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from .acquisition import UNTOLD, Acquisition
 from .errors import WireError
 from .tables import carried, column
 
 Fate = Literal["new", "gone", "grown", "shrunk", "stable", "merged", "split", "not comparable"]
+LimitOf = Literal["found", "outlined"]
 FATES: tuple[Fate, ...] = get_args(Fate)
 
 
@@ -24,6 +26,7 @@ class Change:
     polarity: at the current date, the earlier one's where it is gone. before, after: candidate
     numbers. volumes: mm³ on each scan's own grid, 0 where there is none.
     limit_percent: change that repeated scans of an unchanged lesion of this size stay within, 95 %.
+    limit_of: whose limit that is: of lesions that the model found, or of outlined ones.
     delta, hu: of the largest; NaN where there is none. tracking_uid: DICOM, kept over dates.
     reason: what a reader must know about this row.
     """
@@ -45,6 +48,7 @@ class Change:
     delta: float = column(decimals=4, default=math.nan)
     tracking_uid: str = column(default="")
     reason: str = column(default="")
+    limit_of: LimitOf = column(default="found")
 
     def __post_init__(self) -> None:
         if self.fate not in FATES:
@@ -66,7 +70,8 @@ class LevelPair:
 @dataclass(frozen=True, eq=False)
 class FollowUp:
     """Two dates of one patient. comparable: False where volumes must not be compared; reasons say
-    why, warnings what else to know. changes: head to foot."""
+    why, warnings what else to know. changes: head to foot. limits: what the limits of agreement
+    were measured on, a sentence. scan_before, scan: how the two CTs were made."""
 
     comparable: bool = carried()
     changes: tuple[Change, ...] = carried()
@@ -75,3 +80,6 @@ class FollowUp:
     warnings: tuple[str, ...] = carried(default=())
     date_before: str = carried(default="")
     date: str = carried(default="")
+    limits: str = carried(default="")
+    scan_before: Acquisition = carried(default=UNTOLD)
+    scan: Acquisition = carried(default=UNTOLD)

@@ -10,6 +10,7 @@ import numpy as np
 from hideseek_backend.followup.timepoint import Timepoint, timepoint
 from hideseek_backend.volumes.bodies import split_body
 from hideseek_backend.volumes.volume import Volume
+from hideseek_backend.wire.acquisition import Acquisition
 from hideseek_backend.wire.changes import FollowUp
 from hideseek_backend.wire.codec import from_plain, to_plain
 from hideseek_backend.wire.errors import WireError
@@ -62,7 +63,7 @@ def text(params: Mapping[str, Any]) -> dict[str, Any]:
 def read_date(message: object) -> Timepoint:
     """Read one date: vertebrae as streamed (their `kept` as the review has it), `affine` of the CT,
     `bodies` (level, affine, vertebra and body masks; where body is null it is split off by
-    geometry), options, model (hash), date.
+    geometry), options, model (hash), date, scan (an `Acquisition`).
 
     Raises ProtocolError naming the field.
     """
@@ -73,6 +74,7 @@ def read_date(message: object) -> Timepoint:
             from_plain(VertebraMessage, one, "vertebrae") for one in message.get("vertebrae") or ()
         )
         affine = np.array(message["affine"], dtype=float).reshape(4, 4)
+        scan = from_plain(Acquisition, message.get("scan") or {}, "scan")
     except (WireError, KeyError, TypeError, ValueError) as error:
         raise ProtocolError(f"date: {error}.", "Send it as the panel does.") from error
     bodies: dict[str, Volume] = {}
@@ -83,5 +85,5 @@ def read_date(message: object) -> Timepoint:
         )  # fmt: skip
     return timepoint(
         vertebrae, affine, bodies, options=dict(message.get("options") or {}),
-        model=str(message.get("model") or ""), date=str(message.get("date") or ""),
+        model=str(message.get("model") or ""), date=str(message.get("date") or ""), scan=scan,
     )  # fmt: skip

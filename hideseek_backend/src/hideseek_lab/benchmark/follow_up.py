@@ -1,4 +1,4 @@
-"""Figures of the follow-up on phantom pairs, and the limits of agreement that it needs."""
+"""The follow-up on phantom pairs, lesion by lesion, and its figures."""
 
 from __future__ import annotations
 
@@ -10,41 +10,68 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
 
-from hideseek_backend.followup.compare import follow_up
-from hideseek_backend.followup.limits import Limits
-from hideseek_backend.followup.timepoint import Finding, Timepoint, boxes, timepoint
+from hideseek_backend.followup.compare import fate_of, follow_up
+from hideseek_backend.followup.limits import Agreement, Limits, ScanPair
+from hideseek_backend.followup.matching import MatchOptions
+from hideseek_backend.followup.scans import scan_pair
+from hideseek_backend.followup.timepoint import Finding, Timepoint
 from hideseek_backend.volumes.writing import write_nifti
 from hideseek_backend.wire.codec import json_text
 from hideseek_backend.wire.levels import VERSE_VALUES
-from hideseek_backend.wire.records import Candidate
 from hideseek_backend.wire.tables import rows_as_csv
 from hideseek_lab.benchmark.follow_up_pairs import PhantomPair, PhantomScan, make_pair
 
-FIGURE_MM3 = 500.0
-"""Lesions from 0.5 mL on at the earlier date count for the volume figure."""
 UNCHANGED_EVERY = 4
 NAMINGS = ("same", "shifted", "same", "skipped", "same")
+_OPEN = Limits(0.0, 0.0, math.inf, math.inf, kernel=0.0, contrast=0.0)
 _LEAST_OVERLAP = 0.2  # of a found lesion that must lie in a focus to be that focus
 
 
 @dataclass(frozen=True)
 class Link:
-    """One focus at both dates. ratio: current over earlier volume, as measured and as it is;
-    NaN where it was not matched. fate: as told; "" where it was not matched."""
+    """One focus at both dates. earlier_mm3, ratio_true: its volume then, and current over earlier.
+
+    parts, volumes_mm3: number and volume of the findings that it was matched by, then and now;
+    (0, 0) where it was not matched.
+    """
 
     focus: int
     earlier_mm3: float
     ratio_true: float
-    ratio: float
-    fate: str
+    parts: tuple[int, int]
+    volumes_mm3: tuple[float, float]
+
+    @property
+    def matched(self) -> bool:
+        """Whether findings of both dates were told to be this focus."""
+        return min(self.parts) > 0
+
+    @property
+    def error(self) -> float:
+        """Log of the measured over the true ratio; of matched ones."""
+        return math.log(self.volumes_mm3[1] / self.volumes_mm3[0] / self.ratio_true)
+
+    @property
+    def size_ml(self) -> float:
+        """Geometric mean of the two true volumes."""
+        return self.earlier_mm3 * math.sqrt(self.ratio_true) / 1000.0
+
+    def fate(self, limits: Limits, scans: ScanPair) -> str:
+        """What the follow-up tells of it, "" where it was not matched."""
+        if not self.matched:
+            return ""
+        if limits.beyond(scans):
+            return "not comparable"
+        limit = limits.percent(math.sqrt(math.prod(self.volumes_mm3)), scans)
+        return fate_of(*self.parts, *self.volumes_mm3, MatchOptions(), limit)
 
 
 @dataclass(frozen=True)
 class PairScore:
     """One pair. levels_right: pairs of vertebrae that are the same one, of levels_shared.
-    matched, false, missed: links of lesions. fates_right of fates: new and gone ones."""
+    matched, false, missed: links of lesions; elsewhere: findings at one place that lie in no focus
+    at either date. fates_right of fates: new and gone ones. scans: what the two have in common."""
 
     seed: int
     kind: str
@@ -58,23 +85,24 @@ class PairScore:
     fates_right: int
     fates: int
     links: tuple[Link, ...]
-    thickness_mm: tuple[float, float]
+    scans: ScanPair
     gap_mm: float
+    elsewhere: int = 0
 
 
 def nth_pair(first_seed: int, n: int, *, images: bool = True) -> PhantomPair:
-    """The n-th pair of a set: every fourth unchanged, two in five with other names."""
+    """The n-th pair of a set: every fourth unchanged, two in five with other names, two in seven
+    with contrast medium at the current date, one in seven in thick slices then or at both dates."""
+    thick = n % 7 == 3
     return make_pair(
         first_seed + n, unchanged=n % UNCHANGED_EVERY == 0, naming=NAMINGS[n % len(NAMINGS)],
-        images=images,
+        thick=(thick and n % 2 == 1, thick), contrast=n % 7 in (1, 5), images=images,
     )  # fmt: skip
 
 
-def score_pair(pair: PhantomPair, limits: Limits, model: Any = None) -> PairScore:
-    """Compare the two scans, by the truth's masks or, with a model, by what it finds in the CTs."""
-    dates = [_outlined(scan, pair) if model is None else _analysed(scan, model)
-             for scan in (pair.earlier, pair.current)]  # fmt: skip
-    told = follow_up(dates[0], dates[1], limits=limits)
+def score_pair(pair: PhantomPair, dates: tuple[Timepoint, Timepoint]) -> PairScore:
+    """Compare the two scans by what was outlined or found at each date, whatever the limits."""
+    told = follow_up(dates[0], dates[1], limits=Agreement(_OPEN, _OPEN))
     focus_of = [
         {f.candidate.key: _focus(f, scan) for f in date.findings}
         for date, scan in zip(dates, (pair.earlier, pair.current), strict=True)
@@ -91,17 +119,21 @@ def score_pair(pair: PhantomPair, limits: Limits, model: Any = None) -> PairScor
         for k, date in enumerate(dates)
     ]
     links: dict[int, Link] = {}
-    false = fates = fates_right = 0
+    false = elsewhere = fates = fates_right = 0
     for change in told.changes:
         old = {focus_of[0][f"{change.vertebra_before}:{n}"] for n in change.before}
         new = {focus_of[1][f"{change.vertebra}:{n}"] for n in change.after}
         if change.before and change.after:
             common = (old & new) - {0}
-            false += len(change.before) * len(change.after) - len(common) if not common else 0
-            ratio = change.volume_mm3 / change.volume_before_mm3
+            if old == new == {0}:
+                elsewhere += 1
+            elif not common:
+                false += len(change.before) * len(change.after)
+            parts = (len(change.before), len(change.after))
+            volumes = (change.volume_before_mm3, change.volume_mm3)
             for number in common:
                 focus = pair.foci[number - 1]
-                links[number] = Link(number, focus.earlier_mm3, focus.ratio, ratio, change.fate)
+                links[number] = Link(number, focus.earlier_mm3, focus.ratio, parts, volumes)
     for focus in pair.foci:
         if focus.level not in shared or math.isfinite(focus.ratio):
             continue
@@ -120,62 +152,18 @@ def score_pair(pair: PhantomPair, limits: Limits, model: Any = None) -> PairScor
     missed = [f for f in wanted_links if f.number not in links]
     listed = [
         *links.values(),
-        *(Link(f.number, f.earlier_mm3, f.ratio, math.nan, "") for f in missed),
+        *(Link(f.number, f.earlier_mm3, f.ratio, (0, 0), (0.0, 0.0)) for f in missed),
     ]
     return PairScore(
         pair.seed, pair.kind, pair.naming, right, len(told.pairs), len(shared), len(links), false,
         len(missed), fates_right, fates, tuple(listed),
-        (float(dates[0].spacing.max()), float(dates[1].spacing.max())),
-        float(np.mean([p.gap_mm for p in told.pairs])),
+        scan_pair(*dates), float(np.mean([p.gap_mm for p in told.pairs])), elsewhere,
     )  # fmt: skip
 
 
 def _foci_of(change: Any, focus_of: Sequence[dict[str, int]]) -> set[int]:
     old = {focus_of[0].get(f"{change.vertebra_before}:{n}", 0) for n in change.before}
     return old | {focus_of[1].get(f"{change.vertebra}:{n}", 0) for n in change.after}
-
-
-def _outlined(scan: PhantomScan, pair: PhantomPair) -> Timepoint:
-    """The date as a reader would outline it: one finding a focus, from the truth's voxels."""
-    findings = []
-    for focus in pair.foci:
-        index = np.argwhere(scan.foci.data == focus.number)
-        if not len(index):
-            continue
-        places = scan.foci.ras(index)
-        volume = len(index) * scan.foci.voxel_volume_mm3
-        centre = places.mean(axis=0)
-        hu = float(scan.ct.data[tuple(index.T)].mean())
-        candidate = Candidate(
-            scan.names[focus.level], focus.number, focus.polarity, 1.0, True, 1.0, (), 0, volume,  # type: ignore[arg-type]
-            hu, (float(centre[0]), float(centre[1]), float(centre[2])),
-        )  # fmt: skip
-        findings.append(Finding(candidate, places, True))
-    return Timepoint(_bodies(scan), tuple(findings), scan.ct.spacing)
-
-
-def _bodies(scan: PhantomScan) -> dict[str, Any]:
-    values = {name: VERSE_VALUES[level] for level, name in scan.names.items()}
-    return boxes(scan.bodies.data, values, scan.bodies.affine)
-
-
-def _analysed(scan: PhantomScan, model: Any) -> Timepoint:
-    from hideseek_backend.attribution.options import Options
-    from hideseek_backend.case import segment_ct
-    from hideseek_backend.volumes.vertebrae import load_case
-    from hideseek_backend.wire.codec import from_plain, to_plain
-    from hideseek_backend.wire.records import VertebraMessage
-    from hideseek_backend.worker.messages import vertebra_message
-
-    names = {name: VERSE_VALUES[level] for level, name in scan.names.items()}
-    case = load_case(scan.ct, scan.bodies, bodies_path=scan.bodies, labels=names)
-    options = Options.for_protocol("fast", model.spec.defaults, slices="all")
-    result = segment_ct(case.ct, case.vertebrae, model=model, options=options)
-    told = tuple(
-        from_plain(VertebraMessage, to_plain(vertebra_message(v, options.tau)))
-        for v in result.vertebrae
-    )
-    return timepoint(told, scan.ct.affine, _bodies(scan), options=asdict(options), model=model.hash)
 
 
 def _focus(finding: Finding, scan: PhantomScan) -> int:
@@ -185,78 +173,6 @@ def _focus(finding: Finding, scan: PhantomScan) -> int:
     counts[0] = 0
     best = int(counts.argmax())
     return best if counts[best] >= _LEAST_OVERLAP * len(index) else 0
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What the pairs come to. volume_error: median of |measured ratio / true ratio − 1| for lesions
-    of 0.5 mL and more. false_changes: share of unchanged lesions called grown or shrunk."""
-
-    pairs: int
-    links: int
-    f1: float
-    levels_right: float
-    fates_right: float
-    volume_error: float
-    volume_lesions: int
-    false_changes: float
-    unchanged_lesions: int
-    found_changes: float
-    changed_lesions: int
-    gap_mm: float
-
-
-def figures(scores: Sequence[PairScore]) -> Figures:
-    """Add up pairs."""
-    links = [link for s in scores for link in s.links if link.fate]
-    matched, false = sum(s.matched for s in scores), sum(s.false for s in scores)
-    missed = sum(s.missed for s in scores)
-    errors = [abs(e.ratio / e.ratio_true - 1) for e in links if e.earlier_mm3 >= FIGURE_MM3]
-    still = [e for s in scores if s.kind == "unchanged" for e in s.links if e.fate]
-    # A change that no limit would swallow: half as large again, or a third less.
-    real = [e for e in links if abs(math.log(e.ratio_true)) >= math.log(1.5)]
-    return Figures(
-        pairs=len(scores),
-        links=matched + missed,
-        f1=2 * matched / max(1, 2 * matched + false + missed),
-        levels_right=_share(
-            sum(s.levels_right for s in scores), sum(s.levels_shared for s in scores)
-        ),
-        fates_right=_share(sum(s.fates_right for s in scores), sum(s.fates for s in scores)),
-        volume_error=float(np.median(errors)) if errors else math.nan,
-        volume_lesions=len(errors),
-        false_changes=_share(sum(e.fate in ("grown", "shrunk") for e in still), len(still)),
-        unchanged_lesions=len(still),
-        found_changes=_share(
-            sum(e.fate == ("grown" if e.ratio_true > 1 else "shrunk") for e in real), len(real)
-        ),
-        changed_lesions=len(real),
-        gap_mm=float(np.mean([s.gap_mm for s in scores])) if scores else math.nan,
-    )
-
-
-def fitted_limits(scores: Sequence[PairScore], source: str) -> Limits:
-    """Fit the spread of the log ratio (measured over true) to the matched lesions' sizes.
-
-    Maximum likelihood of a normal of mean 0, so that a bias counts as spread.
-    """
-    links = [e for s in scores for e in s.links if e.fate and e.ratio > 0]
-    error = np.log([e.ratio / e.ratio_true for e in links])
-    size = np.array([e.earlier_mm3 * math.sqrt(e.ratio_true) for e in links]) / 1000.0
-
-    def loss(logs: np.ndarray) -> float:
-        base, by_size = np.exp(logs)
-        sd = np.hypot(base, by_size * size ** (-1 / 3))
-        return float((np.log(sd) + 0.5 * (error / sd) ** 2).sum())
-
-    best = minimize(loss, np.log([0.03, 0.03]), method="Nelder-Mead")
-    base, by_size = np.exp(best.x)
-    pairs = [s.thickness_mm for s in scores]
-    return Limits(
-        round(float(base), 4), round(float(by_size), 4),
-        _upward(max(max(p) for p in pairs)), _upward(max(max(p) / min(p) for p in pairs)),
-        len(links), source,
-    )  # fmt: skip
 
 
 def save_pair(pair: PhantomPair, folder: Path) -> None:
@@ -272,28 +188,22 @@ def save_pair(pair: PhantomPair, folder: Path) -> None:
     (folder / "truth.csv").write_text(text, encoding="utf-8", newline="")
 
 
-def _upward(value: float) -> float:
-    """To a tenth: slices of 2.45 mm speak for 2.5 mm."""
-    return math.ceil(round(10 * value, 6)) / 10
-
-
 def stored_score(path: Path, make: Any) -> PairScore:
     """Read a pair's score, or make and store it."""
     if path.is_file():
         data = json.loads(path.read_text(encoding="utf-8"))
-        links = tuple(_link(one) for one in data.pop("links"))
-        thick = data.pop("thickness_mm")
-        return PairScore(**data, links=links, thickness_mm=(thick[0], thick[1]))
+        links = tuple(
+            Link(e["focus"], e["earlier_mm3"], e["ratio_true"], _two(e["parts"]),
+                 _two(e["volumes_mm3"]))
+            for e in data["links"]
+        )  # fmt: skip
+        return PairScore(**data | {"links": links, "scans": ScanPair(**data["scans"])})
     score: PairScore = make()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json_text(asdict(score)), encoding="utf-8")
     return score
 
 
-def _link(stored: dict[str, Any]) -> Link:
-    values: dict[str, Any] = {k: math.nan if v is None else v for k, v in stored.items()}
-    return Link(**values)
-
-
-def _share(part: float, whole: float) -> float:
-    return part / whole if whole else math.nan
+def _two(values: list[Any]) -> tuple[Any, Any]:
+    one, two = values
+    return one, two

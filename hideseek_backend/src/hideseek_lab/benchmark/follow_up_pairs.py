@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from hideseek_backend.phantom import PhantomOptions
 from hideseek_backend.phantom.canvas import Canvas
 from hideseek_backend.phantom.grid import Frame, Grid
-from hideseek_backend.phantom.lesions import LesionSpec, draw_focus
+from hideseek_backend.phantom.lesions import LYTIC, LesionSpec, draw_focus
 from hideseek_backend.phantom.render import paint
 from hideseek_backend.phantom.scanner import Scan, acquire, draw_scan, scan_affine, scan_shape
 from hideseek_backend.phantom.spine import (
@@ -27,6 +27,16 @@ from hideseek_backend.volumes.volume import Volume
 
 LEVELS_SHOWN = 5
 MOST_TURN_DEG, MOST_SHIFT_MM, MOST_BEND_DEG = 10.0, 20.0, 5.0
+PAIRS_VERSION = 2  # raised whenever a seed gives another pair
+THICK_MM = 5.0
+"""Slices of a thick scan, those of routine reports; the others are those of `PhantomOptions`."""
+BONE_BLUR_MM = 0.575
+"""In-plane blur below which a phantom's kernel counts as one for bone (the sharper half)."""
+# HU that a contrast medium adds, portal venous phase. Marrow: 11 HU on average, Pickhardt et al.,
+# Osteoporos Int 2016;27:147. Vessels, muscle and soft-tissue lesions: assumed, within what
+# portal venous scans show.
+_MARROW_HU, _LYTIC_HU, _MUSCLE_HU, _VESSEL_HU = (5.0, 25.0), (15.0, 50.0), (8.0, 20.0), (130, 190)
+_NATIVE_HU = 45.0
 GROWTH = (-0.6, 2.0)
 _GAP_MM = 3.0  # between foci of one body, so that each stays a lesion of its own
 _LATTICE_MM = 0.5
@@ -54,7 +64,8 @@ class Focus:
 @dataclass(frozen=True, eq=False)
 class PhantomScan:
     """One date. bodies: VerSe values of the anatomy. foci: number of the focus a voxel belongs to.
-    names: anatomical level -> the name that this scan's mask gives it."""
+    names: anatomical level -> the name that this scan's mask gives it. contrast: medium was given.
+    """
 
     ct: Volume
     bodies: Volume
@@ -62,6 +73,12 @@ class PhantomScan:
     names: dict[str, str]
     scan: Scan
     frames: dict[str, Frame]
+    contrast: bool = False
+
+    @property
+    def bone_kernel(self) -> bool:
+        """Whether the scan's kernel is one for bone."""
+        return self.scan.blur_mm < BONE_BLUR_MM
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,10 +95,17 @@ class PhantomPair:
 
 
 def make_pair(
-    seed: int, *, unchanged: bool = False, naming: str = "same", images: bool = True
+    seed: int,
+    *,
+    unchanged: bool = False,
+    naming: str = "same",
+    thick: tuple[bool, bool] = (False, False),
+    contrast: bool = False,
+    images: bool = True,
 ) -> PhantomPair:
     """Draw a patient, its lesions, and two scans of it; the same seed, the same voxels.
 
+    thick: dates scanned in slices of 5 mm. contrast: given at the current date.
     images: paint the CTs; without, masks alone on the same grids, which is many times faster.
 
     The current scan has its own scanner (kernel, dose, thickness, grid), pose (a turn of up to 10°,
@@ -125,8 +149,14 @@ def make_pair(
     then = _numbers([f for f in foci if f.earlier_mm3 > 0])
     now = _numbers([f for f in foci if f.current_mm3 > 0])
     later_names = _names(later_shown, naming, rng)
-    earlier = _scan(patient, before, {n: n for n in shown}, then, scans[0], scans[1], images)
-    current = _scan(patient, after, later_names, now, scans[2], scans[3], images)
+    native = replace(patient, vessel=min(patient.vessel, _NATIVE_HU)) if contrast else patient
+    earlier = _scan(
+        native, before, {n: n for n in shown}, then, scans[0], scans[1], images, thick[0]
+    )
+    if contrast:
+        patient, after = _enhanced(np.random.default_rng(seeds[6]), patient, after)
+    current = _scan(patient, after, later_names, now, scans[2], scans[3], images, thick[1])
+    current = replace(current, contrast=contrast)
     kind = "unchanged" if unchanged else "changed"
     return PhantomPair(seed, kind, naming, earlier, current, tuple(foci))
 
@@ -217,6 +247,30 @@ def _moved(rng: np.random.Generator, spine: tuple[VertebraFrame, ...]) -> list[V
     ]
 
 
+def _enhanced(
+    rng: np.random.Generator, patient: Patient, anatomies: list[Anatomy]
+) -> tuple[Patient, list[Anatomy]]:
+    """The same patient after a contrast medium: marrow, lytic tissue, muscle and vessels gain."""
+    marrow, lytic = (float(rng.uniform(*gain)) for gain in (_MARROW_HU, _LYTIC_HU))
+    fuller = replace(
+        patient,
+        muscle=patient.muscle + float(rng.uniform(*_MUSCLE_HU)),
+        vessel=max(patient.vessel, float(rng.uniform(*_VESSEL_HU))),
+    )
+    return fuller, [
+        replace(
+            one,
+            marrow=one.marrow + marrow,
+            lesions=tuple(
+                replace(spec, hu=spec.hu + (lytic if spec.polarity == LYTIC else 0.0),
+                        partner_hu=spec.partner_hu + (lytic if spec.polarity != LYTIC else 0.0))
+                for spec in one.lesions
+            ),
+        )
+        for one in anatomies
+    ]  # fmt: skip
+
+
 def _names(shown: list[str], naming: str, rng: np.random.Generator) -> dict[str, str]:
     """The names that a scan's mask gives: right, one off, or one off from some level on."""
     start = {"same": len(shown), "shifted": 0}.get(naming, int(rng.integers(2, len(shown) - 1)))
@@ -234,9 +288,12 @@ def _scan(
     scan_rng: np.random.Generator,
     noise_rng: np.random.Generator,
     images: bool,
+    thick: bool,
 ) -> PhantomScan:
-    options = PhantomOptions()
-    scan = draw_scan(scan_rng, options.scan)
+    options = PhantomOptions().scan
+    scan = draw_scan(
+        scan_rng, replace(options, thickness_mm=(THICK_MM, THICK_MM)) if thick else options
+    )
     listed = [a for a in anatomies if a.vertebra.level in names]
     origins = np.array([a.vertebra.frame.origin for a in listed])
     low, high = origins.min(0), origins.max(0)

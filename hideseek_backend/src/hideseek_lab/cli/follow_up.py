@@ -55,7 +55,7 @@ def main(args: argparse.Namespace) -> int:
     """
     from hideseek_backend.dicom.lesions import read_decisions, read_tracking
     from hideseek_backend.followup.compare import follow_up
-    from hideseek_backend.followup.limits import FILE, limits_for
+    from hideseek_backend.followup.limits import limits_for
     from hideseek_backend.followup.matching import MatchOptions
     from hideseek_backend.followup.reading import RECORD, case_digest
     from hideseek_backend.report.tables import text_table
@@ -74,7 +74,7 @@ def main(args: argparse.Namespace) -> int:
                 (args.earlier, args.current), verdicts, args.dates, strict=True
             )
         )
-        limits = limits_for(current.model, args.limits or FILE)[0] if args.limits else None
+        limits = limits_for(current.model, args.limits) if args.limits else None
         uids = read_tracking(args.dicom_earlier) if args.dicom_earlier else {}
         told = follow_up(earlier, current, options, limits, uids)
         cts = tuple(read_ct(p)[0] for p in args.cts) if args.cts else (None, None)

@@ -40,6 +40,8 @@ def follow_up_page(
         sums=(_sum(told, "volume_before_mm3"), _sum(told, "volume_mm3")),
         dates=(told.date_before or "earlier", told.date or "current"),
         options=asdict(options),
+        scans=(str(told.scan_before), str(told.scan)),
+        mixed=len({c.limit_of for c in told.changes}) > 1,
         disclaimer=DISCLAIMER,
         versions=(VERSION, current.model),
         arrow=_arrow,

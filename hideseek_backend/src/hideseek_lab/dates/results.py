@@ -14,6 +14,7 @@ from hideseek_backend.report.case_files import BODIES
 from hideseek_backend.report.case_store import read_stored
 from hideseek_backend.volumes.reading import read_label_map
 from hideseek_backend.volumes.volume import Volume
+from hideseek_backend.wire.acquisition import Acquisition
 from hideseek_backend.wire.changes import FollowUp
 from hideseek_backend.wire.codec import from_plain
 from hideseek_backend.wire.levels import VERSE_VALUES
@@ -43,6 +44,7 @@ def read_timepoint(
         model=str(case.provenance.get("model", {}).get("hash", "")),
         decisions=decisions,
         date=date,
+        scan=from_plain(Acquisition, case.provenance.get("scan") or {}, "provenance.scan"),
     )
     if not found.bodies:
         raise InputError(

@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hideseek_backend.cli import main
-from hideseek_backend.followup.limits import Limits
-from hideseek_lab.benchmark.follow_up import (
-    Link,
-    PairScore,
-    figures,
-    fitted_limits,
-    nth_pair,
-    score_pair,
-)
+from hideseek_backend.followup.limits import Limits, ScanPair
+from hideseek_lab.benchmark.follow_up import Link, PairScore, nth_pair, score_pair
+from hideseek_lab.benchmark.follow_up_dates import outlined
+from hideseek_lab.benchmark.follow_up_figures import figures, fitted_limits
 
 SEED = 2_229_000
-LIMITS = Limits(0.03, 0.03, 2.6, 3.0)
+LIMITS = Limits(0.03, 0.03, 2.6, 3.0, kernel=0.0, contrast=0.0)
+THIN = ScanPair(2.0, 2.0, False, False)
+
+
+def link(number: int, mm3: float, true: float, told: float, parts: tuple[int, int]) -> Link:
+    """A focus of mm3 whose measured growth is `told`."""
+    volumes = (mm3, mm3 * told) if min(parts) else (0.0, 0.0)
+    return Link(number, mm3, true, parts, volumes)
 
 
 def score(links: list[Link], kind: str = "changed", false: int = 0, missed: int = 0) -> PairScore:
-    matched = sum(bool(link.fate) for link in links)
+    matched = sum(link.matched for link in links)
     return PairScore(1, kind, "same", 4, 4, 5, matched, false, missed, 1, 2, tuple(links),
-                     (1.0, 2.0), 0.3)  # fmt: skip
+                     THIN, 0.3)  # fmt: skip
 
 
 def test_a_pair_is_what_it_says() -> None:
@@ -47,36 +50,71 @@ def test_a_pair_is_what_it_says() -> None:
 
 
 def test_a_pair_is_scored_against_its_truth() -> None:
-    found = score_pair(nth_pair(SEED, 0, images=False), LIMITS)
+    pair = nth_pair(SEED, 0, images=False)
+    one, two = (outlined(scan, pair.foci) for scan in (pair.earlier, pair.current))
+    found = score_pair(pair, (one, two))
     assert (found.levels_right, found.false, found.missed) == (found.levels_shared, 0, 0)
-    assert found.kind == "unchanged" and {e.fate for e in found.links} <= {"stable"}
-    assert all(e.ratio == pytest.approx(1, abs=0.15) for e in found.links if e.earlier_mm3 > 500)
+    fates = {e.fate(LIMITS, found.scans) for e in found.links}
+    assert found.kind == "unchanged" and fates <= {"stable"}
+    assert all(abs(e.error) < 0.15 for e in found.links if e.earlier_mm3 > 500)
+
+
+def test_thick_scans_and_contrast_are_what_they_say() -> None:
+    thick = nth_pair(SEED, 3, images=False)
+    assert thick.current.scan.spacing[2] == 5.0 and thick.earlier.scan.spacing[2] == 5.0
+    assert nth_pair(SEED, 10, images=False).earlier.scan.spacing[2] < 2.6
+    with_medium = nth_pair(SEED, 1)
+    assert with_medium.current.contrast and not with_medium.earlier.contrast
+    hu = [
+        float(np.median(scan.ct.data[(scan.bodies.data > 0) & (scan.foci.data == 0)]))
+        for scan in (with_medium.earlier, with_medium.current)
+    ]
+    assert 2 < hu[1] - hu[0] < 40  # marrow gains what a portal venous scan adds
 
 
 def test_figures_add_up() -> None:
-    grown = Link(1, 1000.0, 2.0, 2.2, "grown")
-    small = Link(2, 100.0, 2.0, 4.0, "stable")
-    lost = Link(3, 900.0, 1.0, math.nan, "")
-    still = [Link(1, 800.0, 1.0, 1.02, "stable"), Link(2, 800.0, 1.0, 1.5, "grown")]
-    found = figures([score([grown, small, lost], false=1, missed=1), score(still, "unchanged")])
-    assert found.f1 == pytest.approx(2 * 4 / (2 * 4 + 1 + 1))
-    assert found.volume_error == pytest.approx(0.1)  # median of 0.1, 0.02 and 0.5
-    assert (found.false_changes, found.unchanged_lesions) == (0.5, 2)
-    assert (found.found_changes, found.changed_lesions) == (0.5, 2)
-    assert found.levels_right == 0.8 and found.fates_right == 0.5
+    grown, small = link(1, 1000.0, 2.0, 2.2, (1, 1)), link(2, 100.0, 2.0, 4.0, (2, 1))
+    lost = link(3, 900.0, 1.0, 1.0, (0, 0))
+    still = [link(1, 800.0, 1.0, 1.02, (1, 1)), link(2, 800.0, 1.0, 1.5, (1, 1))]
+    scores = [score([grown, small, lost], false=1, missed=1), score(still, "unchanged")]
+    found = figures(scores, LIMITS)
+    assert found.f1.value == pytest.approx(2 * 4 / (2 * 4 + 1 + 1)) and found.f1.n == 5
+    assert found.f1.low <= found.f1.value <= found.f1.high
+    assert found.volume_error.value == pytest.approx(0.1)  # median of 0.1, 0.02 and 0.5
+    assert (found.false_changes.value, found.false_changes.n) == (0.5, 2)
+    assert (found.found_changes.value, found.found_changes.n) == (0.5, 2)  # one merged
+    assert found.covered.value == 0.25  # 2 % off is within 8 %, 10 % and more are not
+    assert found.levels_right.value == 0.8 and found.fates_right.value == 0.5
+    refused = figures(scores, Limits(0.03, 0.03, 1.0, 3.0))
+    assert refused.refused == 4 and math.isnan(refused.volume_error.value)
+    assert refused.f1.value == found.f1.value
 
 
 def test_limits_are_those_that_the_errors_were_drawn_with() -> None:
     rng = np.random.default_rng(0)
-    links = []
-    for size in np.exp(rng.uniform(np.log(100), np.log(8000), 2000)):
-        sd = math.hypot(0.05, 0.04 * (size / 1000) ** (-1 / 3))
-        links.append(Link(1, float(size), 1.0, float(np.exp(rng.normal(0, sd))), "stable"))
-    fitted = fitted_limits([score(links)], "a test")
+    drawn = Limits(0.05, 0.04, 5.0, 5.0, by_slice=0.03, kernel=0.15, contrast=0.0)
+    scores = []
+    for n, size in enumerate(np.exp(rng.uniform(np.log(100), np.log(8000), 4000))):
+        scans = ScanPair(5.0 if n % 3 == 0 else 1.0, 5.0, n % 2 == 0, n % 5 == 0)
+        told = float(np.exp(rng.normal(0, drawn.sd(size, scans))))
+        one = link(1, float(size), 1.0, told, (1, 1))
+        scores.append(replace(score([one]), scans=scans))
+    fitted = fitted_limits(scores, "a test")
     for size in (200.0, 1000.0, 5000.0):
-        wanted = math.hypot(0.05, 0.04 * (size / 1000) ** (-1 / 3))
-        assert fitted.sd(size) == pytest.approx(wanted, rel=0.12)
-    assert (fitted.thickness_mm, fitted.thickness_ratio) == (2.0, 2.0)
+        for thick in (1.0, 5.0):
+            for kernels in (False, True):
+                scans = ScanPair(thick, 1.0, kernels, False)
+                assert fitted.sd(size, scans) == pytest.approx(drawn.sd(size, scans), rel=0.12)
+    assert (fitted.thickness_mm, fitted.thickness_ratio, fitted.lesions) == (5.0, 5.0, 4000)
+
+
+def test_what_few_lesions_speak_for_is_not_measured() -> None:
+    scans = [ScanPair(5.0, 5.0, True, True)] * 9 + [ScanPair(2.0, 1.0, False, False)] * 20
+    links = [link(1, 900.0, 1.0, 1.05 if n % 2 else 0.95, (1, 1)) for n in range(29)]
+    fitted = fitted_limits(
+        [replace(score([a]), scans=b) for a, b in zip(links, scans, strict=True)], "a test"
+    )
+    assert (fitted.thickness_mm, fitted.kernel, fitted.contrast) == (2.0, None, None)
 
 
 @pytest.mark.slow
