@@ -64,6 +64,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="train nnU-Net v2 as well, five folds of so many epochs (default 0: not)",
     )  # fmt: skip
     parser.add_argument(
+        "--nnunet-annotated", type=int, nargs="+", default=[], metavar="N",
+        help="numbers of vertebrae that nnU-Net is trained on (default: those of --annotated)",
+    )  # fmt: skip
+    parser.add_argument(
         "--nnunet-iterations", type=int, default=0, metavar="N",
         help="batches an epoch (default nnU-Net's own 250)",
     )  # fmt: skip
@@ -87,6 +91,7 @@ def main(args: argparse.Namespace) -> int:
     plan = ComparePlan(
         annotated=tuple(sorted(set(args.annotated))),
         pretrained=args.pretrained,
+        nnunet=tuple(args.nnunet_annotated),
         nnunet_epochs=args.nnunet_epochs,
         nnunet_iterations=args.nnunet_iterations,
         size=args.size,

@@ -7,8 +7,10 @@ where they are tested.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +59,14 @@ class Vertebrae:
         ill = np.flatnonzero(self.slices.malignant & self.slices.truth.any(axis=(1, 2, 3)))
         well = np.flatnonzero(~self.slices.malignant)
         return self.take(np.concatenate([ill[:count], well[:count]]))
+
+    @cached_property
+    def digest(self) -> str:
+        """Of images, masks and patients: what decides what is learned from them."""
+        made = hashlib.sha256("\n".join(self.patients.tolist()).encode())
+        for array in (self.slices.hu, self.slices.truth, self.slices.body):
+            made.update(np.ascontiguousarray(array).tobytes())
+        return made.hexdigest()[:16]
 
     @property
     def diseased(self) -> int:
