@@ -98,20 +98,20 @@ class Arena:
 
 
 def phantom_arena(
-    annotated: int,
+    seen: int,
     tested: int,
     cache: Path,
     split: str = "validation",
     progress: ProgressCallback | None = None,
 ) -> Arena:
-    """Phantom vertebrae: `annotated` diseased and as many healthy to learn from, up to MOST_TUNING
+    """Phantom vertebrae: `seen` diseased and as many healthy to learn from, up to MOST_TUNING
     of each for the threshold, `tested` of each to test on.
 
     split: "validation" tests on the seeds from VALIDATION_SEED on, "test" on those of the benchmark
     of quality. Raises OptionError for another one.
     """
-    train = load_split("train", annotated, annotated, cache, progress)
-    tuning = min(annotated, MOST_TUNING)
+    train = load_split("train", seen, seen, cache, progress)
+    tuning = min(seen, MOST_TUNING)
     tune = load_split("validation", tuning, tuning, cache, progress)
     if split == "validation":
         test = load_range(split, VALIDATION_SEED, tested, tested, cache, progress)

