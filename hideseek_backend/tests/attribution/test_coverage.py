@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hideseek_backend.attribution.classifier import LatentClassifier
-from hideseek_backend.attribution.coverage import Coverage, picture_features
+from hideseek_backend.attribution.coverage import Coverage, picture_features, pictured
 from hideseek_backend.errors import ModelError
 
 D, F = 4, 6
@@ -81,3 +81,10 @@ def test_picture_features_see_what_was_not_expected() -> None:
     stripes = np.tile(np.repeat([0.2, 0.6], 4), 8).astype(np.float32)
     upright = picture_features(np.tile(stripes, (1, 64, 1)), images[:1], hu[:1])
     assert upright[0, 5] > 2
+
+
+@pytest.mark.parametrize(
+    ("count", "looked"), [(9, [1, 4, 7]), (8, [1, 4, 7]), (5, [1, 4]), (2, [1]), (1, [0])]
+)
+def test_pictures_are_spread_over_the_slices(count, looked) -> None:
+    assert pictured(count) == looked

@@ -29,8 +29,7 @@ _BLUR_PX = (0.0, 1.0, 2.5)
 _DENSE_HU = 1300.0  # cement and metal; a bone island seldom reaches it
 _FLOOR = 1e-3
 PICTURE_FEATURES = len(_BLUR_PX) + 3
-PICTURES_EVERY = 2
-"""Of the slices that p is read from, every so many-th is looked at as a picture."""
+_PICTURES_EVERY = 3
 _PREFIX = "coverage_"
 
 
@@ -134,6 +133,14 @@ class Coverage:
 
 STORED = tuple(_PREFIX + f.name for f in fields(Coverage))
 """Names of the stored arrays."""
+
+
+def pictured(count: int) -> list[int]:
+    """Which of the `count` slices that p is read from are looked at as pictures, spread evenly.
+
+    What the network expects of one takes as long as reading p from three.
+    """
+    return list(range(min(_PICTURES_EVERY // 2, count - 1), count, _PICTURES_EVERY))
 
 
 def picture_features(

@@ -15,7 +15,7 @@ from scipy.special import expit
 
 from hideseek_backend.attribution.attribute import Stack, attribute
 from hideseek_backend.attribution.classifier import LatentClassifier
-from hideseek_backend.attribution.coverage import PICTURES_EVERY, picture_features
+from hideseek_backend.attribution.coverage import picture_features, pictured
 from hideseek_backend.attribution.edit import HealthyEdit
 from hideseek_backend.attribution.intensity import IntensityMap
 from hideseek_backend.attribution.lesions import (
@@ -220,13 +220,15 @@ def _read(
     coverage = classifier.coverage
     if coverage is None:
         return [(z, own, "") for z, own in zip(latents, p, strict=True)]
-    few = slice(None, None, PICTURES_EVERY)
-    looked = [z[few] for z in latents]
-    expected = network.expected(torch.cat(looked)).split([len(z) for z in looked])
+    few = [pictured(len(z)) for z in latents]
+    expected = network.expected(torch.cat([z[own] for z, own in zip(latents, few, strict=True)]))
+    pictures = expected[:, 0].split([len(own) for own in few])
     told = []
-    for block, stack, z, own, picture in zip(blocks, stacks, latents, p, expected, strict=True):
-        images, hu = stack.images[few, 0].numpy(), np.moveaxis(stack.hu, 2, 0)[few]
-        features = picture_features(images, picture[:, 0].numpy(), hu)
+    for block, stack, z, own, held, picture in zip(
+        blocks, stacks, latents, p, few, pictures, strict=True
+    ):
+        images, hu = stack.images[held, 0].numpy(), np.moveaxis(stack.hu, 2, 0)[held]
+        features = picture_features(images, picture.numpy(), hu)
         thickness = float(block.ct.spacing.max())
         unlike = coverage.unlike(classifier.scaled(z), features, thickness)
         told.append((z, own, UNSEEN if unlike else ""))

@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from hideseek_backend.attribution.classifier import LatentClassifier
-from hideseek_backend.attribution.coverage import PICTURES_EVERY, Coverage, picture_features
+from hideseek_backend.attribution.coverage import Coverage, picture_features, pictured
+from hideseek_backend.attribution.network import Network
+from hideseek_backend.attribution.options import Options
 from hideseek_backend.dae import DiffusionAutoencoder
+from hideseek_backend.progress import Meter
 from hideseek_lab.insertion.scans import THICKEST_MM
 from hideseek_lab.training.dataset import SLICES, ShardSet
 from hideseek_lab.training.real_cases import RealCase
@@ -53,29 +55,17 @@ def look_at(
     index = np.random.default_rng([seed, 13]).permutation(len(shards))[:count]
     hu = np.concatenate([shards.hu[i] for i in index]).astype(np.float32)
     images = to_intensity(hu)
-    latents, features = [], []
-    for start in range(0, len(hu), SLICES * 8):
-        part = images[start : start + SLICES * 8][:, None]
-        z = dae.encode(part)
-        latents.append(z.cpu().double().numpy())
-        few = slice(None, None, PICTURES_EVERY)
-        expected = expected_images(dae, z[few])
-        own = hu[start : start + SLICES * 8][few]
-        features.append(picture_features(part[few, 0].numpy(), expected, own))
-    z_all = np.concatenate(latents)
-    pictures = np.concatenate(features)
+    device = next(dae.parameters()).device
+    network = Network(dae, device, Options(), Meter())
+    z = network.encode(images[:, None])
+    few = (np.arange(len(index))[:, None] * SLICES + pictured(SLICES)).ravel()
+    expected = network.expected(z[few])[:, 0].numpy()
+    pictures = picture_features(images[few].cpu().numpy(), expected, hu[few])
     return Seen(
         source,
-        classifier.scaled(z_all).reshape(len(index), SLICES, -1),
-        pictures.reshape(len(index), SLICES // PICTURES_EVERY, -1),
+        classifier.scaled(z).reshape(len(index), SLICES, -1),
+        pictures.reshape(len(index), len(pictured(SLICES)), -1),
     )
-
-
-def expected_images(dae: DiffusionAutoencoder, z: Tensor) -> NDArray[np.float32]:
-    """What the network expects of slices from their z alone: (n, 64, 64) in model intensity."""
-    size = dae.config.image_size
-    shown = dae.render(torch.zeros(len(z), 1, size, size, device=z.device), z, steps=1)
-    return np.asarray(shown[:, 0].cpu().float().numpy())
 
 
 def fit_coverage(phantoms: Seen, real: Sequence[Seen], quantile: float = QUANTILE) -> Coverage:
