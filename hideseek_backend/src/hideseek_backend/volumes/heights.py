@@ -224,8 +224,7 @@ def _columns(
     to_index[:3, :3] = inverse(affine)[:3, :3] @ frame.T * _STEP_MM
     start = centre + np.array([a[0] for a in axes]) @ frame
     to_index[:3, 3] = apply_affine(inverse(affine), start)
-    points = tuple(np.arange(n) for n in counts)
-    solid = sample_mask(mask, to_index, points, beyond="empty")
+    solid = sample_mask(mask, to_index, [np.arange(n) for n in counts], beyond="empty")
     filled = solid.any(axis=2)
     first = solid.argmax(axis=2)
     last = solid.shape[2] - 1 - solid[:, :, ::-1].argmax(axis=2)

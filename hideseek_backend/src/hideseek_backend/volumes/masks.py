@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ from hideseek_backend.volumes.volume import FloatArray, apply_affine
 def sample_mask(
     mask: BoolArray,
     to_index: FloatArray,
-    points: tuple[ArrayLike, ArrayLike, ArrayLike],
+    points: Sequence[ArrayLike],
     beyond: Literal["empty", "edge"],
 ) -> BoolArray:
     """Sample a mask (I, J, K) on a grid: bool (X, Y, Z).
