@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from hideseek_backend.attribution.classifier import LatentClassifier
-from hideseek_backend.attribution.coverage import PICTURES_EVERY, Coverage, picture_features
+from hideseek_backend.attribution.coverage import Coverage, expected_of, picture_features
+from hideseek_backend.attribution.network import Network
+from hideseek_backend.attribution.options import Options
 from hideseek_backend.dae import DiffusionAutoencoder
+from hideseek_backend.progress import Meter
 from hideseek_lab.insertion.scans import THICKEST_MM
 from hideseek_lab.training.dataset import SLICES, ShardSet
 from hideseek_lab.training.real_cases import RealCase
@@ -33,7 +35,7 @@ _FOLDS = 5
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """N vertebrae of one source: latents (N, n, d), pictures (N, m, f)."""
+    """N vertebrae of one source: latents (N, n, d), pictures (N, f)."""
 
     source: str
     latents: FloatArray
@@ -53,29 +55,15 @@ def look_at(
     index = np.random.default_rng([seed, 13]).permutation(len(shards))[:count]
     hu = np.concatenate([shards.hu[i] for i in index]).astype(np.float32)
     images = to_intensity(hu)
-    latents, features = [], []
-    for start in range(0, len(hu), SLICES * 8):
-        part = images[start : start + SLICES * 8][:, None]
-        z = dae.encode(part)
-        latents.append(z.cpu().double().numpy())
-        few = slice(None, None, PICTURES_EVERY)
-        expected = expected_images(dae, z[few])
-        own = hu[start : start + SLICES * 8][few]
-        features.append(picture_features(part[few, 0].numpy(), expected, own))
-    z_all = np.concatenate(latents)
-    pictures = np.concatenate(features)
-    return Seen(
-        source,
-        classifier.scaled(z_all).reshape(len(index), SLICES, -1),
-        pictures.reshape(len(index), SLICES // PICTURES_EVERY, -1),
-    )
-
-
-def expected_images(dae: DiffusionAutoencoder, z: Tensor) -> NDArray[np.float32]:
-    """What the network expects of slices from their z alone: (n, 64, 64) in model intensity."""
-    size = dae.config.image_size
-    shown = dae.render(torch.zeros(len(z), 1, size, size, device=z.device), z, steps=1)
-    return np.asarray(shown[:, 0].cpu().float().numpy())
+    device = next(dae.parameters()).device
+    network = Network(dae, device, Options(), Meter())
+    z = network.encode(images[:, None])
+    few = z.reshape(len(index), SLICES, -1)[:, expected_of(SLICES)]
+    expected = network.expected(few.flatten(0, 1))[:, 0].numpy()
+    shown = images.cpu().numpy(), expected, hu
+    each = zip(*(np.split(array, len(index)) for array in shown), strict=True)
+    pictures = np.stack([picture_features(*vertebra) for vertebra in each])
+    return Seen(source, classifier.scaled(z).reshape(len(index), SLICES, -1), pictures)
 
 
 def fit_coverage(phantoms: Seen, real: Sequence[Seen], quantile: float = QUANTILE) -> Coverage:
@@ -130,7 +118,7 @@ def covered(
 def _gaussians(groups: Sequence[Seen]) -> Coverage:
     """Gaussians of each group, their limits still open."""
     latent = [_principal(g.latents.reshape(-1, g.latents.shape[-1])) for g in groups]
-    pictures = [g.pictures.mean(axis=1) for g in groups]
+    pictures = [g.pictures for g in groups]
     ridge = _PRIOR_VARIANCE * np.eye(pictures[0].shape[-1])
     precision = [np.linalg.inv(np.cov(p, rowvar=False) + ridge) for p in pictures]
     mean, direction, variance, rest = (np.stack(part) for part in zip(*latent, strict=True))
