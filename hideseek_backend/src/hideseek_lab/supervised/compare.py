@@ -82,6 +82,7 @@ class ComparePlan:
     nnunet: tuple[int, ...] = ()
     nnunet_epochs: int = 0
     nnunet_iterations: int = 0
+    nnunet_folds: int = 5
     size: str = "small"
     fit: FitPlan = field(default_factory=FitPlan)
     pretraining: FitPlan = field(default_factory=lambda: FitPlan(steps=800))
@@ -198,7 +199,9 @@ def _run(lab: Laboratory, arm: Arm, plan: ComparePlan) -> ArmResult:
     if arm.network == "nnunet":
         from hideseek_lab.supervised.nnunet import run_nnunet_arm
 
-        return run_nnunet_arm(lab, arm, plan.nnunet_epochs, plan.nnunet_iterations)
+        return run_nnunet_arm(
+            lab, arm, plan.nnunet_epochs, plan.nnunet_iterations, plan.nnunet_folds
+        )
     return run_arm(lab, arm)
 
 
