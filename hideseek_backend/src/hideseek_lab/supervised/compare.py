@@ -35,7 +35,7 @@ from hideseek_lab.supervised.clinical.statistics import (
 )
 from hideseek_lab.supervised.detection import (
     DetectionFigures,
-    cam_overlay,
+    cam_overlays,
     cam_share_inside,
     detection_figures,
     shows_lesion,
@@ -321,8 +321,9 @@ def _detection(
         network = network.cpu().eval()
         p = slice_probabilities(network, images)
         inside = []
-        for v in np.flatnonzero(shown & (p >= 0.5)):
-            heat = cam_overlay(name, network, images[v, 0])
+        right = np.flatnonzero(shown & (p >= 0.5))
+        heats = cam_overlays(name, network, images[right]) if right.size else ()
+        for v, heat in zip(right, heats, strict=True):
             inside.append(cam_share_inside(heat, truth[:, :, v]))
             if len(inside) <= 2:
                 overlays.append((CLASSIFIERS[name], images[v, 0], truth[:, :, v], heat))

@@ -126,15 +126,17 @@ def without_specks(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def froc_of_evidence(truth: NDArray[Any], evidence: NDArray[Any]) -> FrocCurve:
     """FROC of evidence maps (N, H, W): components above every level of the evidence, anew each.
 
-    Levels are quantiles of the positive evidence; components of under 5 px do not count.
+    Levels are quantiles of the slices' highest evidence, where marks come and go (of all pixels
+    most are background to a network), and the lowest there is. Components of under 5 px do not
+    count.
     """
-    positive = np.asarray(evidence, dtype=np.float64)
-    positive = positive[positive > 0]
-    levels = (
-        np.unique(np.quantile(positive, np.linspace(0, 1, _LEVELS)))[::-1]
-        if positive.size
-        else np.array([np.inf])
-    )
+    values = np.asarray(evidence, dtype=np.float64)
+    positive = values[values > 0]
+    levels = np.array([np.inf])
+    if positive.size:
+        highest = values.reshape(len(values), -1).max(axis=1)
+        shares = np.linspace(0, 1, _LEVELS - 1)
+        levels = np.unique([*np.quantile(highest[highest > 0], shares), positive.min()])[::-1]
     masks = [drop_small(label_components(t > 0)[0], MIN_TRUTH_PX)[0] for t in truth]
     whole = [t > 0 for t in truth]
     lesions = sum(int(m.max(initial=0)) for m in masks)
