@@ -74,9 +74,12 @@ def main(args: argparse.Namespace) -> int:
         card=card.read_text(encoding="utf-8") if card.is_file() else None,
     )
     assert classifier.coverage is not None
-    latent, picture, quantile, thickest = classifier.coverage.limits
-    print(
-        f"{args.out}: distances of latents up to {latent:.2f} and of pictures up to {picture:.2f} "
-        f"hold {quantile:.0%} of held-out training vertebrae each; slices up to {thickest:g} mm."
-    )
+    coverage = classifier.coverage
+    sources = ("phantoms", "real vertebrae")
+    print(f"{args.out}: slices up to {coverage.thickest_mm:g} mm; held-out vertebrae of training")
+    for source, (latent, picture) in zip(sources, coverage.limits, strict=False):
+        print(
+            f"  {source}: {coverage.quantile:.0%} have latents within {latent:.2f} and pictures "
+            f"within {picture:.2f}"
+        )
     return 0

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hideseek_backend.attribution.classifier import LatentClassifier
-from hideseek_backend.attribution.coverage import Coverage, picture_features
+from hideseek_backend.attribution.coverage import Coverage, expected_of, picture_features
 from hideseek_backend.attribution.network import Network
 from hideseek_backend.attribution.options import Options
 from hideseek_backend.dae import DiffusionAutoencoder
 from hideseek_backend.progress import Meter
 from hideseek_lab.insertion.scans import THICKEST_MM
-from hideseek_lab.training.dataset import SLICES, ShardSet
+from hideseek_lab.training.dataset import ShardSet
 from hideseek_lab.training.real_cases import RealCase
 
 FloatArray = NDArray[np.float64]
@@ -28,16 +28,16 @@ scans are made harder than real ones (dose, kernel, thickness): of real ones few
 DIRECTIONS = 24
 """Principal directions of latents that are kept for each source."""
 VERTEBRAE = {"phantom": 500, "real": 48}
-"""Phantoms in all, and samples of each real case."""
-_PICTURED = [1, 4, 6]
-"""Of a shard's slices from side to side, those nearest to what screening looks at."""
+"""Phantoms of each kind of shard, and samples of each real case."""
+_AS_SCREENED = [0, 1, 2, 3, 3, 4, 5, 6, 7]
+"""A shard's slices, from side to side, as the nine over most of the body that p is read from."""
 _PRIOR_VARIANCE = 1e-3  # added to every picture feature's, all of them logarithms
 _FOLDS = 5
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """N vertebrae of one source: latents (N, n, d), pictures (N, m, f), malignant (N,) or not."""
+    """N vertebrae of one source: latents (N, n, d), pictures (N, f), malignant (N,) or not."""
 
     latents: FloatArray
     pictures: FloatArray
@@ -54,17 +54,17 @@ def look_at(
 ) -> Seen:
     """Read up to `count` vertebrae of a shard set as screening reads them."""
     index = np.random.default_rng([seed, 13]).permutation(len(shards))[:count]
-    hu = np.concatenate([shards.hu[i] for i in index]).astype(np.float32)
-    images = to_intensity(hu)
+    hu = np.concatenate([shards.hu[i][_AS_SCREENED] for i in index]).astype(np.float32)
+    images = to_intensity(hu)[:, None]
     device = next(dae.parameters()).device
     network = Network(dae, device, Options(), Meter())
-    z = network.encode(images[:, None])
-    few = (np.arange(len(index))[:, None] * SLICES + _PICTURED).ravel()
-    expected = network.expected(z[few])[:, 0].numpy()
-    pictures = picture_features(images[few].cpu().numpy(), expected, hu[few])
+    z = network.encode(images).unflatten(0, (len(index), len(_AS_SCREENED)))
+    expected = network.expected(z[:, expected_of(len(_AS_SCREENED))].flatten(0, 1))[:, 0].numpy()
+    shown = images[:, 0].cpu().numpy(), expected, hu
+    each = zip(*(np.split(array, len(index)) for array in shown), strict=True)
     return Seen(
-        classifier.scaled(z).reshape(len(index), SLICES, -1),
-        pictures.reshape(len(index), len(_PICTURED), -1),
+        classifier.scaled(z.flatten(0, 1)).reshape(z.shape),
+        np.stack([picture_features(*vertebra) for vertebra in each]),
         np.array([bool(shards.labels[i][0]) for i in index]),
     )
 
@@ -108,13 +108,18 @@ def covered(
 ) -> LatentClassifier:
     """Return the classifier with what its training covered.
 
-    data: the training's shards; seen: its real cases. Screening reads slices from side to side, so
-    that phantoms count in their whole width where training showed them so. Raises InputError
-    without phantom shards.
+    data: the training's shards; seen: its real cases. Raises InputError without phantom shards.
     """
-    wide = any(data.glob("wide-*.npz"))
-    phantoms = ShardSet(data, "wide-*.npz" if wide else "phantom-0*.npz")
-    drawn = look_at(dae, classifier, phantoms, VERTEBRAE["phantom"], to_intensity, seed)
+    # Screening reads from side to side: phantoms drawn in their whole width count as the others do.
+    kinds = ["phantom-0*.npz", *["wide-*.npz"] * any(data.glob("wide-*.npz"))]
+    drawn = _joined(
+        [
+            look_at(
+                dae, classifier, ShardSet(data, kind), VERTEBRAE["phantom"], to_intensity, seed
+            )
+            for kind in kinds
+        ]
+    )
     by_patient: dict[str, list[Seen]] = {}
     for case in seen:
         pattern = f"real-{case.name}-*.npz"
@@ -135,7 +140,7 @@ def _gaussians(groups: Sequence[Seen]) -> Coverage:
         classes = (~g.malignant, g.malignant) if both else (np.ones_like(g.malignant),)
         own = [_principal(np.concatenate(g.latents[c])) for c in classes]
         latent.append([np.stack(part) for part in zip(*own, strict=True)])
-    pictures = [g.pictures.mean(axis=1) for g in groups]
+    pictures = [g.pictures for g in groups]
     ridge = _PRIOR_VARIANCE * np.eye(pictures[0].shape[-1])
     precision = [np.linalg.inv(np.cov(p, rowvar=False) + ridge) for p in pictures]
     mean, direction, variance, rest = (np.stack(part) for part in zip(*latent, strict=True))
