@@ -41,10 +41,10 @@ class Coverage:
     """Gaussians of scaled latents and of pictures of G sources, and how far from them is near.
 
     mean: (G, C, d) of C classes. direction: (G, C, k, d) unit vectors; variance: (G, C, k) along
-    them; rest: (G, C) of every other direction. picture_mean: (G, f), picture_precision: (G, f, f) of
-    `picture_features`. limits: (G, 2) largest distance of latents and of pictures from each source.
-    training: (2,) the quantile of held-out vertebrae of a source that lie within both of its
-    limits, and the thickest slices of training, mm.
+    them; rest: (G, C) of every other direction. picture_mean: (G, f), picture_precision: (G, f, f)
+    of `picture_features`. limits: (G, 2) largest distance of latents and of pictures from each
+    source. training: (2,) the quantile of held-out vertebrae of a source that lie within both of
+    its limits, and the thickest slices of training, mm.
 
     Raises ModelError when the shapes do not fit or a value is not usable.
     """

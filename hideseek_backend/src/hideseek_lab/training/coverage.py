@@ -114,9 +114,7 @@ def covered(
     kinds = ["phantom-0*.npz", *["wide-*.npz"] * any(data.glob("wide-*.npz"))]
     drawn = _joined(
         [
-            look_at(
-                dae, classifier, ShardSet(data, kind), VERTEBRAE["phantom"], to_intensity, seed
-            )
+            look_at(dae, classifier, ShardSet(data, kind), VERTEBRAE["phantom"], to_intensity, seed)
             for kind in kinds
         ]
     )
