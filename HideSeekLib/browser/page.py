@@ -292,7 +292,8 @@ class Page:
         reviewer, state = self.reviewer, self.state
         state.files = [path.name for path in reviewer.files()]
         state.odd_levels = " ".join(reviewer.dicom.odd)
-        state.writing_dicom, state.dicom_progress = reviewer.dicom.busy, reviewer.dicom.progress
+        writing = reviewer.dicom.writing
+        state.writing_dicom, state.dicom_progress = writing.busy, writing.progress
         if reviewer.study and not state.study:
             state.study = reviewer.study
 

@@ -384,7 +384,7 @@ class Reviewer:
 
     def files(self) -> list[Path]:
         """Files that were written, and may be fetched."""
-        return [*self.written, *self.dicom.written]
+        return [*self.written, *self.dicom.writing.written]
 
     def export_dicom(self, study: str, reader: str, levels_checked: bool) -> None:
         """Have DICOM objects written beside the other exports; nothing is sent."""

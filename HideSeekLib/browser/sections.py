@@ -345,6 +345,6 @@ def _files(page: Any) -> None:
             ),
             "dicom", disabled=("!candidates.length || writing_dicom",),
         )  # fmt: skip
-        _button(page, _("Cancel"), page.reviewer.dicom.cancel, "cancel-dicom",
+        _button(page, _("Cancel"), page.reviewer.dicom.writing.cancel, "cancel-dicom",
                 v_if=("writing_dicom",))  # fmt: skip
         html.Span("{{ dicom_progress }} %", v_if=("writing_dicom",), classes="hs-note")
