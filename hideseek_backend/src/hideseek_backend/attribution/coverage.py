@@ -29,7 +29,7 @@ _BLUR_PX = (0.0, 1.0, 2.5)
 _DENSE_HU = 1300.0  # cement and metal; a bone island seldom reaches it
 _FLOOR = 1e-3
 PICTURE_FEATURES = len(_BLUR_PX) + 3
-_PICTURES_EVERY = 3
+_EXPECTED_EVERY = 4
 _PREFIX = "coverage_"
 
 
@@ -97,13 +97,13 @@ class Coverage:
         return np.asarray(slices.mean(axis=-1))
 
     def picture_distance(self, features: FloatArray) -> FloatArray:
-        """Distance (...) of vertebrae from their slices' `picture_features`: (..., n, f)."""
-        away = features.mean(axis=-2)[..., None, :] - self.picture_mean
+        """Distance (...) of vertebrae from their `picture_features`: (..., f)."""
+        away = features[..., None, :] - self.picture_mean
         squared = np.einsum("...gi,gij,...gj->...g", away, self.picture_precision, away)
         return np.asarray(np.sqrt(squared.clip(0).min(axis=-1) / PICTURE_FEATURES))
 
     def unlike(self, scaled: FloatArray, features: FloatArray, thickness_mm: float) -> bool:
-        """Whether a vertebra, (n, d) and (m, f), of a scan lies beyond what training covered."""
+        """Whether a vertebra, (n, d) and (f,), of a scan lies beyond what training covered."""
         return bool(
             self.latent_distance(scaled) > self.limits[0]
             or self.picture_distance(features) > self.limits[1]
@@ -135,33 +135,35 @@ STORED = tuple(_PREFIX + f.name for f in fields(Coverage))
 """Names of the stored arrays."""
 
 
-def pictured(count: int) -> list[int]:
-    """Which of the `count` slices that p is read from are looked at as pictures, spread evenly.
+def expected_of(count: int) -> list[int]:
+    """Which of the `count` slices that p is read from are held against what the network expects.
 
-    What the network expects of one takes as long as reading p from three.
+    Two of nine, spread evenly: to expect one takes as long as to read p from three.
     """
-    return list(range(min(_PICTURES_EVERY // 2, count - 1), count, _PICTURES_EVERY))
+    return list(range(min(_EXPECTED_EVERY // 2, count - 1), count, _EXPECTED_EVERY))
 
 
 def picture_features(
     images: NDArray[np.float32], expected: NDArray[np.float32], hu: NDArray[np.float32]
 ) -> FloatArray:
-    """What tells a picture of an unknown kind, slice by slice: (n, f).
+    """What tells a vertebra's pictures of an unknown kind: (f,), means over its slices.
 
-    images, expected: (n, 64, 64) in model intensity, as they are and as the network expects them
-    from their latents alone; hu: the same in HU. Logarithms of what the network did not expect, at
-    three scales, of the finest texture, of the share above 1,300 HU, and of how much steeper the
-    picture is from top to bottom than from front to back; all in the middle of the crop.
+    images: (n, 64, 64) in model intensity; hu: the same in HU; expected: (m, 64, 64), what the
+    network makes of the latents alone of those that `expected_of` names. Logarithms of what the
+    network did not expect, at three scales, of the finest texture, of the share above 1,300 HU, and
+    of how much steeper the picture is from top to bottom than from front to back; all in the middle
+    of the crop.
     """
     middle = (slice(None), _MIDDLE, _MIDDLE)
-    amounts = [_rms(_blurred(images - expected, px)[middle]) for px in _BLUR_PX]
+    unexpected = images[expected_of(len(images))] - expected
+    amounts = [_rms(_blurred(unexpected, px)[middle]) for px in _BLUR_PX]
     amounts.append(_rms((images - _blurred(images, 1.0))[middle]))
     dense = (hu[middle] > _DENSE_HU).mean(axis=(1, 2)) + 3 * _FLOOR
     upright, level = (
         np.abs(np.diff(images, axis=axis))[middle].mean(axis=(1, 2)) + _FLOOR for axis in (2, 1)
     )
     columns = [*(np.maximum(a, _FLOOR) for a in amounts), dense, upright / level]
-    return np.log(np.stack(columns, axis=-1).astype(np.float64))
+    return np.array([np.log(column.astype(np.float64)).mean() for column in columns])
 
 
 def _blurred(images: NDArray[np.float32], px: float) -> NDArray[np.float32]:

@@ -18,6 +18,7 @@ from hideseek_lab.scoring.page import Picture, Section, Table, render_page
 from hideseek_lab.supervised.compare import (
     METRICS,
     OURS,
+    SCORE_TITLES,
     Comparison,
     Entry,
     Test,
@@ -67,8 +68,7 @@ def comparison_json(found: Comparison) -> dict[str, Any]:
                 "system": e.title,
                 "annotated": e.annotated,
                 "parameters": e.parameters,
-                "threshold": e.threshold,
-                "tuning_f2": e.tune_f2,
+                "point": asdict(e.point) if e.point else None,
                 "polarity_right": e.scores.polarity_right,
                 "froc_area": e.scores.froc.area(FROC_LIMIT),
                 **{name: asdict(value) for name, value in e.figures.items()},
@@ -129,7 +129,8 @@ def _csv_row(entry: Entry) -> dict[str, Any]:
         "system": entry.title,
         "annotated": entry.annotated,
         "parameters": entry.parameters,
-        "threshold": entry.threshold,
+        "threshold": entry.point.threshold if entry.point else math.nan,
+        "least": entry.point.least if entry.point else 0,
     }
     for name, value in entry.figures.items():
         row |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
@@ -184,9 +185,10 @@ def _main_table(found: Comparison) -> Table:
             rows.append(
                 [e.title, *(str(e.figures[m]) for m in METRICS),
                  f"{100 * e.scores.polarity_right:.0f} %" if e.scores.polarity_right >= 0 else "–",
-                 parameters, f"{e.threshold:.2f}" if math.isfinite(e.threshold) else ""]
+                 parameters,
+                 f"{e.point.threshold:.2f}, {e.point.least} px" if e.point else ""]
             )  # fmt: skip
-    head = ["System", *METRICS.values(), "Polarity right", "Parameters", "Threshold"]
+    head = ["System", *METRICS.values(), "Polarity right", "Parameters", "Threshold, smallest"]
     return Table(head, rows, "Mean over patients (95 % interval).")
 
 
@@ -376,8 +378,9 @@ def _opinion(found: Comparison) -> Section:
         f"Candidates of {told['system']} (of the networks with the most masks the one with the "
         "best mean F2 on tuning patients), each scored by Hide-and-Seek against the vertebra's own "
         "candidates. Δ is a share of the vertebra's malignancy; “suspicion” is Δ times that "
-        "malignancy. Score and threshold were chosen on tuning patients: most false lesions "
-        "removed at 5 % of the found lesions lost at most."
+        "malignancy; “p alone” is the malignancy of the slice that shows this candidate and hides "
+        "all else that is suspected. Score and threshold were chosen on tuning patients: most "
+        "false lesions removed at 5 % of the found lesions lost at most."
     ]
     if told.get("tuning") is not None:
         texts.append(f"Tuning patients: {removal_line(told['tuning'])}.")
@@ -387,7 +390,7 @@ def _opinion(found: Comparison) -> Section:
     for position, (name, curve) in enumerate(told["curves"].items()):
         axis.plot(
             [r.recall_lost for r in curve], [r.false_removed for r in curve], marker=".",
-            color=plots.colour("", position), label={"delta": "Δ"}.get(name, name),
+            color=plots.colour("", position), label=SCORE_TITLES[name],
         )  # fmt: skip
     axis.axvline(0.05, color="#999999", linewidth=1, linestyle="--")
     axis.set(xlabel="Found lesions lost", ylabel="False lesions removed", xlim=(-0.02, 1.02),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hideseek_backend.attribution.classifier import LatentClassifier
-from hideseek_backend.attribution.coverage import Coverage, picture_features, pictured
+from hideseek_backend.attribution.coverage import Coverage, expected_of, picture_features
 from hideseek_backend.attribution.network import Network
 from hideseek_backend.attribution.options import Options
 from hideseek_backend.dae import DiffusionAutoencoder
@@ -35,7 +35,7 @@ _FOLDS = 5
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """N vertebrae of one source: latents (N, n, d), pictures (N, m, f)."""
+    """N vertebrae of one source: latents (N, n, d), pictures (N, f)."""
 
     source: str
     latents: FloatArray
@@ -58,14 +58,12 @@ def look_at(
     device = next(dae.parameters()).device
     network = Network(dae, device, Options(), Meter())
     z = network.encode(images[:, None])
-    few = (np.arange(len(index))[:, None] * SLICES + pictured(SLICES)).ravel()
-    expected = network.expected(z[few])[:, 0].numpy()
-    pictures = picture_features(images[few].cpu().numpy(), expected, hu[few])
-    return Seen(
-        source,
-        classifier.scaled(z).reshape(len(index), SLICES, -1),
-        pictures.reshape(len(index), len(pictured(SLICES)), -1),
-    )
+    few = z.reshape(len(index), SLICES, -1)[:, expected_of(SLICES)]
+    expected = network.expected(few.flatten(0, 1))[:, 0].numpy()
+    shown = images.cpu().numpy(), expected, hu
+    each = zip(*(np.split(array, len(index)) for array in shown), strict=True)
+    pictures = np.stack([picture_features(*vertebra) for vertebra in each])
+    return Seen(source, classifier.scaled(z).reshape(len(index), SLICES, -1), pictures)
 
 
 def fit_coverage(phantoms: Seen, real: Sequence[Seen], quantile: float = QUANTILE) -> Coverage:
@@ -120,7 +118,7 @@ def covered(
 def _gaussians(groups: Sequence[Seen]) -> Coverage:
     """Gaussians of each group, their limits still open."""
     latent = [_principal(g.latents.reshape(-1, g.latents.shape[-1])) for g in groups]
-    pictures = [g.pictures.mean(axis=1) for g in groups]
+    pictures = [g.pictures for g in groups]
     ridge = _PRIOR_VARIANCE * np.eye(pictures[0].shape[-1])
     precision = [np.linalg.inv(np.cov(p, rowvar=False) + ridge) for p in pictures]
     mean, direction, variance, rest = (np.stack(part) for part in zip(*latent, strict=True))

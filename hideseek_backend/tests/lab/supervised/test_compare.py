@@ -107,10 +107,11 @@ def test_detection_and_second_opinion(found: Comparison) -> None:
     (name,) = found.detection
     assert name.startswith("EfficientNet-B0 (4.0 M)") and found.detection[name][0].slices == 12
     opinion = found.opinion
-    assert set(opinion["curves"]) == {"delta", "suspicion"}
+    assert set(opinion["curves"]) == {"delta", "suspicion", "p_hide"}
     for scored in opinion["opinions"]:
         assert found.arena.test.slices.hu[scored.vertebra] is not None
         assert math.isfinite(scored.delta) and scored.suspicion >= 0
+        assert 0 <= scored.p_hide <= 1
     for curve in opinion["curves"].values():
         removed = [r.false_removed for r in curve if math.isfinite(r.false_removed)]
         assert removed == sorted(removed)

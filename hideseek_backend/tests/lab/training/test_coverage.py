@@ -10,7 +10,7 @@ from hideseek_lab.training.coverage import QUANTILE, Seen, fit_coverage
 def vertebrae(rng, count: int, shift: float, patient: str) -> Seen:
     offset = rng.normal(0, 0.3, 40)
     latents = rng.normal(shift, 1.0, (count, 8, 40)) + offset
-    return Seen(patient, latents, rng.normal(shift, 0.5, (count, 4, 6)))
+    return Seen(patient, latents, rng.normal(shift, 0.25, (count, 6)))
 
 
 def test_held_out_patients_are_seen_and_strangers_are_not() -> None:
