@@ -76,7 +76,7 @@ class Page:
                 "threshold": 0.5, "fade": 0.0, "reason": "", "path": "", "uploading": False,
                 "scheme": "", "pick_level": "", "radius": DEFAULT_RADIUS_MM,
                 "study": reviewer.study, "reader": "", "levels_checked": False,
-                "cases": "", "reads_as": "",
+                "list_folder": "", "reads_as": "",
             }
         )  # fmt: skip
         self._stale = {"inputs", "case", "review", "region", "job", "files", "message"}

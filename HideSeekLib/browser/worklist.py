@@ -22,7 +22,9 @@ class Worklist:
 
     def choose(self) -> None:
         """Take folder and reader from the page and show the list."""
-        folder, reader = (str(self.page.state[n] or "").strip() for n in ("cases", "reads_as"))
+        folder, reader = (
+            str(self.page.state[n] or "").strip() for n in ("list_folder", "reads_as")
+        )
         if not folder or not reader:
             raise InputError(_("Give the folder of the cases and your name."))
         if self.readings.task is None:  # what is open belongs to whoever opened it
@@ -77,7 +79,10 @@ class Worklist:
         page = self.page
         html.H3(_("Worklist"))
         with html.Div(classes="hs-row"):
-            for name, label in (("cases", _("folder of cases")), ("reads_as", _("your name"))):
+            for name, label in (
+                ("list_folder", _("folder of cases")),
+                ("reads_as", _("your name")),
+            ):
                 v3.VTextField(
                     v_model=(name,), label=label, density="compact", hide_details=True,
                     variant="outlined", classes=f"hs-{name}",

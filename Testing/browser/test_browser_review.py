@@ -494,7 +494,7 @@ def test_a_worklist_is_read_blinded_and_with_the_tool(analysed, server, phantom,
     (tmp_path / "worklist.json").write_text(json.dumps(plan), encoding="utf-8")
     state = "window.trame.state.set(arguments[0], arguments[1])"
     for reader, says in (("XY", "reader of the plan"), ("AB", "two, without the tool")):
-        analysed.driver.execute_script(state, "cases", str(tmp_path))
+        analysed.driver.execute_script(state, "list_folder", str(tmp_path))
         analysed.driver.execute_script(state, "reads_as", reader)
         time.sleep(0.3)
         analysed.click(".hs-list" if reader == "XY" else ".hs-next-case")
