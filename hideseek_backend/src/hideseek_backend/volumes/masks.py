@@ -41,21 +41,23 @@ def sample_mask(
         mode="edge" if beyond == "edge" else "constant",
     )
     cells = _cells(wide)
-    flat = np.zeros(shape, dtype=np.intp)
-    where = []
-    for row, shift, size in zip(to_index[:3], before, cells.shape, strict=True):
-        x, y, z = (step * along for step, along in zip(row, axes, strict=False))
-        index = (x[:, None, None] + y[None, :, None]) + (z + (row[3] + shift))
-        whole = index.astype(np.int32)
+    # An index is the sum of what each axis of the grid adds to it.
+    parts = [
+        [row[0] * axes[0], row[1] * axes[1], row[2] * axes[2] + (row[3] + shift)]
+        for row, shift in zip(to_index[:3], before, strict=True)
+    ]
+    flat, index = np.zeros(shape, dtype=np.intp), np.empty(shape)
+    for (x, y, z), size in zip(parts, cells.shape, strict=True):
+        np.add((x[:, None] + y)[:, :, None], z, out=index)
         flat *= size
-        flat += whole
-        where.append((index, whole))
-    codes = cells.ravel()[flat]
+        np.add(flat, index, out=flat, casting="unsafe")  # rounds down: both are at least 0
+    codes = cells.ravel()[flat.ravel()]
     inside = codes == 255
     mixed = np.flatnonzero((codes != 0) & ~inside)
-    fractions = [index.ravel()[mixed] - whole.ravel()[mixed] for index, whole in where]
-    inside.ravel()[mixed] = _interpolated(codes.ravel()[mixed], fractions) >= 0.5
-    return inside
+    i, j, k = np.unravel_index(mixed, shape)
+    fractions = [np.modf(x[i] + y[j] + z[k])[0] for x, y, z in parts]
+    inside[mixed] = _interpolated(codes[mixed], fractions) >= 0.5
+    return inside.reshape(shape)
 
 
 def _cells(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
