@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -32,9 +31,6 @@ is drawn once: a poor picture first and a good one later would be drawn twice.""
 
 SLICES_FIRST_S = 0.08
 """Surfaces take a processor longer than all slices; they wait until none was drawn for so long."""
-
-BREATH_S = 0.002
-"""Between two views: time to encode and send the one before."""
 
 # Logics that trame-slicer does not make; they register the node classes a case is made of.
 _MORE = {
@@ -85,13 +81,14 @@ class Application:
         """Leave out what costs a processor most: many samples a pixel (a slice view is drawn in
         half the time without) and depth peeling (translucent surfaces in a fifth)."""
         turns = _Turns()
-        for view in [*self.slice_views(), *self.threed_views()]:
-            surfaces = isinstance(view, ThreeDView)
+        for view in self.slice_views():
             view.render_window().SetMultiSamples(0)
-            view.render_window().AddObserver("EndEvent", turns.drawn)
-            view.set_scheduled_render(_Turn(view._scheduled_render, turns, surfaces))
-            if surfaces:
-                view.renderer().SetUseDepthPeeling(False)
+            view.set_scheduled_render(_SliceTurn(view._scheduled_render, turns))
+            view.render_window().AddObserver("EndEvent", turns.slice_moves)
+        for view in self.threed_views():
+            view.render_window().SetMultiSamples(0)
+            view.renderer().SetUseDepthPeeling(False)
+            view.set_scheduled_render(_SurfaceTurn(view._scheduled_render, turns))
 
     def slice_views(self) -> list[SliceView]:
         """The slice views: axial, sagittal and coronal."""
@@ -125,76 +122,53 @@ def _slice_view_ui(server: Any, view_id: str, view: SliceView) -> None:
 
 
 class _Turns:
-    """Draws views one after the other, each sent before the next is drawn.
+    """When a slice view was last to be drawn, or was drawn: seconds of a monotonic clock."""
 
-    Left to itself, every view that a click moves is drawn before the event loop sends anything.
-    Like this the page shows the choice while the first view is drawn, and a view while the next is.
-    """
+    slice_s = 0.0
 
-    def __init__(self) -> None:
-        self._slices: list[_Turn] = []
-        self._surfaces: list[_Turn] = []
-        self._slice_s = 0.0
-        self._drawn = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    def drawn(self, *_event: object) -> None:
-        """Take note that a view was drawn."""
-        self._drawn.set()
-
-    def ask(self, turn: _Turn) -> None:
-        """Have a view drawn when its turn comes."""
-        if turn.surfaces:
-            waiting = self._surfaces
-        else:
-            waiting, self._slice_s = self._slices, time.monotonic()
-        if turn not in waiting:
-            waiting.append(turn)
-        if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._draw())
-
-    async def _draw(self) -> None:
-        while self._slices or self._surfaces:
-            await asyncio.sleep(BREATH_S)  # what was said or drawn goes out
-            if self._slices:
-                # The largest first: the page unpacks it while the others are drawn.
-                turn = max(self._slices, key=_Turn.pixels)
-                self._slices.remove(turn)
-            else:
-                left = self._slice_s + SLICES_FIRST_S - time.monotonic()
-                if left > 0:
-                    await asyncio.sleep(left)
-                    continue
-                turn = self._surfaces.pop(0)
-            self._drawn.clear()
-            turn.own.schedule_render()
-            # A view that is not shown, such as one without a size, is not waited for.
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._drawn.wait(), 2 / FPS)
-            if not turn.surfaces:
-                self._slice_s = time.monotonic()
+    def slice_moves(self, *_event: object) -> None:
+        """Take note of a slice view."""
+        self.slice_s = time.monotonic()
 
 
-class _Turn(ScheduledRenderStrategy):
-    """Draws a view as `own` does, when its turn comes. surfaces: it is the 3D view."""
+class _SliceTurn(ScheduledRenderStrategy):
+    """Draws a slice view as `own` does, and takes note of it."""
 
-    def __init__(self, own: ScheduledRenderStrategy, turns: _Turns, surfaces: bool) -> None:
+    def __init__(self, own: ScheduledRenderStrategy, turns: _Turns) -> None:
         super().__init__()
-        self.own, self._turns, self.surfaces = own, turns, surfaces
+        self._own, self._turns = own, turns
 
-    def pixels(self) -> int:
-        """Size of the view's picture."""
-        view = self.own.abstract_view
-        width, height = view.render_window().GetSize() if view is not None else (0, 0)
-        return int(width * height)
+    def schedule_render(self) -> None:
+        self._turns.slice_moves()
+        self._own.schedule_render()
+
+
+class _SurfaceTurn(ScheduledRenderStrategy):
+    """Draws the 3D view as `own` does, after the slices where both changed."""
+
+    def __init__(self, own: ScheduledRenderStrategy, turns: _Turns) -> None:
+        super().__init__()
+        self._own, self._turns = own, turns
+        self._waiting = False
 
     def schedule_render(self) -> None:
         try:
-            asyncio.get_running_loop()
+            loop = asyncio.get_running_loop()
         except RuntimeError:  # before the server runs
-            self.own.schedule_render()
+            self._own.schedule_render()
+            return
+        if not self._waiting:
+            self._waiting = True
+            loop.call_soon(self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Draw now, or look again when the slices have had their time."""
+        left = self._turns.slice_s + SLICES_FIRST_S - time.monotonic()
+        if left > 0:
+            loop.call_later(left, self._look, loop)
         else:
-            self._turns.ask(self)
+            self._waiting = False
+            self._own.schedule_render()
 
 
 def _layout() -> Layout:
