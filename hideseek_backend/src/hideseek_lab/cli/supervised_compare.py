@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="the network that also starts from pretraining")  # fmt: skip
     parser.add_argument(
         "--nnunet-epochs", type=int, default=0, metavar="N",
-        help="train nnU-Net v2 as well, five folds of so many epochs (default 0: not)",
+        help="train nnU-Net v2 as well, every fold for so many epochs (default 0: not)",
     )  # fmt: skip
     parser.add_argument(
         "--nnunet-annotated", type=int, nargs="+", default=[], metavar="N",
@@ -76,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--nnunet-iterations", type=int, default=0, metavar="N",
         help="batches an epoch (default nnU-Net's own 250)",
     )  # fmt: skip
+    parser.add_argument("--nnunet-folds", type=int, default=5, metavar="N", help="of its ensemble")
     parser.add_argument("--model", default="bundled", metavar="NAME_OR_DIR", help="our model")
     parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument("--seed", type=int, default=0)
@@ -99,6 +100,7 @@ def main(args: argparse.Namespace) -> int:
         nnunet=tuple(args.nnunet_annotated),
         nnunet_epochs=args.nnunet_epochs,
         nnunet_iterations=args.nnunet_iterations,
+        nnunet_folds=args.nnunet_folds,
         size=args.size,
         fit=fit,
         pretraining=replace(fit, steps=args.pretraining_steps),

@@ -114,17 +114,17 @@ def _network(args: argparse.Namespace, device: Any) -> tuple[Any, Any, tuple[flo
 
 def _slices(name: str, scan: Any, classifier: Any, folder: Path) -> list[dict[str, Any]]:
     """Rows of a case's slices, and GradCAM pictures of the surest of them."""
-    from hideseek_lab.supervised.detection import cam_overlay, cam_picture, slice_probabilities
+    from hideseek_lab.supervised.detection import cam_overlays, cam_picture, slice_probabilities
     from hideseek_lab.supervised.workflow import slices_of_scans
 
     network, spec = classifier
     images, _ = slices_of_scans([scan], spec.roi)
     p = slice_probabilities(network, images)
-    for k in np.argsort(-p)[:_PICTURES]:
-        if p[k] >= spec.threshold:
-            heat = cam_overlay(spec.network, network, images[k])
-            picture = cam_picture(images[k, 0], heat, f"{name}, slice {k}: p = {p[k]:.2f}")
-            write_into(folder, {f"{name}-slice{k}.png": picture})
+    surest = [int(k) for k in np.argsort(-p)[:_PICTURES] if p[k] >= spec.threshold]
+    heats = cam_overlays(spec.network, network, images[surest]) if surest else ()
+    for k, heat in zip(surest, heats, strict=True):
+        picture = cam_picture(images[k, 0], heat, f"{name}, slice {k}: p = {p[k]:.2f}")
+        write_into(folder, {f"{name}-slice{k}.png": picture})
     return [
         {"case": name, "slice": k, "probability": float(v), "called": int(v >= spec.threshold)}
         for k, v in enumerate(p)

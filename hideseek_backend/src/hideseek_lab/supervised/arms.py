@@ -178,11 +178,10 @@ def finish(
         tuning.patients.tolist(),
         MIN_AREA_PX,
     )
-    whole = tuned if len(tuning) == len(lab.arena.tune) else None
     return ArmResult(
         arm,
         point,
-        prediction(whole or [probability_of(s) for s in central(lab.arena.tune)], point),
+        prediction([probability_of(s) for s in central(lab.arena.tune)], point),
         prediction([probability_of(s) for s in central(lab.arena.test)], point),
         parameters,
     )

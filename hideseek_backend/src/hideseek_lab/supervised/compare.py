@@ -35,7 +35,7 @@ from hideseek_lab.supervised.clinical.statistics import (
 )
 from hideseek_lab.supervised.detection import (
     DetectionFigures,
-    cam_overlay,
+    cam_overlays,
     cam_share_inside,
     detection_figures,
     shows_lesion,
@@ -82,6 +82,7 @@ class ComparePlan:
     nnunet: tuple[int, ...] = ()
     nnunet_epochs: int = 0
     nnunet_iterations: int = 0
+    nnunet_folds: int = 5
     size: str = "small"
     fit: FitPlan = field(default_factory=FitPlan)
     pretraining: FitPlan = field(default_factory=lambda: FitPlan(steps=800))
@@ -198,7 +199,9 @@ def _run(lab: Laboratory, arm: Arm, plan: ComparePlan) -> ArmResult:
     if arm.network == "nnunet":
         from hideseek_lab.supervised.nnunet import run_nnunet_arm
 
-        return run_nnunet_arm(lab, arm, plan.nnunet_epochs, plan.nnunet_iterations)
+        return run_nnunet_arm(
+            lab, arm, plan.nnunet_epochs, plan.nnunet_iterations, plan.nnunet_folds
+        )
     return run_arm(lab, arm)
 
 
@@ -318,8 +321,9 @@ def _detection(
         network = network.cpu().eval()
         p = slice_probabilities(network, images)
         inside = []
-        for v in np.flatnonzero(shown & (p >= 0.5)):
-            heat = cam_overlay(name, network, images[v, 0])
+        right = np.flatnonzero(shown & (p >= 0.5))
+        heats = cam_overlays(name, network, images[right]) if right.size else ()
+        for v, heat in zip(right, heats, strict=True):
             inside.append(cam_share_inside(heat, truth[:, :, v]))
             if len(inside) <= 2:
                 overlays.append((CLASSIFIERS[name], images[v, 0], truth[:, :, v], heat))

@@ -32,10 +32,9 @@ RULES = (
     "Any overlap finds a lesion; what overlaps none is false; lesions and marks of under 5 px do "
     "not count; the polarity is forgotten. F2, sensitivity and Dice are means over patients with "
     "bootstrap intervals (2,000 resamples). Dice of all lesions is 0 where every lesion was missed "
-    "and where a healthy slice was marked. Each network's threshold has the best mean F2 on tuning "
-    "patients, with as many masks again as it learned from, 40 at most. F2 is undefined where "
-    "there is nothing to find and nothing was found: a healthy patient left clean drops out of "
-    "means and pairs of F2."
+    "and where a healthy slice was marked. Each network's threshold and smallest mark have the "
+    "best mean F2 on tuning patients, with as many masks again as it learned from, 40 at most. The "
+    "F2 of a healthy patient is 1 where nothing was marked, else 0."
 )
 
 
@@ -162,8 +161,13 @@ def _page(found: Comparison) -> str:
             [],
             [_tests_table([t for t in found.tests if t.family == "against ours"])],
         ),
-        Section("FROC", [f"Area up to {FROC_LIMIT:g} false lesions a slice."],
-                [_froc_table(found)], [_froc(found)]),
+        Section(
+            "FROC",
+            [f"Area up to {FROC_LIMIT:g} false lesions a slice, of the marks at each system's own "
+             "threshold, ordered by their surest pixel."],
+            [_froc_table(found)],
+            [_froc(found)],
+        ),  # fmt: skip
         Section("Examples", ["Yellow: truth. Red: lytic. Blue: blastic."], [], [_examples(found)]),
     ]  # fmt: skip
     if found.detection:

@@ -189,9 +189,11 @@ class NnUNet:
         os.environ["nnUNet_n_proc_DA"] = "1" if planning else "0"  # noqa: SIM112
 
 
-def run_nnunet_arm(lab: Laboratory, arm: Arm, epochs: int, iterations: int) -> ArmResult:
+def run_nnunet_arm(
+    lab: Laboratory, arm: Arm, epochs: int, iterations: int, folds: int = FOLDS
+) -> ArmResult:
     """nnU-Net on the slices of a comparison, as `arms.run_arm` does with the other networks."""
-    plan = NnUNetPlan("2d", epochs, iterations, batch=lab.plan.batch)
+    plan = NnUNetPlan("2d", epochs, iterations, lab.plan.batch, folds)
     learned_on = lab.arena.train.annotated(arm.annotated)
     place = lab.place("nnunet", arm.key, plan, learned_on)
     kept = lab.place(

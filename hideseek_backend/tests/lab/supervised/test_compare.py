@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from lab.benchmark.conftest import drawn_set
 from lab.benchmark.fake_model import fake_model
 
 from hideseek_backend.errors import InputError, OptionError
+from hideseek_lab.benchmark.dataset import MIDDLE
 from hideseek_lab.supervised.arenas import Arena, Vertebrae, _of
-from hideseek_lab.supervised.arms import Arm
+from hideseek_lab.supervised.arms import Arm, Laboratory, finish
 from hideseek_lab.supervised.compare import (
     METRICS,
     OURS,
@@ -22,7 +25,8 @@ from hideseek_lab.supervised.compare import (
     run_compare,
 )
 from hideseek_lab.supervised.compare_page import comparison_files, comparison_lines
-from hideseek_lab.supervised.training import FitPlan
+from hideseek_lab.supervised.scans import Scan
+from hideseek_lab.supervised.training import Deadline, FitPlan
 
 STEPS = FitPlan(steps=12, batch=8, rate=5e-3)
 PLAN = ComparePlan(
@@ -70,6 +74,20 @@ def test_arms_come_by_the_number_of_masks() -> None:
     assert arms[2] == Arm("unet", "sap", 1) and arms[2].title == "UNet, anatomical (SAP)"
     with pytest.raises(OptionError, match="swinunetr cannot be compared on slices"):
         ComparePlan(networks=("swinunetr",))
+
+
+def test_tuning_predictions_lie_in_the_order_of_the_arena(arena: Arena, tmp_path: Path) -> None:
+    tune = arena.tune
+    healthy_first = replace(arena, tune=tune.take(np.argsort(tune.slices.malignant, kind="stable")))
+    lab = Laboratory(healthy_first, tmp_path, STEPS, STEPS, "tiny", torch.device("cpu"), Deadline())
+
+    def classes(scan: Scan) -> np.ndarray:
+        return np.stack([scan.lesions == n for n in range(3)]).astype(np.float32)
+
+    found = finish(lab, Arm("unet", "random", 40), classes, 0)
+    truth = healthy_first.tune.slices.truth[:, MIDDLE]
+    assert not truth[0].any() and truth.any()
+    np.testing.assert_array_equal(found.tune.labels, truth)
 
 
 def test_every_arm_has_a_row_with_every_figure(found: Comparison) -> None:

@@ -14,7 +14,7 @@ from hideseek_backend.errors import InputError
 from hideseek_lab.benchmark.dataset import CENTRAL_SLICES, MIDDLE, SliceSet
 from hideseek_lab.supervised.arenas import Arena, Vertebrae
 from hideseek_lab.supervised.detection import (
-    cam_overlay,
+    cam_overlays,
     cam_picture,
     cam_share_inside,
     detection_figures,
@@ -80,10 +80,11 @@ def test_slices_with_and_without_lesions_are_told_apart(scans: list[Scan], tmp_p
 def test_gradcam_of_every_classifier(name: str) -> None:
     torch.manual_seed(0)
     network = make_classifier(name).eval()
-    image = np.random.default_rng(0).random((64, 64)).astype(np.float32)
-    heat = cam_overlay(name, network, image)
-    assert heat.shape == (64, 64) and heat.min() >= 0 and heat.max() <= 1
-    assert cam_picture(image, heat, "slice").startswith(b"\x89PNG")
+    images = np.random.default_rng(0).random((2, 1, 64, 64)).astype(np.float32)
+    heats = cam_overlays(name, network, images)
+    assert heats.shape == (2, 64, 64) and heats.min() >= 0 and heats.max() == pytest.approx(1)
+    np.testing.assert_allclose(cam_overlays(name, network, images[1:])[0], heats[1], atol=1e-4)
+    assert cam_picture(images[0, 0], heats[0], "slice").startswith(b"\x89PNG")
 
 
 def test_share_of_a_map_on_a_lesion() -> None:
