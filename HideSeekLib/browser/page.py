@@ -20,6 +20,7 @@ from HideSeekLib.browser import sections
 from HideSeekLib.browser.pointer import Pointer
 from HideSeekLib.browser.regions import DEFAULT_RADIUS_MM
 from HideSeekLib.browser.reviewer import Reviewer
+from HideSeekLib.browser.worklist import Worklist
 from HideSeekLib.case.case import cases_in_scene
 from HideSeekLib.i18n import _
 from HideSeekLib.run import words
@@ -39,6 +40,7 @@ class Page:
         self.server, self.app = server, app
         self.state = server.state
         self.reviewer: Reviewer
+        self.worklist: Worklist
         self._stale: set[str] = set()
         self._dragging = self._fitted = False
         self._pointers: list[Pointer] = []
@@ -66,6 +68,7 @@ class Page:
         token: lets the page send and fetch files.
         """
         self.reviewer = reviewer
+        self.worklist = Worklist(self)
         self.state.token = token
         self.state.trame__title = "HideSeek review"
         self.state.update(
@@ -73,6 +76,7 @@ class Page:
                 "threshold": 0.5, "fade": 0.0, "reason": "", "path": "", "uploading": False,
                 "scheme": "", "pick_level": "", "radius": DEFAULT_RADIUS_MM,
                 "study": reviewer.study, "reader": "", "levels_checked": False,
+                "list_folder": "", "reads_as": "",
             }
         )  # fmt: skip
         self._stale = {"inputs", "case", "review", "region", "job", "files", "message"}
@@ -122,6 +126,7 @@ class Page:
             "d": reviewer.evidence.toggle_difference,
             "undo": reviewer.undo,
             "redo": reviewer.redo,
+            "next_case": self.worklist.open_next,
             "escape": self.leave,
         }
         if name in actions:
@@ -197,6 +202,9 @@ class Page:
             self.state.problem = "⚠" in self.reviewer.message
         if "inputs" in stale:
             self._show_inputs()
+            self.worklist.show_list()
+        if stale & {"inputs", "case", "review"}:
+            self.worklist.show_findings()
         if stale & {"inputs", "case", "job", "review"}:
             self._show_vertebrae()
         if stale & {"case", "review"}:
@@ -292,7 +300,8 @@ class Page:
         reviewer, state = self.reviewer, self.state
         state.files = [path.name for path in reviewer.files()]
         state.odd_levels = " ".join(reviewer.dicom.odd)
-        state.writing_dicom, state.dicom_progress = reviewer.dicom.busy, reviewer.dicom.progress
+        writing = reviewer.dicom.writing
+        state.writing_dicom, state.dicom_progress = writing.busy, writing.progress
         if reviewer.study and not state.study:
             state.study = reviewer.study
 

@@ -26,6 +26,7 @@ from HideSeekLib.run import words
 from HideSeekLib.run.analysis import Analysis
 from HideSeekLib.run.board import Board
 from HideSeekLib.run.jobs import Job, JobState, PickedBody
+from HideSeekLib.run.reading import Readings
 from HideSeekLib.worker.client import WorkerClient
 from HideSeekLib.worker.request import ClientState, Failure, Transport
 from HideSeekLib.worker.settings import BackendSettings
@@ -63,6 +64,8 @@ class Reviewer:
         self.written: list[Path] = []
         self.regions = Regions(app, board, partial(on_change, "region"))
         self.dicom = DicomExport(board, out / EXPORTS, partial(on_change, "files"))
+        self.readings = Readings(board)
+        self.scheme = ""  # of label values, as it was last named
         self.study = ""  # where the CT is from, if it is a DICOM study of this computer
         board.more_options["slices"] = SLICES[0]
         self._make_transport = make_transport
@@ -173,9 +176,22 @@ class Reviewer:
         self.board.parameters = Choices(self.app.scene)
         self._opened()
 
+    def open_listed(self, ct: Path, mask: Path) -> None:
+        """Open a case of a worklist; label values mean what they meant before."""
+        self.open([ct, mask])
+        if not self.board.levels():
+            self.use_scheme(self.scheme)
+
+    def close_case(self) -> None:
+        """Leave an empty scene."""
+        self._forget()
+        self.board.parameters = Choices(self.app.scene)
+        self._opened()
+
     def _forget(self) -> None:
         """Let go of the case that is open. The scene is closed as Slicer does it: views that see
         nodes go one by one, in whatever order, crash."""
+        self.readings.leave()
         self.evidence.clear()
         self.selected, self.ticked, self.body, self.written = "", set(), None, []
         self.picking = False
@@ -221,6 +237,7 @@ class Reviewer:
         """Read levels from label values, in a scheme that the reader names."""
         node = self.board.parameters.vertebrae
         if node is not None and scheme:
+            self.scheme = scheme
             self.board.parameters.levelOverrides = vertebrae.match_label_values(node, scheme)
             self.board.match_inputs()
             self.board.say(words.about_inputs(self.board.inputs(), self.board.matches)[1])
@@ -384,7 +401,7 @@ class Reviewer:
 
     def files(self) -> list[Path]:
         """Files that were written, and may be fetched."""
-        return [*self.written, *self.dicom.written]
+        return [*self.written, *self.dicom.writing.written]
 
     def export_dicom(self, study: str, reader: str, levels_checked: bool) -> None:
         """Have DICOM objects written beside the other exports; nothing is sent."""

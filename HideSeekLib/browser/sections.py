@@ -78,12 +78,16 @@ def build(page: Any) -> None:
     page.state.update({"slice_choices": SLICES, "schemes": SCHEMES, "all_levels": levels})
     html.Div("HideSeek review", style="font-size: 18px; font-weight: 600")
     _inputs(page)
-    _vertebrae(page)
+    with html.Div(v_if=("!blind",)):
+        _vertebrae(page)
     _job(page)
-    _candidates(page)
-    _evidence(page)
-    _region(page)
-    _files(page)
+    with html.Div(v_if=("!blind",)):
+        _candidates(page)
+        _evidence(page)
+        _region(page)
+    page.worklist.build()
+    with html.Div(v_if=("!blind",)):
+        _files(page)
 
 
 def _button(page: Any, text: str, action: Any, name: str, **more: Any) -> None:
@@ -345,6 +349,6 @@ def _files(page: Any) -> None:
             ),
             "dicom", disabled=("!candidates.length || writing_dicom",),
         )  # fmt: skip
-        _button(page, _("Cancel"), page.reviewer.dicom.cancel, "cancel-dicom",
+        _button(page, _("Cancel"), page.reviewer.dicom.writing.cancel, "cancel-dicom",
                 v_if=("writing_dicom",))  # fmt: skip
         html.Span("{{ dicom_progress }} %", v_if=("writing_dicom",), classes="hs-note")

@@ -91,7 +91,8 @@ def _start(server: Any, options: Options, port: int, folder: Path) -> None:
     # other users of the machine see command lines.
     key = folder / "token"
     key.write_text(options.token, encoding="utf-8")
-    os.environ["TRAME_ARGS"] = f"--authKeyFile {shlex.quote(str(key))}"
+    # What is large in the web socket is JPEG: packing it again takes time and saves nothing.
+    os.environ["TRAME_ARGS"] = f"--authKeyFile {shlex.quote(str(key))} --no-ws-compress"
     sys.argv[1:] = []
     server.start(
         port=port,

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import slicer
 
-from HideSeekLib.case.case import Case
 from HideSeekLib.case.dicom_study import FOLDER, odd_levels, study_files
-from HideSeekLib.case.stored_case import changed_by_hand, stored_case, vertebra_messages
-from HideSeekLib.errors import SceneError
+from HideSeekLib.case.stored_case import changed_by_hand
 from HideSeekLib.i18n import _
 from HideSeekLib.panel import qt_tools, tables
 from HideSeekLib.run import words
 from HideSeekLib.run.board import Board
-from HideSeekLib.worker.request import Failure, percent
+from HideSeekLib.run.dicom import DicomWriting
 
 READER_KEY, ORGANIZATION_KEY = "HideSeek/Reader", "HideSeek/Organization"
 
@@ -30,12 +27,7 @@ class DicomSection:
     def __init__(self, ui: Any, board: Board) -> None:
         self.board = board
         self.ui = ui
-        self._request = ""
-        self._steps: Iterator[dict[str, Any]] | None = None
-        self._vertebrae: list[dict[str, Any]] = []
-        self._wanted: dict[str, Any] = {}
-        self._case: Case | None = None
-        self._asked = 0  # answers to what was given up are dropped
+        self._writing = DicomWriting(board, self._show, self._say)
         settings = slicer.app.userSettings()
         ui.dicomReaderEdit.text = str(settings.value(READER_KEY, "") or "")
         ui.dicomOrganizationEdit.text = str(settings.value(ORGANIZATION_KEY, "") or "")
@@ -57,7 +49,7 @@ class DicomSection:
 
     def busy(self) -> bool:
         """Return whether objects are being written."""
-        return self._case is not None
+        return self._writing.busy
 
     def refresh(self) -> None:
         """Say where the study is and what is odd about the levels, before anything is written."""
@@ -102,37 +94,28 @@ class DicomSection:
         settings.setValue(ORGANIZATION_KEY, ui.dicomOrganizationEdit.text.strip())
         folder = Path(ui.exportFolder.currentPath).expanduser() / FOLDER
         given = ui.dicomStudy.currentPath.strip()
-        self._wanted = {
-            "study": str(Path(given).expanduser()) if given else study_files(case.ct),
-            "out": str(folder),
-            "reader": ui.dicomReaderEdit.text.strip(),
-            "organization": ui.dicomOrganizationEdit.text.strip(),
-            "sign": ui.dicomSignCheck.checked,
-            "pseudonym": ui.dicomPseudonymEdit.text.strip(),
-            "rejected": ui.dicomRejectedCheck.checked,
-            "levels_checked": ui.dicomLevelsCheck.checked,
-        }
-        self._case, self._vertebrae = case, []
-        self._steps = vertebra_messages(case)
-        self._asked += 1
-        ui.dicomProgress.value = 0
-        ui.dicomProgress.visible = True
-        self._say(_("Gathering the case …"))
-        self._enable()
+        self._writing.start(
+            {
+                "study": str(Path(given).expanduser()) if given else study_files(case.ct),
+                "out": str(folder),
+                "reader": ui.dicomReaderEdit.text.strip(),
+                "organization": ui.dicomOrganizationEdit.text.strip(),
+                "sign": ui.dicomSignCheck.checked,
+                "pseudonym": ui.dicomPseudonymEdit.text.strip(),
+                "rejected": ui.dicomRejectedCheck.checked,
+                "levels_checked": ui.dicomLevelsCheck.checked,
+            }
+        )
         self._next.start()
 
     def cancel(self) -> None:
         """Give up; what was in the folder before is still there."""
-        if self._request:
-            self.board.analysis.client.cancel(self._request)
-        elif self.busy():
-            self._end(_("Cancelled."))
+        self._writing.cancel()
 
     def forget(self) -> None:
         """Drop what is on its way, for a closing scene or module."""
-        self._asked += 1
-        self.cancel()
-        self._end("")
+        self._writing.forget()
+        self._say("")
 
     # --- inside ------------------------------------------------------------------------------
 
@@ -156,48 +139,12 @@ class DicomSection:
         return ""
 
     def _step(self) -> None:
-        if self._steps is None or self._case is None:
-            return
-        try:
-            vertebra = next(self._steps, None)
-            if vertebra is not None:
-                self._vertebrae.append(vertebra)
-                self._next.start()
-                return
-            self._steps = None
-            params = {**stored_case(self._case, self._vertebrae), **self._wanted}
-        except SceneError as error:
-            self._end("⚠ " + str(error))
-            return
-        asked = self._asked
+        if self._writing.step():
+            self._next.start()
 
-        def answered(end: Any) -> Any:
-            return lambda told: end(told) if asked == self._asked else None
-
-        self._say(_("Writing …"))
-        self._request = self.board.ask(
-            "dicom_export",
-            params,
-            answered(self._written),
-            answered(self._failed),
-            answered(self._progressed),
-        )
-
-    def _progressed(self, message: dict[str, Any]) -> None:
-        done = percent(message)
-        if done is not None:
-            self.ui.dicomProgress.value = done
-
-    def _written(self, result: dict[str, Any]) -> None:
-        self._end(words.about_dicom(result, self._wanted["out"]))
-
-    def _failed(self, failure: Failure) -> None:
-        self._end(words.about_failed_export(failure))
-
-    def _end(self, text: str) -> None:
-        self._request, self._steps, self._case, self._vertebrae = "", None, None, []
-        self.ui.dicomProgress.visible = False
-        self._say(text)
+    def _show(self) -> None:
+        self.ui.dicomProgress.value = self._writing.progress
+        self.ui.dicomProgress.visible = self.busy()
         self._enable()
 
     def _enable(self) -> None:

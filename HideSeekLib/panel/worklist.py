@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,10 @@ from HideSeekLib.errors import InputError
 from HideSeekLib.i18n import _
 from HideSeekLib.panel import tables
 from HideSeekLib.run.board import Board
-from HideSeekLib.wire import worklist
-from HideSeekLib.wire.errors import WireError
-from HideSeekLib.wire.worklist import LABELS, Reading, Task
+from HideSeekLib.run.reading import ARM_WORDS, Readings
+from HideSeekLib.wire.worklist import Task, next_task
 
 FOLDER_KEY, READER_KEY = "HideSeek/WorklistFolder", "HideSeek/WorklistReader"
-ARM_WORDS = {"with": "with the tool", "without": "without the tool"}
 
 
 class WorklistSection:
@@ -28,9 +25,7 @@ class WorklistSection:
     def __init__(self, ui: Any, board: Board) -> None:
         self.board = board
         self.ui = ui
-        self.task: Task | None = None
-        self._found: dict[str, str] = {}
-        self._started = 0.0
+        self.readings = Readings(board)
         settings = slicer.app.userSettings()
         ui.worklistFolder.filters = ctk.ctkPathLineEdit.Dirs
         ui.worklistFolder.currentPath = str(settings.value(FOLDER_KEY, "") or "")
@@ -53,26 +48,18 @@ class WorklistSection:
         board.review_changed.connect(self._show_findings)
         self.refresh()
 
-    @property
-    def reader(self) -> str:
-        """Who reads."""
-        return str(self.ui.worklistReaderEdit.text).strip()
-
-    def _folder(self) -> Path:
-        return Path(str(self.ui.worklistFolder.currentPath).strip()).expanduser()
-
     def refresh(self) -> None:
         """Show the list, or why there is none."""
         table = self.ui.worklistTable
         todo: list[Task] = []
         text = ""
-        if str(self.ui.worklistFolder.currentPath).strip() and self.reader:
+        if self._chosen():
             try:
-                todo = worklist.tasks(self._folder(), self.reader)
+                todo = self.readings.todo()
                 text = _("{done} of {n} done.").format(
                     done=sum(task.state == "done" for task in todo), n=len(todo)
                 )
-            except (WireError, OSError) as error:
+            except InputError as error:
                 text = "⚠ " + str(error)
         table.setRowCount(len(todo))
         for row, task in enumerate(todo):
@@ -82,7 +69,7 @@ class WorklistSection:
                 table.setItem(row, column, tables.cell(shown, right=column == 3))
         tables.fit_columns(table, 1)
         tables.show_text(self.ui.worklistLabel, text)
-        self.ui.nextCaseButton.enabled = worklist.next_task(todo) is not None
+        self.ui.nextCaseButton.enabled = next_task(todo) is not None
         self._show_findings()
 
     def open_next(self) -> None:
@@ -90,105 +77,66 @@ class WorklistSection:
 
         Raises InputError where a scene is open that is not the worklist's, or files are missing.
         """
-        if self.task is not None:
-            self._keep(done=False)
-        elif slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode"):
+        readings = self.readings
+        images = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")
+        if readings.task is None and images:
             raise InputError(_("Save and close the scene first: the next case needs an empty one."))
-        folder = self._folder()
-        try:
-            todo = worklist.tasks(folder, self.reader)
-            others = [t for t in todo if self.task is None or (t.case, t.arm) != self._key()]
-            task = worklist.next_task(others) or worklist.next_task(todo)
-            if task is None:
-                return
-            files = worklist.case_files(folder, task.case)
-        except WireError as error:
-            raise InputError(str(error)) from error
+        if not self._chosen():
+            return
+        task = readings.open_next(self._open)
+        if task is None:
+            return
         settings = slicer.app.userSettings()
-        settings.setValue(FOLDER_KEY, str(folder))
-        settings.setValue(READER_KEY, self.reader)
-        slicer.mrmlScene.Clear(0)
-        ct = slicer.util.loadVolume(str(files[0]), properties={"name": task.case})
-        vertebrae = slicer.util.loadSegmentation(str(files[1]))
-        self.board.parameters.ct, self.board.parameters.vertebrae = ct, vertebrae
-        self.task = task
-        before = worklist.stored_reading(folder, self.reader, task.case, task.arm)
-        self._found = dict(before.labels) if before is not None else {}
-        self._started = time.monotonic() - (before.seconds if before is not None else 0.0)
-        self._blind(task.arm == "without")
+        settings.setValue(FOLDER_KEY, str(readings.folder))
+        settings.setValue(READER_KEY, readings.reader)
+        self._blind(readings.blind)
         self.board.match_inputs()
         self.refresh()
         self.board.say(_("{case}, {arm}.").format(case=task.case, arm=_(ARM_WORDS[task.arm])))
 
     def done(self) -> None:
         """Keep findings and time as final, and the scene beside them."""
-        if self.task is None:
+        path = self.readings.done()
+        if path is None:
             return
-        path = self._keep(done=True)
         slicer.util.saveScene(str(path.with_suffix(".mrb")))
-        self.task = None
         slicer.mrmlScene.Clear(0)
         self._blind(False)
         self.refresh()
 
     def forget(self) -> None:
         """The scene closes: what was said so far is kept."""
-        if self.task is not None and not self.board.closing:
-            self.board.guarded(lambda: self._keep(done=False))
+        if not self.board.closing:
+            self.board.guarded(lambda: self.readings.keep(done=False))
 
-    def _key(self) -> tuple[str, str]:
-        assert self.task is not None
-        return self.task.case, self.task.arm
+    def _chosen(self) -> bool:
+        """Take the folder and the reader; returns whether both are given."""
+        path, reader = str(self.ui.worklistFolder.currentPath).strip(), self.ui.worklistReaderEdit
+        if self.readings.task is None:  # what is open belongs to whoever opened it
+            self.readings.folder = Path(path).expanduser()
+            self.readings.reader = str(reader.text).strip()
+        return bool(path and self.readings.reader)
 
-    def _keep(self, *, done: bool) -> Path:
-        assert self.task is not None
-        case = self.board.live_case()
-        labels = {level: self._label(level) for level in self.board.levels()}
-        volumes: dict[str, float] = {}
-        decisions: dict[str, str] = {}
-        if case is not None and self.task.arm == "with":
-            decisions = case.review.decision_map()
-            for row in case.rows():
-                if row.decision == "accept":
-                    volumes[row.vertebra] = volumes.get(row.vertebra, 0.0) + row.volume_mm3
-        seconds = time.monotonic() - self._started
-        try:
-            return worklist.store_reading(
-                self._folder(),
-                Reading(self.reader, *self._key(), seconds, done, tuple(labels.items()),
-                        tuple(volumes.items()), tuple(decisions.items())),
-            )  # fmt: skip
-        except (WireError, OSError) as error:
-            raise InputError(_("The reading was not kept: {error}").format(error=error)) from error
-
-    def _label(self, level: str) -> str:
-        """What the reader said of a level, else what was accepted there; unmarked is healthy."""
-        if level in self._found:
-            return self._found[level]
-        case = self.board.live_case()
-        kinds = set()
-        if case is not None and self.task is not None and self.task.arm == "with":
-            rows = [c for c in case.rows() if c.vertebra == level]
-            kinds = {c.polarity for c in rows if c.decision == "accept"}
-        return "mixed" if len(kinds) > 1 else kinds.pop() if kinds else "healthy"
+    def _open(self, name: str, ct_file: Path, mask_file: Path) -> None:
+        slicer.mrmlScene.Clear(0)
+        ct = slicer.util.loadVolume(str(ct_file), properties={"name": name})
+        vertebrae = slicer.util.loadSegmentation(str(mask_file))
+        self.board.parameters.ct, self.board.parameters.vertebrae = ct, vertebrae
 
     def _cycle(self, row: int) -> None:
         levels = self.board.levels()
-        if self.task is None or row >= len(levels):
-            return
-        level = levels[row]
-        place = LABELS.index(self._label(level))
-        self._found[level] = LABELS[(place + 1) % len(LABELS)]
-        self._show_findings()
+        if row < len(levels):
+            self.readings.cycle(levels[row])
+            self._show_findings()
 
     def _show_findings(self) -> None:
         table = self.ui.findingsTable
-        levels = self.board.levels() if self.task is not None else ()
+        levels = self.board.levels() if self.readings.task is not None else ()
         table.setRowCount(len(levels))
         for row, level in enumerate(levels):
             table.setItem(row, 0, tables.cell(level))
-            table.setItem(row, 1, tables.cell(_(self._label(level))))
-        self.ui.doneCaseButton.enabled = self.task is not None
+            table.setItem(row, 1, tables.cell(_(self.readings.label(level))))
+        self.ui.doneCaseButton.enabled = self.readings.task is not None
 
     def _blind(self, blind: bool) -> None:
         """Without the tool nothing of it is to be seen."""

@@ -480,6 +480,54 @@ def test_a_scene_goes_on_in_slicer_and_comes_back(analysed, server, tmp_path):
     assert lesion_voxels(server.out / "export" / "lesions.nii.gz") == left["voxels"] != voxels
 
 
+def test_a_worklist_is_read_blinded_and_with_the_tool(analysed, server, phantom, tmp_path):
+    """Two readings of a plan by clicks and a key: findings, time, and nothing of the tool."""
+    if not (server.out / "review.mrb").exists():
+        analysed.click(".hs-save")
+        analysed.says("3D Slicer opens it", 120)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        for file in ("ct.nii.gz", "vertebrae.nii.gz"):
+            (tmp_path / name / file).symlink_to(phantom / file)
+    order = [["two", "without"], ["one", "with"]]
+    plan = {"format": "hideseek-worklist-1", "seed": 3, "readers": {"AB": order}}
+    (tmp_path / "worklist.json").write_text(json.dumps(plan), encoding="utf-8")
+    state = "window.trame.state.set(arguments[0], arguments[1])"
+    for reader, says in (("XY", "reader of the plan"), ("AB", "two, without the tool")):
+        analysed.driver.execute_script(state, "list_folder", str(tmp_path))
+        analysed.driver.execute_script(state, "reads_as", reader)
+        time.sleep(0.3)
+        analysed.click(".hs-list" if reader == "XY" else ".hs-next-case")
+        analysed.says(says, 60)
+    # The scheme that was named for the case before is taken for this one.
+    analysed.until(lambda: len(analysed.state("findings")) == 8, 60, "a finding a vertebra")
+    assert (
+        analysed.state("blind")
+        and not analysed.all(".hs-screen")
+        and not analysed.all(".hs-export")
+    )
+    level = analysed.state("findings")[2]["level"]
+    analysed.all(".hs-finding")[2].click()
+    analysed.until(lambda: analysed.state("findings")[2]["label"] == "lytic", 20, "a finding")
+    analysed.click(".hs-done")
+    analysed.until(lambda: not analysed.state("reading"), 90, "the reading kept")
+    folder = tmp_path / "reads" / "AB"
+    kept = json.loads((folder / "two.without.json").read_text(encoding="utf-8"))
+    assert kept["done"] and kept["seconds"] > 0 and kept["seed"] == 3 and kept["decisions"] == {}
+    assert {k for k, v in kept["labels"].items() if v != "healthy"} == {level}
+    assert (folder / "two.without.mrb").stat().st_size > 100_000
+    analysed.driver.execute_script("document.activeElement.blur()")
+    analysed.press("N")
+    analysed.says("one, with the tool", 90)
+    assert not analysed.state("blind") and analysed.all(".hs-screen")
+    assert [t["state"] for t in analysed.state("worklist")] == ["done", "new"]
+    open_path(analysed, server.out / "review.mrb")  # what was begun is kept as it is
+    analysed.until(lambda: analysed.state("candidates"), 90, "the saved review")
+    begun = json.loads((folder / "one.with.json").read_text(encoding="utf-8"))
+    assert not begun["done"] and begun["seconds"] > 0
+    assert [t["state"] for t in analysed.state("worklist")] == ["done", "in review"]
+
+
 def test_twenty_cases_keep_memory_flat(analysed, server, phantom):
     scene = server.out / "review.mrb"
     if not scene.exists():

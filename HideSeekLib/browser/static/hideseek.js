@@ -24,6 +24,8 @@
     if (control && key === "z") {
       event.preventDefault();
       window.trame.trigger("key", [event.shiftKey ? "redo" : "undo"]);
+    } else if (!control && event.shiftKey && key === "n") {
+      window.trame.trigger("key", ["next_case"]);
     } else if (!control && KEYS.includes(key)) {
       window.trame.trigger("key", [key]);
     }

@@ -36,6 +36,16 @@ def test_open_interval(text: str) -> None:
         parse(text)
 
 
+def test_an_end_may_be_left_out_or_be_open() -> None:
+    share, above = values.number(0, 1, above=True), values.number(0, above=True)
+    assert share("1") == 1 and above("1e9") == 1e9
+    with pytest.raises(ArgumentTypeError, match="above 0 to 1, got '0'"):
+        share("0")
+    for text in ("0", "inf", "nan"):
+        with pytest.raises(ArgumentTypeError, match="expected a number above 0, got"):
+            above(text)
+
+
 @pytest.mark.parametrize("text", ["11", "-1", "1.5", "one", "1e3", ""])
 def test_whole_numbers(text: str) -> None:
     parse = values.whole(0, 10)

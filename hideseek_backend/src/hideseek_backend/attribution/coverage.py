@@ -3,9 +3,10 @@
 A probability means something only where training covered: of metal, cement, very thick slices or
 another modality the classifier was never told, and it answers all the same. A vertebra is held
 against the training in two ways: by its latents, and by what the network makes of its picture.
-Each is a Gaussian for every source of training data (phantoms, real scans); a vertebra is as far
-from training as from the nearer of them (Mahalanobis distance; Lee et al., NeurIPS 2018), and is
-said to be unlike training beyond the distance that few held-out training vertebrae reach. Latents
+Each is a Gaussian for every source of training data (phantoms, real scans), of latents one for each
+class, so that disease is as much at home as health (Mahalanobis distances; Lee et al., NeurIPS
+2018). Each source has the distances that few of its held-out training vertebrae exceed; a vertebra
+is said to be unlike training where no source holds it within both of its own. Latents
 have too many directions for a plain Gaussian: the principal ones are kept and the rest is even
 (probabilistic PCA; Tipping and Bishop, J R Stat Soc B 1999;61:611).
 """
@@ -25,23 +26,25 @@ from hideseek_backend.errors import ModelError
 FloatArray = NDArray[np.float64]
 
 _MIDDLE = slice(16, 48)  # 25.6 mm of a crop of 64 voxels: bone, its edges and its neighbours'
+_ROWS = slice(8, 56)  # 38.4 mm: four steps of slices that are 10 mm thick
 _BLUR_PX = (0.0, 1.0, 2.5)
 _DENSE_HU = 1300.0  # cement and metal; a bone island seldom reaches it
 _FLOOR = 1e-3
-PICTURE_FEATURES = len(_BLUR_PX) + 3
-PICTURES_EVERY = 2
-"""Of the slices that p is read from, every so many-th is looked at as a picture."""
+PICTURE_FEATURES = len(_BLUR_PX) + 4
+_EXPECTED_EVERY = 4
 _PREFIX = "coverage_"
+_POSITIVE = ("variance", "rest", "limits", "training")
 
 
 @dataclass(frozen=True, eq=False)
 class Coverage:
-    """G Gaussians of scaled latents and of pictures, and how far from them is still near.
+    """Gaussians of scaled latents and of pictures of G sources, and how far from them is near.
 
-    mean: (G, d). direction: (G, k, d) unit vectors; variance: (G, k) along them; rest: (G,) of
-    every other direction. picture_mean: (G, f), picture_precision: (G, f, f) of
-    `picture_features`. limits: (4,) largest distance of latents and of pictures, the quantile of
-    held-out training vertebrae that lie within each, and the thickest slices of training, mm.
+    mean: (G, C, d) of C classes. direction: (G, C, k, d) unit vectors; variance: (G, C, k) along
+    them; rest: (G, C) of every other direction. picture_mean: (G, f), picture_precision: (G, f, f)
+    of `picture_features`. limits: (G, 2) largest distance of latents and of pictures from each
+    source. training: (2,) the quantile of held-out vertebrae of a source that lie within both of
+    its limits, and the thickest slices of training, mm.
 
     Raises ModelError when the shapes do not fit or a value is not usable.
     """
@@ -53,22 +56,29 @@ class Coverage:
     picture_mean: FloatArray
     picture_precision: FloatArray
     limits: FloatArray
+    training: FloatArray
 
     def __post_init__(self) -> None:
-        groups, d = np.shape(self.mean)
+        if np.ndim(self.mean) != 3:
+            raise ModelError(
+                "Expected the model's coverage for each source and class.",
+                "Fetch the model again, or fit its coverage again.",
+            )
+        groups, classes, d = np.shape(self.mean)
         k = np.shape(self.variance)[-1]
         shapes = {
-            "mean": (groups, d),
-            "direction": (groups, k, d),
-            "variance": (groups, k),
-            "rest": (groups,),
+            "mean": (groups, classes, d),
+            "direction": (groups, classes, k, d),
+            "variance": (groups, classes, k),
+            "rest": (groups, classes),
             "picture_mean": (groups, PICTURE_FEATURES),
             "picture_precision": (groups, PICTURE_FEATURES, PICTURE_FEATURES),
-            "limits": (4,),
+            "limits": (groups, 2),
+            "training": (2,),
         }
         for name, shape in shapes.items():
             array = np.array(getattr(self, name), dtype=np.float64)
-            positive = name not in ("variance", "rest", "limits") or (array > 0).all()
+            positive = name not in _POSITIVE or (array > 0).all()
             if array.shape != shape or not np.isfinite(array).all() or not positive:
                 raise ModelError(
                     f"Expected {shape} usable numbers as the model's coverage {name}, "
@@ -80,36 +90,35 @@ class Coverage:
 
     @property
     def quantile(self) -> float:
-        """Share of held-out training vertebrae that lie within each limit."""
-        return float(self.limits[2])
+        """Share of held-out training vertebrae of a source that lie within both of its limits."""
+        return float(self.training[0])
 
     @property
     def thickest_mm(self) -> float:
         """Thickest slices that training covered."""
-        return float(self.limits[3])
+        return float(self.training[1])
 
     def latent_distance(self, scaled: FloatArray) -> FloatArray:
-        """Distance (...) of vertebrae from the scaled latents of their slices: (..., n, d)."""
-        away = scaled[..., None, :] - self.mean
-        along = np.einsum("...gd,gkd->...gk", away, self.direction)
+        """Distances (..., G) of vertebrae from the scaled latents of their slices: (..., n, d)."""
+        away = scaled[..., None, None, :] - self.mean
+        along = np.einsum("...gcd,gckd->...gck", away, self.direction)
         left = (away**2).sum(axis=-1) - (along**2).sum(axis=-1)
         squared = (along**2 / self.variance).sum(axis=-1) + left / self.rest
+        # A slice is as far as the nearer class, a vertebra as its slices in the mean.
         slices = np.sqrt(squared.min(axis=-1) / scaled.shape[-1])
-        return np.asarray(slices.mean(axis=-1))
+        return np.asarray(slices.mean(axis=-2))
 
     def picture_distance(self, features: FloatArray) -> FloatArray:
-        """Distance (...) of vertebrae from their slices' `picture_features`: (..., n, f)."""
-        away = features.mean(axis=-2)[..., None, :] - self.picture_mean
+        """Distances (..., G) of vertebrae from their `picture_features`: (..., f)."""
+        away = features[..., None, :] - self.picture_mean
         squared = np.einsum("...gi,gij,...gj->...g", away, self.picture_precision, away)
-        return np.asarray(np.sqrt(squared.clip(0).min(axis=-1) / PICTURE_FEATURES))
+        return np.asarray(np.sqrt(squared.clip(0) / PICTURE_FEATURES))
 
     def unlike(self, scaled: FloatArray, features: FloatArray, thickness_mm: float) -> bool:
-        """Whether a vertebra, (n, d) and (m, f), of a scan lies beyond what training covered."""
-        return bool(
-            self.latent_distance(scaled) > self.limits[0]
-            or self.picture_distance(features) > self.limits[1]
-            or thickness_mm > self.thickest_mm + 1e-3
-        )
+        """Whether a vertebra, (n, d) and (f,), of a scan lies beyond what training covered."""
+        distances = self.latent_distance(scaled), self.picture_distance(features)
+        held = (np.stack(distances, axis=-1) <= self.limits).all(axis=-1)
+        return bool(not held.any() or thickness_mm > self.thickest_mm + 1e-3)
 
     def tensors(self) -> dict[str, FloatArray]:
         """Return the numbers as arrays by name, for storing; `from_tensors` reads them."""
@@ -136,25 +145,39 @@ STORED = tuple(_PREFIX + f.name for f in fields(Coverage))
 """Names of the stored arrays."""
 
 
+def expected_of(count: int) -> list[int]:
+    """Which of the `count` slices that p is read from are held against what the network expects.
+
+    Two of nine, spread evenly: to expect one takes as long as to read p from three.
+    """
+    return list(range(min(_EXPECTED_EVERY // 2, count - 1), count, _EXPECTED_EVERY))
+
+
 def picture_features(
     images: NDArray[np.float32], expected: NDArray[np.float32], hu: NDArray[np.float32]
 ) -> FloatArray:
-    """What tells a picture of an unknown kind, slice by slice: (n, f).
+    """What tells a vertebra's pictures of an unknown kind: (f,), means over its slices.
 
-    images, expected: (n, 64, 64) in model intensity, as they are and as the network expects them
-    from their latents alone; hu: the same in HU. Logarithms of what the network did not expect, at
-    three scales, of the finest texture, of the share above 1,300 HU, and of how much steeper the
-    picture is from top to bottom than from front to back; all in the middle of the crop.
+    images: (n, 64, 64) in model intensity; hu: the same in HU; expected: (m, 64, 64), what the
+    network makes of the latents alone of those that `expected_of` names. Logarithms of what the
+    network did not expect, at three scales, of the finest texture, of the share above 1,300 HU, of
+    how much steeper the picture is from top to bottom than from front to back, and of how evenly it
+    changes from row to row going up (slices too thick for their grid change in steps); all in the
+    middle of the crop.
     """
     middle = (slice(None), _MIDDLE, _MIDDLE)
-    amounts = [_rms(_blurred(images - expected, px)[middle]) for px in _BLUR_PX]
+    unexpected = images[expected_of(len(images))] - expected
+    amounts = [_rms(_blurred(unexpected, px)[middle]) for px in _BLUR_PX]
     amounts.append(_rms((images - _blurred(images, 1.0))[middle]))
-    dense = (hu[middle] > _DENSE_HU).mean(axis=(1, 2)) + 3 * _FLOOR
+    # A mass, not a noisy cortex.
+    dense = (_blurred(hu[middle], 1.0) > _DENSE_HU).mean(axis=(1, 2)) + 3 * _FLOOR
     upright, level = (
         np.abs(np.diff(images, axis=axis))[middle].mean(axis=(1, 2)) + _FLOOR for axis in (2, 1)
     )
-    columns = [*(np.maximum(a, _FLOOR) for a in amounts), dense, upright / level]
-    return np.log(np.stack(columns, axis=-1).astype(np.float64))
+    rows = np.abs(np.diff(images, axis=2))[:, _ROWS, _ROWS].mean(axis=1)
+    evenness = (np.median(rows, axis=1) + _FLOOR) / (rows.mean(axis=1) + _FLOOR)
+    columns = [*(np.maximum(a, _FLOOR) for a in amounts), dense, upright / level, evenness]
+    return np.array([np.log(column.astype(np.float64)).mean() for column in columns])
 
 
 def _blurred(images: NDArray[np.float32], px: float) -> NDArray[np.float32]:

@@ -123,7 +123,7 @@ class Network:
         def expect(code: Tensor) -> Tensor:
             self.meter.step(len(code))
             x_t = torch.zeros(len(code), 1, CROP_SIZE, CROP_SIZE, device=code.device)
-            return self._dae.render(x_t, code, 1)
+            return self._dae.render(x_t, code, 1, half=self._half)
 
         return self._chunked(expect, z)
 

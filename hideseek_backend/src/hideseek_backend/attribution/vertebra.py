@@ -15,7 +15,7 @@ from scipy.special import expit
 
 from hideseek_backend.attribution.attribute import Stack, attribute
 from hideseek_backend.attribution.classifier import LatentClassifier
-from hideseek_backend.attribution.coverage import PICTURES_EVERY, picture_features
+from hideseek_backend.attribution.coverage import expected_of, picture_features
 from hideseek_backend.attribution.edit import HealthyEdit
 from hideseek_backend.attribution.intensity import IntensityMap
 from hideseek_backend.attribution.lesions import (
@@ -94,7 +94,7 @@ def analyse_vertebra(
     screened = screened_slices(outline, options)
     p, outside = float("nan"), ""
     if screened:
-        shown = crop_block(block, screened)
+        shown = crop_block(block, screened, outline)
         seen = stack_of(model, shown, screened)
         [(latents, p, outside)] = _read(network, model.classifier, [block], [seen])
         reason = _why_not(p, block, options, warnings)
@@ -104,7 +104,7 @@ def analyse_vertebra(
 
     one_slice = options.slices == "central"
     slices = central_slices(outline, 1) if one_slice else _edited_slices(outline, warnings)
-    crop = crop_block(block, slices)
+    crop = crop_block(block, slices, outline)
     stack = replace(stack_of(model, crop, slices), sideways=sideways_of(outline, slices))
     found = attribute(network, model.classifier, model.intensity, stack, options)
     p_healthy = _healthy_p(model.classifier, found.edit, slices, screened)
@@ -171,12 +171,13 @@ def screen_vertebrae(
     meter.phase("screen", 100, 2 * len(blocks) * options.p_slices)
 
     def prepared(block: VertebraBlock) -> tuple[VertebraResult, Stack | None]:
-        screened = screened_slices(crop_body(block), options)
+        outline = crop_body(block)
+        screened = screened_slices(outline, options)
         result = replace(_unread(block), reason=CUT if block.cut else SCREENED)
         meter.step(options.p_slices)
         if not screened:
             return result, None
-        return result, stack_of(model, crop_block(block, screened), screened)
+        return result, stack_of(model, crop_block(block, screened, outline), screened)
 
     made = side_by_side(prepared, blocks, torch.get_num_threads())
     shown = [(b, stack) for b, (_, stack) in zip(blocks, made, strict=True) if stack is not None]
@@ -220,13 +221,12 @@ def _read(
     coverage = classifier.coverage
     if coverage is None:
         return [(z, own, "") for z, own in zip(latents, p, strict=True)]
-    few = slice(None, None, PICTURES_EVERY)
-    looked = [z[few] for z in latents]
-    expected = network.expected(torch.cat(looked)).split([len(z) for z in looked])
+    few = [z[expected_of(len(z))] for z in latents]
+    expected = network.expected(torch.cat(few))[:, 0].split([len(z) for z in few])
     told = []
     for block, stack, z, own, picture in zip(blocks, stacks, latents, p, expected, strict=True):
-        images, hu = stack.images[few, 0].numpy(), np.moveaxis(stack.hu, 2, 0)[few]
-        features = picture_features(images, picture[:, 0].numpy(), hu)
+        hu = np.moveaxis(stack.hu, 2, 0)
+        features = picture_features(stack.images[:, 0].numpy(), picture.numpy(), hu)
         thickness = float(block.ct.spacing.max())
         unlike = coverage.unlike(classifier.scaled(z), features, thickness)
         told.append((z, own, UNSEEN if unlike else ""))

@@ -13,16 +13,18 @@ from hideseek_backend.wire.levels import LEVELS, VARIANTS, parse_level
 from hideseek_backend.wire.words import DEVICES
 
 
-def number(low: float, high: float) -> Callable[[str], float]:
-    """Return a type for a number from `low` to `high`."""
+def number(low: float, high: float = math.inf, *, above: bool = False) -> Callable[[str], float]:
+    """Return a type for a number from `low` to `high`; above: `low` itself is not one."""
+    least = f"above {low:g}" if above else f"from {low:g}"
+    wanted = least if math.isinf(high) else f"{least} to {high:g}"
 
     def parse(text: str) -> float:
         try:
             value = float(text)
         except ValueError:
             value = math.nan
-        if not low <= value <= high:
-            raise ArgumentTypeError(f"expected a number from {low:g} to {high:g}, got '{text}'")
+        if not low <= value <= high or math.isinf(value) or (above and value == low):
+            raise ArgumentTypeError(f"expected a number {wanted}, got '{text}'")
         return value
 
     return parse

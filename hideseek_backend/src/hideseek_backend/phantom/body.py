@@ -17,6 +17,7 @@ class BodyShape:
     """A vertebral body: a kidney-shaped column with a waist and concave endplates (mm).
 
     osteophytes: (azimuth in radians from anterior, side +1 upper / -1 lower, size mm) each.
+    biconcave: the endplates have given way in the middle, as in osteopenia.
     """
 
     half_width: float
@@ -33,6 +34,7 @@ class BodyShape:
     warp: Waves
     warp_mm: float
     osteophytes: tuple[tuple[float, int, float], ...] = ()
+    biconcave: bool = False
 
     @property
     def reach(self) -> np.ndarray:
@@ -119,7 +121,8 @@ def draw_body(
     """Draw the shape of one body within the patient's habit; findings as in `benign.Benign`."""
     lumbar = vertebra.level.startswith("L")
     cup = patient.concavity * rng.uniform(0.7, 1.3, 2) * (2.0 if lumbar else 1.5)
-    if rng.random() < 0.06:  # a biconcave or flattened osteopenic body
+    biconcave = bool(rng.random() < 0.06)
+    if biconcave:
         cup = cup + rng.uniform(1.5, 3.5, 2)
     return BodyShape(
         half_width=vertebra.width / 2,
@@ -136,4 +139,5 @@ def draw_body(
         warp=Waves.draw(rng, 4, 8.0, 22.0),
         warp_mm=float(rng.uniform(0.15, 0.4)),
         osteophytes=osteophytes,
+        biconcave=biconcave,
     )

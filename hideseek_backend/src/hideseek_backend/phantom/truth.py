@@ -53,9 +53,8 @@ def vertebra_truth(anatomy: Anatomy, *, heights: bool = False) -> VertebraTruth:
     """Return the vertebra's class and findings, and its heights where asked for."""
     malignant = anatomy.phenotype != "healthy"
     mm = anatomy.shape.heights() if heights else None
-    return VertebraTruth(
-        anatomy.vertebra.level, malignant, anatomy.phenotype, anatomy.benign.names, mm
-    )
+    findings = anatomy.benign.names + ("biconcave",) * anatomy.shape.biconcave
+    return VertebraTruth(anatomy.vertebra.level, malignant, anatomy.phenotype, findings, mm)
 
 
 def drop_specks(truth: np.ndarray, affine: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from hideseek_backend.errors import LabelError
+from hideseek_backend.volumes.masks import sample_mask
 from hideseek_backend.volumes.padding import SOFT_TISSUE_HU, BoolArray, find_padding
 from hideseek_backend.volumes.vertebrae import Vertebrae
 from hideseek_backend.volumes.volume import FloatArray, Volume, apply_affine, inverse
@@ -132,6 +133,13 @@ class BodyCrop:
             return CENTRE_INDEX
         return min(crossing, key=lambda k: (abs(k - CENTRE_INDEX), k))
 
+    def only(self, slices: Sequence[int]) -> BodyCrop:
+        """Return the crop of some of its slices k."""
+        held = [self.slices.index(k) for k in slices]
+        return replace(
+            self, body=self.body[:, :, held], valid=self.valid[:, :, held], slices=tuple(slices)
+        )
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class VertebraCrop(BodyCrop):
@@ -232,17 +240,19 @@ def crop_body(block: VertebraBlock, slices: Sequence[int] | None = None) -> Body
     return BodyCrop(level=block.level, frame=frame, body=body & valid, valid=valid, slices=wanted)
 
 
-def crop_block(block: VertebraBlock, slices: Sequence[int] | None = None) -> VertebraCrop:
+def crop_block(
+    block: VertebraBlock, slices: Sequence[int] | None = None, outline: BodyCrop | None = None
+) -> VertebraCrop:
     """Resample a block to 64³ at 0.8 mm in PSR, centred on its body.
 
     HU are interpolated linearly, after a blur only along axes that are finer than 0.8 mm (full
     width at half maximum brought to 0.8 mm); masks are interpolated linearly and cut at one half.
     slices: the sagittal slices k wanted, in the order wanted; all 64 by default. A few slices cost
-    a small part of the whole.
+    a small part of the whole. outline: the block's `crop_body`, where it is at hand.
 
     Raises LabelError when the body is empty, ValueError for a slice outside 0..63.
     """
-    outline = crop_body(block, slices)
+    outline = crop_body(block, slices) if outline is None else outline.only(_wanted(slices))
     to_block = inverse(block.ct.affine) @ outline.frame.affine
     low, high = _needed_box(to_block, outline.slices, block.ct.shape)
     where = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
@@ -336,17 +346,16 @@ def _resample(
     slices: Sequence[int],
     order: int,
     mode: str,
-    size: tuple[int, int] = (CROP_SIZE, CROP_SIZE),
 ) -> NDArray[np.float32]:
-    """Sample `array` at crop points (*size, slices), slab by slab of equally spaced slices."""
-    out = np.empty((*size, len(slices)), dtype=np.float32)
+    """Sample `array` at crop points (64, 64, slices), slab by slab of equally spaced slices."""
+    out = np.empty((CROP_SIZE, CROP_SIZE, len(slices)), dtype=np.float32)
     for start, stop in _runs(slices):
         offset = to_block[:3, 3] + to_block[:3, 2] * slices[start]
         ndimage.affine_transform(
             array,
             to_block[:3, :3],
             offset,
-            output_shape=(*size, stop - start),
+            output_shape=(CROP_SIZE, CROP_SIZE, stop - start),
             output=out[:, :, start:stop],
             order=order,
             mode=mode,
@@ -379,16 +388,14 @@ def _resample_mask(mask: BoolArray, to_block: FloatArray, slices: Sequence[int])
     first = np.clip(np.floor(reached.min(axis=0)).astype(int), 0, CROP_SIZE)
     last = np.clip(np.ceil(reached.max(axis=0)).astype(int) + 1, first, CROP_SIZE)
     held = [i for i, k in enumerate(slices) if first[2] <= k < last[2]]
-    size = (int(last[0] - first[0]), int(last[1] - first[1]))
-    if not held or 0 in size:
-        return out
     where = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
     shifted = to_block.copy()
-    shifted[:3, 3] += to_block[:3, :2] @ first[:2] - low
-    values = _resample(
-        mask[where].astype(np.float32), shifted, [slices[i] for i in held], 1, "nearest", size
+    shifted[:3, 3] -= low
+    p, s = (np.arange(a, b) for a, b in zip(first[:2], last[:2], strict=True))
+    k = [slices[i] for i in held]
+    out[first[0] : last[0], first[1] : last[1], held] = sample_mask(
+        mask[where], shifted, (p, s, k), beyond="edge"
     )
-    out[first[0] : last[0], first[1] : last[1], held] = values >= 0.5
     return out
 
 

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from hideseek_backend.errors import LabelError
+from hideseek_backend.volumes.masks import sample_mask
 from hideseek_backend.volumes.padding import BoolArray
 from hideseek_backend.volumes.volume import FloatArray, apply_affine, inverse
 from hideseek_backend.wire.levels import order
@@ -78,6 +79,7 @@ def measure_heights(
     mask = _largest_part(body[box])
     centre = apply_affine(moved, np.argwhere(mask).mean(axis=0))
     front = _front(body, vertebra, affine, centre)
+    hull = apply_affine(moved, _ends(mask))
     up = _unit(np.array([0.0, 0.0, 1.0]) if superior is None else np.asarray(superior, float))
     if abs(up @ front) > 0.95:
         raise LabelError(
@@ -85,8 +87,8 @@ def measure_heights(
             "Check the segmentation of this level.",
         )
     for _ in range(_ROUNDS):
-        up = _endplate_axis(_columns(mask, moved, centre, up, front))
-    columns = _columns(mask, moved, centre, up, front)
+        up = _endplate_axis(_columns(mask, moved, hull, centre, up, front))
+    columns = _columns(mask, moved, hull, centre, up, front)
     heights, depth = _patches(columns)
     return Heights(*heights, columns.frame[2], columns.frame[1], depth)
 
@@ -190,25 +192,39 @@ def _front(
     return np.array([0.0, 1.0, 0.0])
 
 
+def _ends(mask: BoolArray) -> NDArray[np.int_]:
+    """Index (N, 3) of the first and last voxel of lines along axis 2: all outermost ones."""
+    lines = np.argwhere(mask.any(axis=2))
+    along = mask[lines[:, 0], lines[:, 1]]
+    last = mask.shape[2] - 1 - along[:, ::-1].argmax(axis=1)
+    return np.concatenate([np.column_stack([lines, k]) for k in (along.argmax(axis=1), last)])
+
+
 def _columns(
-    mask: BoolArray, affine: FloatArray, centre: FloatArray, up: FloatArray, front: FloatArray
+    mask: BoolArray,
+    affine: FloatArray,
+    hull: FloatArray,
+    centre: FloatArray,
+    up: FloatArray,
+    front: FloatArray,
 ) -> _Columns:
-    """Fill columns along `up` from the mask, linearly interpolated and cut at one half."""
+    """Fill columns along `up` from the mask, linearly interpolated and cut at one half.
+
+    hull: (N, 3) RAS of voxels, the outermost among them.
+    """
     anterior = _unit(front - (front @ up) * up)
     frame = np.stack([np.cross(anterior, up), anterior, up])
-    points = (apply_affine(affine, np.argwhere(mask)) - centre) @ frame.T
+    points = (hull - centre) @ frame.T
     half_voxel = np.abs(frame @ affine[:3, :3]).sum(axis=1) / 2
     low, high = points.min(axis=0) - half_voxel, points.max(axis=0) + half_voxel
     counts = np.ceil((high - low) / _STEP_MM).astype(int) + 2
     axes = [lo + _STEP_MM * (np.arange(n) - 0.5) for lo, n in zip(low, counts, strict=True)]
     # index = A⁻¹ (centre + frameᵀ q), q = origin + step · n
-    to_index = inverse(affine)[:3, :3] @ frame.T
-    start = apply_affine(inverse(affine), centre + np.array([a[0] for a in axes]) @ frame)
-    occupied = ndimage.affine_transform(
-        mask.astype(np.float32), to_index * _STEP_MM, start, output_shape=tuple(counts.tolist()),
-        order=1, mode="grid-constant", prefilter=False,
-    )  # fmt: skip
-    solid = occupied >= 0.5
+    to_index = np.eye(4)
+    to_index[:3, :3] = inverse(affine)[:3, :3] @ frame.T * _STEP_MM
+    start = centre + np.array([a[0] for a in axes]) @ frame
+    to_index[:3, 3] = apply_affine(inverse(affine), start)
+    solid = sample_mask(mask, to_index, [np.arange(n) for n in counts], beyond="empty")
     filled = solid.any(axis=2)
     first = solid.argmax(axis=2)
     last = solid.shape[2] - 1 - solid[:, :, ::-1].argmax(axis=2)
@@ -243,7 +259,10 @@ def _plane(x: FloatArray, y: FloatArray, z: FloatArray) -> FloatArray:
     for _ in range(5):
         fit = np.linalg.lstsq(design[used], z[used], rcond=None)[0]
         away = np.abs(z - design @ fit)
-        used = away <= max(1.0, _TRIM * 1.4826 * float(np.median(away)))
+        near = away <= max(1.0, _TRIM * 1.4826 * float(np.median(away)))
+        if (near == used).all():
+            break
+        used = near
     return np.asarray(fit[:2])
 
 

@@ -19,12 +19,9 @@ from hideseek_lab.benchmark.baselines.training import (
     RESNET_PLAN,
     UNET_PLAN,
     TrainingPlan,
-    make_resnet,
-    make_unet,
-    resnet_loss,
     resnet_probability,
-    train_network,
-    unet_loss,
+    train_resnet,
+    train_unet,
 )
 from hideseek_lab.benchmark.dataset import MIDDLE, SliceSet, Split, load_seeds, load_split
 from hideseek_lab.benchmark.inserted import RealCase, inserted_set
@@ -305,10 +302,9 @@ class _Run:
 
     def _cams(self) -> list[Method]:
         plan = self.plan.resnet
-        network = train_network(
-            "resnet18", make_resnet, resnet_loss, self._training_set(plan), plan,
-            self.cache / "networks", self.progress,
-        )  # fmt: skip
+        network = train_resnet(
+            self._training_set(plan), plan, self.cache / "networks", self.progress
+        )
         held_out = load_split(
             "validation", self.plan.validation, self.plan.validation, self.cache, self.progress
         ).vertebrae
@@ -321,11 +317,8 @@ class _Run:
 
     def _unet(self) -> list[Method]:
         plan = self.plan.unet
-        network = train_network(
-            "unet", make_unet, unet_loss, self._training_set(plan), plan,
-            self.cache / "networks", self.progress,
-        )  # fmt: skip
-        return [unet_method(network)]
+        data = self._training_set(plan)
+        return [unet_method(train_unet(data, plan, self.cache / "networks", self.progress))]
 
     def _anomaly(self) -> list[Method]:
         if self.plan.healthy_model is None:

@@ -63,8 +63,9 @@ class SpeedPlan:
     protocol one step in large_share is run (it would take ten minutes), and its time is what these
     take a call, times all calls; it is not compared with the fast one then.
     reference_steps: 250 and 100 as published; fewer are for tests, and reported.
-    spine: time a whole phantom spine as well (not with a large model on a processor, which takes an
-    hour). spine_threads: its threads, all processors by default; the rest uses torch's.
+    slices: time and compare the protocols on single slices. spine: time a whole phantom spine (not
+    with a large model on a processor, which takes an hour). spine_threads: its threads, all
+    processors by default; the rest uses torch's.
     """
 
     models: tuple[str, ...] = ("bundled", REFERENCE_SIZE)
@@ -75,6 +76,7 @@ class SpeedPlan:
     large_share: int = 10
     reference_steps: tuple[int, int] = (250, 100)
     converged_steps: int = CONVERGED_STEPS
+    slices: bool = True
     spine: bool = True
     spine_threads: int = field(default_factory=lambda: os.cpu_count() or 1)
 
@@ -151,11 +153,11 @@ def run(
     networks, spines = {}, {}
     for name in plan.models:
         model = _model(name, plan.device)
-        measured = measure_network(model, name, plan, cache, report)
-        networks[name] = measured.to_dict()
+        if plan.slices:
+            networks[name] = measure_network(model, name, plan, cache, report).to_dict()
         if plan.spine and not (_large(model) and model.device.type == "cpu"):
-            options, threads = measured.fast_options, plan.spine_threads
-            spines[name] = measure_spine(model, options, report, threads=threads)
+            options = Options.for_protocol("fast", model.spec.defaults)
+            spines[name] = measure_spine(model, options, report, threads=plan.spine_threads)
     return {"machine": machine(), "networks": networks, "spine": spines}
 
 

@@ -49,7 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--large-vertebrae", type=whole, default=plan.large_vertebrae, metavar="N",
         help="--vertebrae of networks over 20 M parameters, of whose reference a tenth is run",
     )  # fmt: skip
-    add("--no-spine", action="store_true", help="leave out the whole spine")
+    part = parser.add_mutually_exclusive_group().add_argument
+    part("--no-spine", action="store_true", help="leave out the whole spine")
+    part("--only-spine", action="store_true", help="the whole spine alone: a minute")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -60,6 +62,7 @@ def main(args: argparse.Namespace) -> int:
         vertebrae=args.vertebrae,
         reference_vertebrae=args.reference_vertebrae,
         large_vertebrae=args.large_vertebrae,
+        slices=not args.only_spine,
         spine=not args.no_spine,
     )
     with writing(args.out):

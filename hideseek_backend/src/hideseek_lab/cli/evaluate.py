@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from hideseek_backend.cli import values
 from hideseek_backend.cli.progress import ProgressBar
 from hideseek_backend.report.output import OutputFolder
 from hideseek_lab.cli import evaluate_clinical
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments to its parser."""
     parser.description = DESCRIPTION
     parser.epilog = EXAMPLE
+    whole = values.whole(0, 1_000_000)
     parser.add_argument(
         "prediction", metavar="PRED", type=Path,
         help="mask file, or folder of CASE.nii.gz files or CASE/lesions.nii.gz",
@@ -50,15 +52,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="which voxels make one lesion: 8/26 neighbours (full) or 4/6 (faces)",
     )  # fmt: skip
     parser.add_argument(
-        "--min-prediction", type=_whole, default=0, metavar="N",
+        "--min-prediction", type=whole, default=0, metavar="N",
         help="drop predicted components under N voxels (the paper: 5)",
     )  # fmt: skip
     parser.add_argument(
-        "--min-reference", type=_whole, default=0, metavar="N",
+        "--min-reference", type=whole, default=0, metavar="N",
         help="ignore reference lesions under N voxels",
     )  # fmt: skip
     parser.add_argument(
-        "--nsd-tolerance", type=_positive, metavar="MM",
+        "--nsd-tolerance", type=values.number(0, above=True), metavar="MM",
         help="tolerance of the normalised surface Dice; default the smallest voxel spacing",
     )  # fmt: skip
     parser.add_argument(
@@ -88,7 +90,7 @@ def _add_clinical(parser: argparse.ArgumentParser) -> None:
         help='totalsegmentator, verse, or a JSON file {value: ["name", "group"]}',
     )  # fmt: skip
     group.add_argument(
-        "--diffuse", type=_share, default=0.8, metavar="SHARE",
+        "--diffuse", type=values.number(0, 1, above=True), default=0.8, metavar="SHARE",
         help="of a bone in one slice from which a lesion is diffuse (default 0.8)",
     )  # fmt: skip
     group.add_argument(
@@ -125,24 +127,3 @@ def _print(evaluation: Evaluation, folder: Path) -> None:
     lines = summary_lines(evaluation)
     lines.append(f"Page: {folder / 'evaluation.html'}")
     sys.stdout.write("\n".join(lines) + "\n")
-
-
-def _whole(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"expected 0 or more, got {text}")
-    return value
-
-
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"expected more than 0 and at most 1, got {text}")
-    return value
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError(f"expected more than 0 mm, got {text}")
-    return value

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hideseek_lab.cli import real_arguments
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -22,15 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         help="folder of its training: RUN/data holds what it was trained on",
     )
-    parser.add_argument(
-        "--real",
-        action="append",
-        type=Path,
-        default=[],
-        metavar="PATH",
-        help="the real CTs of the training, as for `hideseek train`",
-    )
-    parser.add_argument("--hold-out", action="append", default=[], metavar="PATIENT")
+    real_arguments.add_arguments(parser)
     parser.add_argument("--out", type=Path, required=True, help="model folder to write")
 
 
@@ -46,12 +40,10 @@ def main(args: argparse.Namespace) -> int:
     from hideseek_backend.models.places import CARD_FILE, find_folder
     from hideseek_backend.models.store import load_model, save_model
     from hideseek_lab.training.coverage import covered
-    from hideseek_lab.training.real_cases import read_cases
 
     model = load_model(args.model, "cpu")
     card = find_folder(args.model) / CARD_FILE
-    cases = read_cases(args.real)
-    seen = [case for case in cases if case.patient not in args.hold_out]
+    seen, _ = real_arguments.read(args)
 
     def to_intensity(hu: NDArray[np.float32]) -> Tensor:
         return torch.from_numpy(model.intensity.to_intensity(hu))
@@ -74,9 +66,12 @@ def main(args: argparse.Namespace) -> int:
         card=card.read_text(encoding="utf-8") if card.is_file() else None,
     )
     assert classifier.coverage is not None
-    latent, picture, quantile, thickest = classifier.coverage.limits
-    print(
-        f"{args.out}: distances of latents up to {latent:.2f} and of pictures up to {picture:.2f} "
-        f"hold {quantile:.0%} of held-out training vertebrae each; slices up to {thickest:g} mm."
-    )
+    coverage = classifier.coverage
+    sources = ("phantoms", "real vertebrae")
+    print(f"{args.out}: slices up to {coverage.thickest_mm:g} mm; held-out vertebrae of training")
+    for source, (latent, picture) in zip(sources, coverage.limits, strict=False):
+        print(
+            f"  {source}: {coverage.quantile:.0%} have latents within {latent:.2f} and pictures "
+            f"within {picture:.2f}"
+        )
     return 0

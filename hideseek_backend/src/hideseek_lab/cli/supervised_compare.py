@@ -52,6 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--steps", type=int, default=600, help="training steps (default 600)")
     parser.add_argument("--pretraining-steps", type=int, default=1000, metavar="N")
+    parser.add_argument(
+        "--pretraining-vertebrae", type=int, default=0, metavar="N",
+        help="phantoms of each class that pretraining sees without their lesion masks (default: as "
+        "many as the most of --annotated)",
+    )  # fmt: skip
     parser.add_argument("--classifier-steps", type=int, default=400, metavar="N")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--size", choices=("paper", "small", "tiny"), default="small")
@@ -61,12 +66,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="the network that also starts from pretraining")  # fmt: skip
     parser.add_argument(
         "--nnunet-epochs", type=int, default=0, metavar="N",
-        help="train nnU-Net v2 as well, five folds of so many epochs (default 0: not)",
+        help="train nnU-Net v2 as well, every fold for so many epochs (default 0: not)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--nnunet-annotated", type=int, nargs="+", default=[], metavar="N",
+        help="numbers of vertebrae that nnU-Net is trained on (default: those of --annotated)",
     )  # fmt: skip
     parser.add_argument(
         "--nnunet-iterations", type=int, default=0, metavar="N",
         help="batches an epoch (default nnU-Net's own 250)",
     )  # fmt: skip
+    parser.add_argument("--nnunet-folds", type=int, default=5, metavar="N", help="of its ensemble")
     parser.add_argument("--model", default="bundled", metavar="NAME_OR_DIR", help="our model")
     parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument("--seed", type=int, default=0)
@@ -87,8 +97,10 @@ def main(args: argparse.Namespace) -> int:
     plan = ComparePlan(
         annotated=tuple(sorted(set(args.annotated))),
         pretrained=args.pretrained,
+        nnunet=tuple(args.nnunet_annotated),
         nnunet_epochs=args.nnunet_epochs,
         nnunet_iterations=args.nnunet_iterations,
+        nnunet_folds=args.nnunet_folds,
         size=args.size,
         fit=fit,
         pretraining=replace(fit, steps=args.pretraining_steps),
@@ -109,7 +121,8 @@ def main(args: argparse.Namespace) -> int:
                 cases = read_cases(args.real)
                 arena = inserted_arena(cases, args.test_patients, cache, bar)
             else:
-                arena = phantom_arena(max(args.annotated), args.tested, cache, args.split, bar)
+                seen = max(*args.annotated, args.pretraining_vertebrae)
+                arena = phantom_arena(seen, args.tested, cache, args.split, bar)
             found = run_compare(plan, arena, args.out / "work", bar)
         folder = args.out / arena.name
         write_into(folder, comparison_files(found))

@@ -36,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", choices=("train", "validation", "test", "all"), default="test")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--threshold", type=float, help="instead of the network's own")
-    parser.add_argument("--min-prediction", type=int, default=0, metavar="VOXELS")
+    parser.add_argument("--min-prediction", type=int, metavar="VOXELS",
+                        help="smallest component, in voxels of the network's grid, instead of the "
+                             "network's own")  # fmt: skip
     parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument(
         "--trust-nnunet", action="store_true",
@@ -62,7 +64,8 @@ def main(args: argparse.Namespace) -> int:
         raise InputError(
             f"Expected cases of the {args.split} split, got none.", "Choose another --split."
         )
-    probability_of, grid, threshold, classifier = _network(args, choose_device(args.device))
+    device = choose_device(args.device)
+    probability_of, grid, (threshold, least), classifier = _network(args, device)
     rows: list[dict[str, Any]] = []
     with OutputFolder(args.out, overwrite=args.overwrite) as folder, ProgressBar() as bar:
         for done, case in enumerate(cases):
@@ -71,8 +74,7 @@ def main(args: argparse.Namespace) -> int:
                 rows += _slices(case.name, scan, classifier, folder.staging)
             else:
                 write_prediction(
-                    folder.staging, case, scan, probability_of(scan), threshold,
-                    args.min_prediction,
+                    folder.staging, case, scan, probability_of(scan), threshold, least
                 )  # fmt: skip
             bar(Progress("predicting", case.name, done + 1, len(cases)))
         if classifier is not None:
@@ -82,8 +84,9 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _network(args: argparse.Namespace, device: Any) -> tuple[Any, Any, float, Any]:
-    """(probabilities of a scan, grid, threshold, (network, spec) of a classifier or None)."""
+def _network(args: argparse.Namespace, device: Any) -> tuple[Any, Any, tuple[float, int], Any]:
+    """(probabilities of a scan, grid, (threshold, smallest component), (network, spec) of a
+    classifier or None)."""
     from hideseek_lab.supervised.cases import Grid
     from hideseek_lab.supervised.nnunet import NnUNet, NnUNetPlan
     from hideseek_lab.supervised.predicting import probabilities
@@ -96,30 +99,32 @@ def _network(args: argparse.Namespace, device: Any) -> tuple[Any, Any, float, An
                 "If you trained this folder, say so with --trust-nnunet.",
             )
         own = NnUNet(args.model / "nnunet", NnUNetPlan(args.nnunet_configuration), device)
-        return own.probabilities, Grid(args.spacing), args.threshold or 0.5, None
+        point = args.threshold or 0.5, args.min_prediction or 0
+        return own.probabilities, Grid(args.spacing), point, None
     network, spec = load_network(args.model)
     network = network.to(device)
-    threshold = spec.threshold if args.threshold is None else args.threshold
+    point = (
+        spec.threshold if args.threshold is None else args.threshold,
+        spec.least if args.min_prediction is None else args.min_prediction,
+    )
     if spec.classifies:
-        return None, spec.grid, threshold, (network.cpu(), spec)
-    return (
-        lambda scan: probabilities(network, scan, spec.roi, device), spec.grid, threshold, None,
-    )  # fmt: skip
+        return None, spec.grid, point, (network.cpu(), spec)
+    return lambda scan: probabilities(network, scan, spec.roi, device), spec.grid, point, None
 
 
 def _slices(name: str, scan: Any, classifier: Any, folder: Path) -> list[dict[str, Any]]:
     """Rows of a case's slices, and GradCAM pictures of the surest of them."""
-    from hideseek_lab.supervised.detection import cam_overlay, cam_picture, slice_probabilities
+    from hideseek_lab.supervised.detection import cam_overlays, cam_picture, slice_probabilities
     from hideseek_lab.supervised.workflow import slices_of_scans
 
     network, spec = classifier
     images, _ = slices_of_scans([scan], spec.roi)
     p = slice_probabilities(network, images)
-    for k in np.argsort(-p)[:_PICTURES]:
-        if p[k] >= spec.threshold:
-            heat = cam_overlay(spec.network, network, images[k])
-            picture = cam_picture(images[k, 0], heat, f"{name}, slice {k}: p = {p[k]:.2f}")
-            write_into(folder, {f"{name}-slice{k}.png": picture})
+    surest = [int(k) for k in np.argsort(-p)[:_PICTURES] if p[k] >= spec.threshold]
+    heats = cam_overlays(spec.network, network, images[surest]) if surest else ()
+    for k, heat in zip(surest, heats, strict=True):
+        picture = cam_picture(images[k, 0], heat, f"{name}, slice {k}: p = {p[k]:.2f}")
+        write_into(folder, {f"{name}-slice{k}.png": picture})
     return [
         {"case": name, "slice": k, "probability": float(v), "called": int(v >= spec.threshold)}
         for k, v in enumerate(p)

@@ -67,7 +67,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="default nnU-Net's own 1000")  # fmt: skip
     parser.add_argument("--nnunet-iterations", type=int, default=0, metavar="N",
                         help="batches an epoch, default nnU-Net's own 250")  # fmt: skip
-    parser.add_argument("--min-prediction", type=int, default=0, metavar="VOXELS")
+    parser.add_argument("--min-prediction", type=int, default=0, metavar="VOXELS",
+                        help="components of fewer never count; twice, four and eight times as many "
+                             "are tried on the tuning patients")  # fmt: skip
     parser.add_argument("--budget", type=float, metavar="MINUTES", help="stop after so long")
     parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument("--seed", type=int, default=0)
@@ -129,7 +131,8 @@ def _one(args: argparse.Namespace, plan: Any, train: Any, tune: Any, shop: Any) 
         network, spec = train_segmenter(plan, train, tune, shop)
         said = (
             f"{spec.made['lesions']} lesions of {spec.made['patients']} patients; threshold "
-            f"{spec.threshold:.2f} with F2 {spec.made['tuning_f2']:.2f} on "
+            f"{spec.threshold:.2f} and {max(spec.least, 1)} voxels with F2 "
+            f"{spec.made['tuning_f2']:.2f} on "
             f"{spec.made['tuning_patients']} tuning patients"
         )
     if shop.replicas.first:
@@ -145,7 +148,7 @@ def _folds(args: argparse.Namespace, plan: Any, scans: Any, manifest: Any, shop:
     cases = {case.name: case for case in manifest.cases}
 
     def keep(scan: Any, classes: Any, spec: Any) -> None:
-        write_prediction(folder, cases[scan.name], scan, classes, spec.threshold, plan.least)
+        write_prediction(folder, cases[scan.name], scan, classes, spec.threshold, spec.least)
 
     folds = cross_validate(plan, scans, args.folds, shop, keep)
     lines = [

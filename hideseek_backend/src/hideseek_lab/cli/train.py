@@ -20,7 +20,7 @@ from hideseek_backend.errors import InputError, OptionError
 from hideseek_backend.models.places import SPEC_FILE
 from hideseek_backend.phantom.options import PHANTOM_VERSION
 from hideseek_backend.wire.words import DEVICES
-from hideseek_lab.cli import train_manifest
+from hideseek_lab.cli import real_arguments, train_manifest
 from hideseek_lab.training import dataset, loop
 from hideseek_lab.training.card import model_card
 from hideseek_lab.training.classifier import (
@@ -36,7 +36,7 @@ from hideseek_lab.training.fit import fit_classifier, with_drift, with_label_hea
 from hideseek_lab.training.presets import PRESETS as OWN_PRESETS
 from hideseek_lab.training.presets import Preset
 from hideseek_lab.training.published import PUBLISHED
-from hideseek_lab.training.real_cases import RealCase, read_cases
+from hideseek_lab.training.real_cases import RealCase
 from hideseek_lab.training.validation import calibrated_on
 
 PRESETS = {**OWN_PRESETS, "published": PUBLISHED}
@@ -75,23 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--threads", type=int, help="processor threads (default: all)")
     parser.add_argument("--device", choices=DEVICES, default="auto")
-    parser.add_argument(
-        "--real",
-        action="append",
-        type=Path,
-        default=[],
-        metavar="PATH",
-        help="real CTs free of disease: a JSON file with ct, vertebrae, bodies, labels and levels, "
-        "or a folder of cases (may be given more than once); half of their samples get metastases",
-    )
-    parser.add_argument(
-        "--hold-out",
-        action="append",
-        default=[],
-        metavar="PATIENT",
-        help="a patient of --real that is never trained on, but validates and calibrates p "
-        "(may be given more than once)",
-    )
+    real_arguments.add_arguments(parser)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -110,12 +94,10 @@ def main(args: argparse.Namespace) -> int:
         return train_manifest.run(args, preset, device, preset.to_intensity, _logger)
     if args.check or args.run is None or args.out is None:
         raise OptionError("Expected --run and --out.", "--check needs --manifest.")
-    cases = read_cases(args.real)
-    held_out = _held_out(cases, args.hold_out)
+    seen, held_out = real_arguments.read(args)
     if args.start_from is not None:
         _check_start(args.start_from, preset)
     device = _device(args.device)
-    seen = [case for case in cases if case not in held_out]
     write_data(preset, args.run / "data", seen)
     sets = shard_sets(args.run / "data", preset, seen)
     make = dataset.batches(
@@ -134,7 +116,7 @@ def main(args: argparse.Namespace) -> int:
         start_from=args.start_from,
         report=_logger(args.run),
     )
-    model = finish(preset, args.run, args.out, cases, held_out, time.time() - started)
+    model = finish(preset, args.run, args.out, seen, held_out, time.time() - started)
     sys.stdout.write(json.dumps(model, indent=2) + "\n")
     return 0
 
@@ -196,14 +178,15 @@ def finish(
     preset: Preset,
     run: Path,
     out: Path,
-    cases: Sequence[RealCase],
+    seen: Sequence[RealCase],
     held_out: Sequence[RealCase],
     seconds: float,
     history: str = "One run of `hideseek train` from first to last step.",
 ) -> dict[str, Any]:
     """Fit the classifier on a trained run, write the model folder and return its record.
 
-    history: how the run's steps came about, for the model card.
+    seen, held_out: the real cases that were trained on and those kept from it. history: how the
+    run's steps came about, for the model card.
     """
     from hideseek_backend.models.store import load_model, round_to_half, save_model
 
@@ -216,7 +199,6 @@ def finish(
     seed, count = preset.train.seed, min(len(fit_set), preset.classifier_vertebrae)
     hu, labels, middle = fitting_slices(fit_set, wide, count, seed)
     z = encode_all(dae, to_intensity(hu))
-    seen = [case for case in cases if case not in held_out]
     weight, bias = loop.label_head(run)
     if seen:
         hu, real_labels = middle_slices(
@@ -301,17 +283,6 @@ def _check_start(start: Path, preset: Preset) -> None:
             f"--start-from {start} holds a network of another architecture than the preset's.",
             "Start from a training of the same preset.",
         )
-
-
-def _held_out(cases: Sequence[RealCase], patients: Sequence[str]) -> list[RealCase]:
-    """The cases of the patients that are held out. Raises InputError for a patient without any."""
-    unknown = sorted(set(patients) - {case.patient for case in cases})
-    if unknown:
-        raise InputError(
-            f"--hold-out {', '.join(unknown)}: no case given by --real is of this patient.",
-            f"The patients are {', '.join(sorted({case.patient for case in cases})) or 'none'}.",
-        )
-    return [case for case in cases if case.patient in patients]
 
 
 def _device(name: str) -> torch.device:

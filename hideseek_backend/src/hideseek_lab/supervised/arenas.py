@@ -7,8 +7,10 @@ where they are tested.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +60,14 @@ class Vertebrae:
         well = np.flatnonzero(~self.slices.malignant)
         return self.take(np.concatenate([ill[:count], well[:count]]))
 
+    @cached_property
+    def digest(self) -> str:
+        """Of images, masks and patients: what decides what is learned from them."""
+        made = hashlib.sha256("\n".join(self.patients.tolist()).encode())
+        for array in (self.slices.hu, self.slices.truth, self.slices.body):
+            made.update(np.ascontiguousarray(array).tobytes())
+        return made.hexdigest()[:16]
+
     @property
     def diseased(self) -> int:
         return int(self.slices.malignant.sum())
@@ -88,20 +98,20 @@ class Arena:
 
 
 def phantom_arena(
-    annotated: int,
+    seen: int,
     tested: int,
     cache: Path,
     split: str = "validation",
     progress: ProgressCallback | None = None,
 ) -> Arena:
-    """Phantom vertebrae: `annotated` diseased and as many healthy to learn from, up to MOST_TUNING
+    """Phantom vertebrae: `seen` diseased and as many healthy to learn from, up to MOST_TUNING
     of each for the threshold, `tested` of each to test on.
 
     split: "validation" tests on the seeds from VALIDATION_SEED on, "test" on those of the benchmark
     of quality. Raises OptionError for another one.
     """
-    train = load_split("train", annotated, annotated, cache, progress)
-    tuning = min(annotated, MOST_TUNING)
+    train = load_split("train", seen, seen, cache, progress)
+    tuning = min(seen, MOST_TUNING)
     tune = load_split("validation", tuning, tuning, cache, progress)
     if split == "validation":
         test = load_range(split, VALIDATION_SEED, tested, tested, cache, progress)

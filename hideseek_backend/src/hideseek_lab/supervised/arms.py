@@ -31,7 +31,7 @@ from hideseek_lab.supervised.pretraining import (
     pretraining_task,
     take_over,
 )
-from hideseek_lab.supervised.protocol import choose_threshold
+from hideseek_lab.supervised.protocol import SIZES, OperatingPoint, choose_point
 from hideseek_lab.supervised.scans import Scan
 from hideseek_lab.supervised.slice_scores import Prediction
 from hideseek_lab.supervised.training import (
@@ -68,11 +68,10 @@ TITLES = {**SEGMENTERS, "nnunet": "nnU-Net v2"}
 
 @dataclass(frozen=True, eq=False)
 class ArmResult:
-    """threshold: chosen on tuning vertebrae, tune_f2 what it reached there. parameters: counted."""
+    """point: chosen on tuning vertebrae. parameters: counted."""
 
     arm: Arm
-    threshold: float
-    tune_f2: float
+    point: OperatingPoint
     tune: Prediction
     test: Prediction
     parameters: int
@@ -95,8 +94,10 @@ class Laboratory:
     progress: ProgressCallback | None = None
 
     def place(self, kind: str, name: str, *decides: object) -> Path:
-        """A file of the run, named after what decides its content."""
-        said = json.dumps([self.arena.told, self.size, *map(str, decides)])
+        """A file of the run, named after what decides its content: the vertebrae among them."""
+        said = json.dumps(
+            [self.size, *(d.digest if isinstance(d, Vertebrae) else str(d) for d in decides)]
+        )
         digest = hashlib.sha256(said.encode()).hexdigest()[:8]
         return self.folder / self.arena.name / kind / f"{name}-{digest}"
 
@@ -107,8 +108,13 @@ def run_arm(lab: Laboratory, arm: Arm) -> ArmResult:
     Raises Cancelled when the time is over; what was done until then is kept.
     """
     plan = fine_tuning(lab.plan, arm.init)
-    before = (asdict(lab.pretraining), len(lab.arena.train)) if arm.init != "random" else ()
-    kept = lab.place("predictions", arm.key, asdict(plan), before).with_suffix(".npz")
+    learned_on = lab.arena.train.annotated(arm.annotated)
+    decides: list[object] = [asdict(plan), learned_on]
+    if arm.init != "random":
+        decides += [asdict(lab.pretraining), lab.arena.train]
+    kept = lab.place(
+        "predictions", arm.key, *decides, lab.arena.tune, lab.arena.test, SIZES
+    ).with_suffix(".npz")  # fmt: skip
     if kept.is_file():
         return read_result(kept, arm)
     before_it = pretrain(lab, arm.network, arm.init) if arm.init != "random" else None
@@ -116,9 +122,8 @@ def run_arm(lab: Laboratory, arm: Arm) -> ArmResult:
     network = make_segmenter(arm.network, classes=CLASSES, size=lab.size)
     if before_it is not None:
         take_over(network, before_it, arm.init)
-    scans = lab.arena.train.annotated(arm.annotated).scans()
-    patches = BalancedPatches(scans, ROI)
-    state = lab.place("trainings", arm.key, asdict(plan), before)
+    patches = BalancedPatches(learned_on.scans(), ROI)
+    state = lab.place("trainings", arm.key, *decides)
     fit(
         network, segmentation_loss(), patch_batches(patches, plan), plan, state.with_suffix(".pt"),
         device=lab.device, deadline=lab.deadline, name=f"{arm.title}, {arm.annotated}",
@@ -139,7 +144,7 @@ def pretrain(lab: Laboratory, name: str, init: Init) -> Path:
     """
     plan = lab.pretraining
     train = lab.arena.train
-    kept = lab.place("pretrainings", f"{name}-{init}", asdict(plan), len(train))
+    kept = lab.place("pretrainings", f"{name}-{init}", asdict(plan), train)
     state = kept.with_suffix(".pt")
     said = f"{TITLES[name]}, pretraining {INIT_TITLES[init]}"
     network, loss, batches = pretraining_task(
@@ -163,23 +168,21 @@ def finish(
     probability_of: Callable[[Scan], NDArray[np.float32]],
     parameters: int,
 ) -> ArmResult:
-    """Choose the threshold on as many tuning vertebrae as were annotated, MOST_TUNING at most, and
-    predict the central slices of both sides."""
+    """Choose threshold and smallest component on as many tuning vertebrae as were annotated,
+    MOST_TUNING at most, and predict the central slices of both sides."""
     tuning = lab.arena.tune.annotated(min(arm.annotated, MOST_TUNING))
     tuned = [probability_of(scan) for scan in central(tuning)]
-    threshold, reached = choose_threshold(
+    point = choose_point(
         [lesion_probability(p) for p in tuned],
         [scan.lesions for scan in central(tuning)],
         tuning.patients.tolist(),
         MIN_AREA_PX,
     )
-    whole = tuned if len(tuning) == len(lab.arena.tune) else None
     return ArmResult(
         arm,
-        threshold,
-        reached,
-        prediction(whole or [probability_of(s) for s in central(lab.arena.tune)], threshold),
-        prediction([probability_of(s) for s in central(lab.arena.test)], threshold),
+        point,
+        prediction([probability_of(s) for s in central(lab.arena.tune)], point),
+        prediction([probability_of(s) for s in central(lab.arena.test)], point),
         parameters,
     )
 
@@ -193,10 +196,10 @@ def central(vertebrae: Vertebrae) -> list[Scan]:
     ]
 
 
-def prediction(classes: list[NDArray[np.float32]], threshold: float) -> Prediction:
+def prediction(classes: list[NDArray[np.float32]], point: OperatingPoint) -> Prediction:
     """A prediction of the central slices from the classes' probabilities (C, 64, 64, 1) of each."""
     return Prediction(
-        np.stack([labels_at(p, threshold)[..., 0] for p in classes]),
+        np.stack([labels_at(p, point.threshold, point.least)[..., 0] for p in classes]),
         np.stack([lesion_probability(p)[..., 0] for p in classes]).astype(np.float16),
     )
 
@@ -230,8 +233,9 @@ def write_result(path: Path, result: ArmResult) -> None:
     with whole_file(path) as part:
         np.savez_compressed(
             part,
-            threshold=result.threshold,
-            tune_f2=result.tune_f2,
+            threshold=result.point.threshold,
+            least=result.point.least,
+            tune_f2=result.point.f2,
             parameters=result.parameters,
             tune_labels=result.tune.labels,
             tune_evidence=result.tune.evidence,
@@ -245,8 +249,7 @@ def read_result(path: Path, arm: Arm) -> ArmResult:
     with np.load(path, allow_pickle=False) as kept:
         return ArmResult(
             arm,
-            float(kept["threshold"]),
-            float(kept["tune_f2"]),
+            OperatingPoint(float(kept["threshold"]), int(kept["least"]), float(kept["tune_f2"])),
             Prediction(kept["tune_labels"], kept["tune_evidence"]),
             Prediction(kept["test_labels"], kept["test_evidence"]),
             int(kept["parameters"]),

@@ -35,7 +35,7 @@ from hideseek_lab.supervised.clinical.statistics import (
 )
 from hideseek_lab.supervised.detection import (
     DetectionFigures,
-    cam_overlay,
+    cam_overlays,
     cam_share_inside,
     detection_figures,
     shows_lesion,
@@ -44,7 +44,14 @@ from hideseek_lab.supervised.detection import (
 )
 from hideseek_lab.supervised.networks import CLASSIFIERS, SEGMENTERS, is_3d, make_classifier
 from hideseek_lab.supervised.pretraining import INITS, Init
-from hideseek_lab.supervised.second_opinion import Removal, choose_removal, opinions, removal
+from hideseek_lab.supervised.protocol import OperatingPoint
+from hideseek_lab.supervised.second_opinion import (
+    SCORES,
+    Removal,
+    choose_removal,
+    opinions,
+    removal,
+)
 from hideseek_lab.supervised.slice_scores import Prediction, SliceScores, paired, score
 from hideseek_lab.supervised.training import Deadline, FitPlan, classification_loss, fit
 
@@ -58,6 +65,7 @@ METRICS: dict[str, str] = {
     "nsd": "Surface Dice, lesions found",
 }
 SLICE_NETWORKS = tuple(n for n in SEGMENTERS if not is_3d(n))
+SCORE_TITLES = {"delta": "Δ", "suspicion": "suspicion", "p_hide": "p alone"}
 ORDER = ("nnunet", "resattunet", "resunet", "unet")
 
 
@@ -71,8 +79,10 @@ class ComparePlan:
     inits: tuple[Init, ...] = INITS
     pretrained: str = "resunet"
     classifiers: tuple[str, ...] = tuple(CLASSIFIERS)
+    nnunet: tuple[int, ...] = ()
     nnunet_epochs: int = 0
     nnunet_iterations: int = 0
+    nnunet_folds: int = 5
     size: str = "small"
     fit: FitPlan = field(default_factory=FitPlan)
     pretraining: FitPlan = field(default_factory=lambda: FitPlan(steps=800))
@@ -95,8 +105,8 @@ class ComparePlan:
         for n in sorted(self.annotated):
             made += [Arm(name, "random", n) for name in self.networks]
             made += [Arm(self.pretrained, i, n) for i in self.inits if i != "random"]
-        if self.nnunet_epochs:
-            made += [Arm("nnunet", "random", n) for n in sorted(self.annotated)]
+        made += [Arm("nnunet", "random", n) for n in sorted(self.nnunet or self.annotated)
+                 if self.nnunet_epochs]  # fmt: skip
         return list(dict.fromkeys(made))
 
 
@@ -108,8 +118,7 @@ class Entry:
     annotated: int
     scores: SliceScores
     figures: dict[str, Interval]
-    threshold: float = math.nan
-    tune_f2: float = math.nan
+    point: OperatingPoint | None = None
     parameters: int = 0
     arm: Arm | None = None
 
@@ -175,9 +184,8 @@ def run_compare(
             continue
         done = results[-1]
         entries.append(
-            _entry(arm.title, arm.annotated, arena, done.test, done.threshold, done.tune_f2,
-                   done.parameters, arm)
-        )  # fmt: skip
+            _entry(arm.title, arm.annotated, arena, done.test, done.point, done.parameters, arm)
+        )
         predictions[arm.key] = done.test
     detection, overlays, missing = _detection(lab, plan)
     opinion = _second_opinion(lab, model, options, results, findings)
@@ -191,7 +199,9 @@ def _run(lab: Laboratory, arm: Arm, plan: ComparePlan) -> ArmResult:
     if arm.network == "nnunet":
         from hideseek_lab.supervised.nnunet import run_nnunet_arm
 
-        return run_nnunet_arm(lab, arm, plan.nnunet_epochs, plan.nnunet_iterations)
+        return run_nnunet_arm(
+            lab, arm, plan.nnunet_epochs, plan.nnunet_iterations, plan.nnunet_folds
+        )
     return run_arm(lab, arm)
 
 
@@ -200,14 +210,13 @@ def _entry(
     annotated: int,
     arena: Arena,
     prediction: Prediction,
-    threshold: float = math.nan,
-    tune_f2: float = math.nan,
+    point: OperatingPoint | None = None,
     parameters: int = 0,
     arm: Arm | None = None,
 ) -> Entry:
     scores = score(arena.test, prediction)
     figures = {name: bootstrap(list(scores.per_patient(name).values())) for name in METRICS}
-    return Entry(title, annotated, scores, figures, threshold, tune_f2, parameters, arm)
+    return Entry(title, annotated, scores, figures, point, parameters, arm)
 
 
 def tests(entries: Sequence[Entry]) -> list[Test]:
@@ -297,12 +306,13 @@ def _detection(
     for name in plan.classifiers:
         torch.manual_seed(plan.classifier.seed)
         network = make_classifier(name)
-        state = lab.place("detection", f"{name}-{n}", asdict(plan.classifier)).with_suffix(".pt")
-        scans = arena.train.annotated(n).scans()
+        learned_on = arena.train.annotated(n)
+        kept = lab.place("detection", f"{name}-{n}", asdict(plan.classifier), learned_on)
+        scans = learned_on.scans()
         try:
             fit(
                 network, classification_loss, slice_batches(scans, ROI, plan.classifier),
-                plan.classifier, state, device=lab.device, deadline=lab.deadline,
+                plan.classifier, kept.with_suffix(".pt"), device=lab.device, deadline=lab.deadline,
                 name=CLASSIFIERS[name], progress=lab.progress,
             )  # fmt: skip
         except Cancelled as stop:
@@ -311,8 +321,9 @@ def _detection(
         network = network.cpu().eval()
         p = slice_probabilities(network, images)
         inside = []
-        for v in np.flatnonzero(shown & (p >= 0.5)):
-            heat = cam_overlay(name, network, images[v, 0])
+        right = np.flatnonzero(shown & (p >= 0.5))
+        heats = cam_overlays(name, network, images[right]) if right.size else ()
+        for v, heat in zip(right, heats, strict=True):
             inside.append(cam_share_inside(heat, truth[:, :, v]))
             if len(inside) <= 2:
                 overlays.append((CLASSIFIERS[name], images[v, 0], truth[:, :, v], heat))
@@ -334,7 +345,7 @@ def _second_opinion(
     if not results:
         return {}
     # F2 of few tuning vertebrae is chance: among the arms with the most masks
-    best = max(results, key=lambda r: (r.arm.annotated, r.tune_f2))
+    best = max(results, key=lambda r: (r.arm.annotated, r.point.f2))
     _, tuned = ours(lab, model, lab.arena.tune, options, "tuning")
     on_tuning = opinions(model, lab.arena.tune, _labels(best.tune), tuned, options)
     chosen = choose_removal(on_tuning)
@@ -344,7 +355,7 @@ def _second_opinion(
             removal(on_test, name, t)
             for t in np.unique([getattr(o, name) for o in on_test]).tolist()
         ]
-        for name in ("delta", "suspicion")
+        for name in SCORES
     }
     told: dict[str, Any] = {
         "system": f"{best.arm.title}, {best.arm.annotated}",
@@ -353,7 +364,7 @@ def _second_opinion(
         "opinions": on_test,
     }
     if chosen is not None:
-        told["test"] = removal(on_test, chosen.score, chosen.threshold)
+        told["test"] = removal(on_test, chosen.score, chosen.threshold, lab.arena.test.patients)
     return told
 
 
@@ -365,9 +376,16 @@ def _labels(prediction: Prediction) -> Any:
 
 def removal_line(found: Removal) -> str:
     """A removal as text."""
+    removed, lost = f"{100 * found.false_removed:.0f} %", f"{100 * found.recall_lost:.0f} %"
+    if found.intervals is not None:
+        removed, lost = (
+            f"{part}, {100 * i.low:.0f}–{100 * i.high:.0f}"
+            for part, i in zip((removed, lost), found.intervals, strict=True)
+        )
     return (
-        f"{found.score} ≥ {found.threshold:.2f}: {found.false_before - found.false_after} of "
-        f"{found.false_before} false lesions removed ({100 * found.false_removed:.0f} %), "
+        f"{SCORE_TITLES[found.score]} ≥ {found.threshold:.2f}: "
+        f"{found.false_before - found.false_after} of "
+        f"{found.false_before} false lesions removed ({removed}), "
         f"{found.lesions_before - found.lesions_after} of {found.lesions_before} found lesions "
-        f"lost ({100 * found.recall_lost:.0f} %)"
+        f"lost ({lost})"
     )

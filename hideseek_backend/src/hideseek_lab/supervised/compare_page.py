@@ -18,6 +18,7 @@ from hideseek_lab.scoring.page import Picture, Section, Table, render_page
 from hideseek_lab.supervised.compare import (
     METRICS,
     OURS,
+    SCORE_TITLES,
     Comparison,
     Entry,
     Test,
@@ -31,10 +32,9 @@ RULES = (
     "Any overlap finds a lesion; what overlaps none is false; lesions and marks of under 5 px do "
     "not count; the polarity is forgotten. F2, sensitivity and Dice are means over patients with "
     "bootstrap intervals (2,000 resamples). Dice of all lesions is 0 where every lesion was missed "
-    "and where a healthy slice was marked. Each network's threshold has the best mean F2 on tuning "
-    "patients, with as many masks again as it learned from, 40 at most. F2 is undefined where "
-    "there is nothing to find and nothing was found: a healthy patient left clean drops out of "
-    "means and pairs of F2."
+    "and where a healthy slice was marked. Each network's threshold and smallest mark have the "
+    "best mean F2 on tuning patients, with as many masks again as it learned from, 40 at most. The "
+    "F2 of a healthy patient is 1 where nothing was marked, else 0."
 )
 
 
@@ -67,8 +67,7 @@ def comparison_json(found: Comparison) -> dict[str, Any]:
                 "system": e.title,
                 "annotated": e.annotated,
                 "parameters": e.parameters,
-                "threshold": e.threshold,
-                "tuning_f2": e.tune_f2,
+                "point": asdict(e.point) if e.point else None,
                 "polarity_right": e.scores.polarity_right,
                 "froc_area": e.scores.froc.area(FROC_LIMIT),
                 **{name: asdict(value) for name, value in e.figures.items()},
@@ -129,7 +128,8 @@ def _csv_row(entry: Entry) -> dict[str, Any]:
         "system": entry.title,
         "annotated": entry.annotated,
         "parameters": entry.parameters,
-        "threshold": entry.threshold,
+        "threshold": entry.point.threshold if entry.point else math.nan,
+        "least": entry.point.least if entry.point else 0,
     }
     for name, value in entry.figures.items():
         row |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
@@ -161,8 +161,13 @@ def _page(found: Comparison) -> str:
             [],
             [_tests_table([t for t in found.tests if t.family == "against ours"])],
         ),
-        Section("FROC", [f"Area up to {FROC_LIMIT:g} false lesions a slice."],
-                [_froc_table(found)], [_froc(found)]),
+        Section(
+            "FROC",
+            [f"Area up to {FROC_LIMIT:g} false lesions a slice, of the marks at each system's own "
+             "threshold, ordered by their surest pixel."],
+            [_froc_table(found)],
+            [_froc(found)],
+        ),  # fmt: skip
         Section("Examples", ["Yellow: truth. Red: lytic. Blue: blastic."], [], [_examples(found)]),
     ]  # fmt: skip
     if found.detection:
@@ -184,9 +189,10 @@ def _main_table(found: Comparison) -> Table:
             rows.append(
                 [e.title, *(str(e.figures[m]) for m in METRICS),
                  f"{100 * e.scores.polarity_right:.0f} %" if e.scores.polarity_right >= 0 else "–",
-                 parameters, f"{e.threshold:.2f}" if math.isfinite(e.threshold) else ""]
+                 parameters,
+                 f"{e.point.threshold:.2f}, {e.point.least} px" if e.point else ""]
             )  # fmt: skip
-    head = ["System", *METRICS.values(), "Polarity right", "Parameters", "Threshold"]
+    head = ["System", *METRICS.values(), "Polarity right", "Parameters", "Threshold, smallest"]
     return Table(head, rows, "Mean over patients (95 % interval).")
 
 
@@ -376,8 +382,9 @@ def _opinion(found: Comparison) -> Section:
         f"Candidates of {told['system']} (of the networks with the most masks the one with the "
         "best mean F2 on tuning patients), each scored by Hide-and-Seek against the vertebra's own "
         "candidates. Δ is a share of the vertebra's malignancy; “suspicion” is Δ times that "
-        "malignancy. Score and threshold were chosen on tuning patients: most false lesions "
-        "removed at 5 % of the found lesions lost at most."
+        "malignancy; “p alone” is the malignancy of the slice that shows this candidate and hides "
+        "all else that is suspected. Score and threshold were chosen on tuning patients: most "
+        "false lesions removed at 5 % of the found lesions lost at most."
     ]
     if told.get("tuning") is not None:
         texts.append(f"Tuning patients: {removal_line(told['tuning'])}.")
@@ -387,7 +394,7 @@ def _opinion(found: Comparison) -> Section:
     for position, (name, curve) in enumerate(told["curves"].items()):
         axis.plot(
             [r.recall_lost for r in curve], [r.false_removed for r in curve], marker=".",
-            color=plots.colour("", position), label={"delta": "Δ"}.get(name, name),
+            color=plots.colour("", position), label=SCORE_TITLES[name],
         )  # fmt: skip
     axis.axvline(0.05, color="#999999", linewidth=1, linestyle="--")
     axis.set(xlabel="Found lesions lost", ylabel="False lesions removed", xlim=(-0.02, 1.02),

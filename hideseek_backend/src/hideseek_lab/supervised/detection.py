@@ -100,13 +100,15 @@ def detection_figures(
     )
 
 
-def cam_overlay(name: str, network: nn.Module, image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """GradCAM of a slice (H, W), or (C, H, W), in [0, 1]: (H, W), 0 to 1, larger where the network
-    looks."""
-    planes = torch.from_numpy(np.ascontiguousarray(image))
-    heat = cam_maps("gradcam", network, planes.reshape(1, -1, *planes.shape[-2:]), CAM_LAYERS[name])
-    top = float(heat.max())
-    return heat[0] / top if top > 0 else heat[0]
+def cam_overlays(name: str, network: nn.Module, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """GradCAM of slices (N, C, H, W) in [0, 1]: (N, H, W), 0 to 1, larger where the network looks.
+
+    All at once, for every call copies the network and the copy is slow to go away again.
+    """
+    planes = torch.from_numpy(np.ascontiguousarray(images))
+    heat = cam_maps("gradcam", network, planes, CAM_LAYERS[name])
+    top = heat.max(axis=(1, 2), keepdims=True)
+    return heat / np.where(top > 0, top, 1)
 
 
 def cam_picture(image: NDArray[np.float32], heat: NDArray[np.float32], title: str) -> bytes:

@@ -31,6 +31,10 @@ _CHANNELS = {
     "tiny": (8, 16, 32),
 }
 _FEATURES = {"paper": 48, "small": 24, "tiny": 12}
+_CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_NORMS = (
+    nn.InstanceNorm2d, nn.InstanceNorm3d, nn.BatchNorm2d, nn.BatchNorm3d
+)  # fmt: skip
 #: GradCAM looks at the last feature map before pooling
 CAM_LAYERS = {"efficientnet": "_conv_head", "resnet34": "layer4", "densenet": "features"}
 
@@ -60,15 +64,39 @@ def make_segmenter(
             in_channels=in_channels, out_channels=classes, feature_size=_FEATURES[size],
             drop_rate=0.1, attn_drop_rate=0.1, dropout_path_rate=0.1,
         )  # fmt: skip
-        return swin
+        return without_idle_biases(swin)
     channels = _CHANNELS[size]
     if name == "resattunet":
-        return ResAttUNet(in_channels, classes, channels)
+        return without_idle_biases(ResAttUNet(in_channels, classes, channels))
     unet: nn.Module = nets.UNet(
         spatial_dims=2, in_channels=in_channels, out_channels=classes, channels=channels,
         strides=(2,) * (len(channels) - 1), num_res_units=2 if name == "resunet" else 0,
     )  # fmt: skip
-    return unet
+    return without_idle_biases(unet)
+
+
+def without_idle_biases(network: nn.Module) -> nn.Module:
+    """Take the bias from every convolution whose output goes straight into a normalisation.
+
+    The norm subtracts it again: its gradient is rounding noise, which Adam scales up to full steps.
+    """
+    for block in network.modules():
+        layers = [m for m in _chain(block) if not isinstance(m, nn.Dropout | nn.Identity)]
+        for layer, after in zip(layers, layers[1:], strict=False):
+            if isinstance(layer, _CONVOLUTIONS) and isinstance(after, _NORMS):
+                layer.register_parameter("bias", None)
+    return network
+
+
+def _chain(block: nn.Module) -> list[nn.Module]:
+    """The leaves of a sequence in their order; empty for a block that is none."""
+    if not isinstance(block, nn.Sequential):
+        return []
+    return [
+        leaf
+        for layer in block
+        for leaf in ([layer] if not isinstance(layer, nn.Sequential) else _chain(layer))
+    ]
 
 
 def make_classifier(name: str, *, in_channels: int = 1) -> nn.Module:

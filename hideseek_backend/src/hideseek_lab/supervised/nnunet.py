@@ -34,6 +34,7 @@ from hideseek_lab.supervised.arms import (
     write_result,
 )
 from hideseek_lab.supervised.networks import BASELINES_EXTRA
+from hideseek_lab.supervised.protocol import SIZES
 from hideseek_lab.supervised.scans import Scan
 from hideseek_lab.supervised.training import Deadline
 
@@ -81,7 +82,17 @@ class NnUNet:
         channels = {n: "CT" if n == 0 else f"channel{n}" for n in range(len(scans[0].image))}
         labels = {"background": 0, **{name: n for n, name in enumerate(classes, 1)}}
         described = _library("nnunetv2.dataset_conversion.generate_dataset_json")
-        described.generate_dataset_json(str(raw), channels, labels, len(names), ".nii.gz")
+        # listed, for nnU-Net looks for files in forked processes, which can hang once torch has run
+        described.generate_dataset_json(
+            str(raw), channels, labels, len(names), ".nii.gz",
+            dataset={
+                case: {
+                    "images": [f"imagesTr/{case}_{n:04d}.nii.gz" for n in range(len(channels))],
+                    "label": f"labelsTr/{case}.nii.gz",
+                }
+                for case in names
+            },
+        )  # fmt: skip
         api = _library("nnunetv2.experiment_planning.plan_and_preprocess_api")
         with redirect_stdout(StringIO()):
             api.extract_fingerprints([_ID], num_processes=1, check_dataset_integrity=True)
@@ -172,19 +183,26 @@ class NnUNet:
             (self.folder / place).mkdir(parents=True, exist_ok=True)
             os.environ[place] = str(self.folder / place)
         os.environ["nnUNet_compile"] = "f"  # noqa: SIM112
+        # read when it is imported; its 8 are too many for a small machine's memory
+        os.environ.setdefault("nnUNet_def_n_proc", str(min(8, os.cpu_count() or 1)))
         # planning needs a positive number; training in this process none
         os.environ["nnUNet_n_proc_DA"] = "1" if planning else "0"  # noqa: SIM112
 
 
-def run_nnunet_arm(lab: Laboratory, arm: Arm, epochs: int, iterations: int) -> ArmResult:
+def run_nnunet_arm(
+    lab: Laboratory, arm: Arm, epochs: int, iterations: int, folds: int = FOLDS
+) -> ArmResult:
     """nnU-Net on the slices of a comparison, as `arms.run_arm` does with the other networks."""
-    plan = NnUNetPlan("2d", epochs, iterations, batch=lab.plan.batch)
-    place = lab.place("nnunet", arm.key, plan)
-    kept = place.with_suffix(".npz")
+    plan = NnUNetPlan("2d", epochs, iterations, lab.plan.batch, folds)
+    learned_on = lab.arena.train.annotated(arm.annotated)
+    place = lab.place("nnunet", arm.key, plan, learned_on)
+    kept = lab.place(
+        "predictions", arm.key, plan, learned_on, lab.arena.tune, lab.arena.test, SIZES
+    ).with_suffix(".npz")  # fmt: skip
     if kept.is_file():
         return read_result(kept, arm)
     network = NnUNet(place, plan, lab.device)
-    network.prepare(lab.arena.train.annotated(arm.annotated).scans(), ("lytic", "blastic"))
+    network.prepare(learned_on.scans(), ("lytic", "blastic"))
     parameters = network.train(lab.deadline, lab.progress, f"{arm.title}, {arm.annotated}")
     result = finish(lab, arm, network.probabilities, parameters)
     write_result(kept, result)

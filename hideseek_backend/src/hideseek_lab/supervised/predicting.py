@@ -66,7 +66,7 @@ def labels_at(
 
 
 def component_confidences(
-    probability: NDArray[np.float32], components: NDArray[np.int32]
+    probability: NDArray[np.floating], components: NDArray[np.int32]
 ) -> list[float]:
     """The highest lesion probability of each component 1..n."""
     count = int(components.max(initial=0))

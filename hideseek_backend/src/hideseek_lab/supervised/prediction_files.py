@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -22,16 +23,18 @@ def write_prediction(
     scan: Scan,
     classes: NDArray[np.float32],
     threshold: float,
-    least_voxels: int = 0,
+    least: int = 0,
 ) -> Path:
     """Write a case's lesions (1 lytic, 2 blastic) and lesion probability on the CT's own grid.
 
-    classes: (C, I, J, K) on the scan's grid. least_voxels: of the CT's grid. Returns the folder.
+    classes: (C, I, J, K) on the scan's grid. least: voxels of that grid under which a component is
+    dropped; on the CT's grid as many as fill the same volume. Returns the folder.
     """
     ct = read_ct(channel_files(case.ct, 1)[0])[0]
     on_ct = onto_ct(classes, scan, ct)
+    on_grid = round(least * math.prod(scan.spacing) / math.prod(ct.spacing))
     with whole_folder(folder / case.name) as part:
-        lesions = labels_at(on_ct, threshold, least_voxels)
+        lesions = labels_at(on_ct, threshold, on_grid)
         write_nifti(ct.with_data(lesions), part / "lesions.nii.gz")
         probability = lesion_probability(on_ct)
         write_nifti(ct.with_data(probability), part / "probability.nii.gz", np.float32)

@@ -87,7 +87,7 @@ class SelfSupervision(nn.Module):
         layers: list[nn.Module] = []
         for _ in range(steps):
             layers += [
-                conv(width, max(width // 2, 8), 3, padding=1),
+                conv(width, max(width // 2, 8), 3, padding=1, bias=False),  # the norm takes it out
                 norm(max(width // 2, 8)),
                 nn.LeakyReLU(),
                 nn.Upsample(scale_factor=2, mode=mode, align_corners=False),

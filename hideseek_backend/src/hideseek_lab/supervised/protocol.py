@@ -7,7 +7,6 @@ the threshold is chosen on training data; here that fold is left out of training
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,8 @@ from hideseek_lab.scoring.instances import label_components
 
 FOLDS = 7
 THRESHOLDS = tuple(round(0.05 * n, 2) for n in range(1, 20))
+#: smallest components that are tried, as multiples of the smallest that counts at all
+SIZES = (1, 2, 4, 8)
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,14 @@ class Detection:
 
 
 def f_beta(tp: int, fp: int, fn: int, beta: float = 2.0) -> float:
-    """F score of counts, NaN where there is nothing to find and nothing was found."""
+    """F score of counts; 1 where there is nothing to find and nothing was found.
+
+    Were a healthy patient who is left clean passed over, only the marked ones would count, and
+    marking everything would score 0.5 among as many healthy as diseased patients.
+    """
     weight = beta * beta
     below = (1 + weight) * tp + weight * fn + fp
-    return (1 + weight) * tp / below if below else math.nan
+    return (1 + weight) * tp / below if below else 1.0
 
 
 def detect(prediction: NDArray[Any], truth: NDArray[Any], least: int = 0) -> Detection:
@@ -96,29 +101,44 @@ def detect(prediction: NDArray[Any], truth: NDArray[Any], least: int = 0) -> Det
     return Detection(found, len(kept) - int((right > 0).sum()), n_lesions - found)
 
 
-def choose_threshold(
+@dataclass(frozen=True)
+class OperatingPoint:
+    """threshold: of the lesion probability. least: voxels of the smallest component that counts.
+    f2: mean over the patients on whom both were chosen."""
+
+    threshold: float
+    least: int
+    f2: float
+
+
+def choose_point(
     probability: Sequence[NDArray[np.float32]],
     truth: Sequence[NDArray[Any]],
     patients: Sequence[str],
     least: int = 0,
-) -> tuple[float, float]:
-    """The threshold with the highest mean F2 over patients, and that mean.
+) -> OperatingPoint:
+    """The threshold and smallest component with the highest mean F2 over patients.
 
-    probability: lesion probability of each scan; truth: its mask; patients: whose it is. Of equals
-    the one nearest to 0.5 is taken. Raises InputError where no patient has a lesion.
+    As nnU-Net's own postprocessing, crumbs are dropped where that helps on the tuning patients.
+    probability: lesion probability of each scan; truth: its mask; patients: whose it is; least:
+    components of fewer voxels never count. Of equals the threshold nearest to 0.5 is taken, then
+    the smaller size. Raises InputError where no patient has a lesion.
     """
     if not any(np.any(mask) for mask in truth):
         raise InputError(
             f"Expected lesions to choose a threshold on, got none in {len(truth)} scans.",
             "Give tuning patients with drawn lesions.",
         )
-    best = (-1.0, 0.0, 0.5)
+    best = (-1.0, 0.0, 0)
+    point = OperatingPoint(0.5, least, 0.0)
     for threshold in THRESHOLDS:
-        totals: dict[str, Detection] = {}
-        for p, mask, patient in zip(probability, truth, patients, strict=True):
-            own = detect(p >= threshold, mask, least)
-            totals[patient] = totals.get(patient, Detection(0, 0, 0)) + own
-        values = [d.f2 for d in totals.values() if not math.isnan(d.f2)]
-        mean = float(np.mean(values)) if values else 0.0
-        best = max(best, (mean, -abs(threshold - 0.5), threshold))
-    return best[2], best[0]
+        for size in dict.fromkeys(times * max(least, 1) for times in SIZES):
+            totals: dict[str, Detection] = {}
+            for p, mask, patient in zip(probability, truth, patients, strict=True):
+                own = detect(p >= threshold, mask, size)
+                totals[patient] = totals.get(patient, Detection(0, 0, 0)) + own
+            mean = float(np.mean([d.f2 for d in totals.values()]))
+            rank = (mean, -abs(threshold - 0.5), -size)
+            if rank > best:
+                best, point = rank, OperatingPoint(threshold, size, mean)
+    return point

@@ -27,9 +27,11 @@ from hideseek_lab.benchmark.ours import (
 )
 from hideseek_lab.scoring.instances import label_components
 from hideseek_lab.supervised.arenas import Vertebrae
+from hideseek_lab.supervised.clinical.statistics import Interval, bootstrap
 
-#: "delta" is Δ; "suspicion" is Δ times the vertebra's malignancy, for Δ is a share of the latter
-SCORES = ("delta", "suspicion")
+#: "delta" is Δ; "suspicion" is Δ times the vertebra's malignancy, for Δ is a share of the latter;
+#: "p_hide" is the malignancy of the slice that shows this component and hides all else suspected
+SCORES = ("delta", "suspicion", "p_hide")
 MOST_RECALL_LOST = 0.05
 
 
@@ -42,6 +44,7 @@ class Opinion:
     hits: tuple[int, ...]
     delta: float
     suspicion: float
+    p_hide: float
 
     @property
     def true(self) -> bool:
@@ -81,7 +84,7 @@ def _chunk(
     stack = stack_of(model, slices)
     network = make_network(model, options, None)
     network.meter.phase("edit", 60, edit_steps(len(marked), options))
-    edit = healthy_edit(network, model.classifier, stack.images, options)
+    edit = healthy_edit(network, model.classifier, stack.images, options, body=stack.body)
     made: list[Opinion] = []
     # one component a slice and round: each is scored against our candidates, not against the others
     parts = [label_components(labels[v] > 0)[0] for v in marked]
@@ -110,7 +113,7 @@ def _chunk(
             made.append(
                 Opinion(
                     v, number, tuple(int(h) for h in hits if h), delta,
-                    max(delta, 0.0) * float(findings.p[v]),
+                    max(delta, 0.0) * float(findings.p[v]), scores[n].p_hide,
                 )
             )  # fmt: skip
     return made
@@ -137,7 +140,8 @@ def _beside(
 class Removal:
     """What a threshold on our score takes away from a system's components.
 
-    false_before, false_after, lesions_before, lesions_after: counts.
+    false_before, false_after, lesions_before, lesions_after: counts. intervals: over patients, of
+    `false_removed` and `recall_lost`, where they were asked for.
     """
 
     score: str
@@ -146,27 +150,56 @@ class Removal:
     false_after: int
     lesions_before: int
     lesions_after: int
+    intervals: tuple[Interval, Interval] | None = None
 
     @property
     def false_removed(self) -> float:
-        return 1 - self.false_after / self.false_before if self.false_before else math.nan
+        return _share(self.false_before, self.false_after)
 
     @property
     def recall_lost(self) -> float:
         """Share of the lesions that the system had found and that are lost."""
-        return 1 - self.lesions_after / self.lesions_before if self.lesions_before else math.nan
+        return _share(self.lesions_before, self.lesions_after)
 
 
-def removal(scored: Sequence[Opinion], score: str, threshold: float) -> Removal:
-    """Drop the components below a threshold; a lesion stays found while one component is left."""
+def _share(before: float, after: float) -> float:
+    """What was taken away, as a share; NaN where there was nothing."""
+    return 1 - after / before if before else math.nan
 
-    def counts(kept: Sequence[Opinion]) -> tuple[int, int]:
-        lesions = {(o.vertebra, hit) for o in kept for hit in o.hits}
-        return sum(not o.true for o in kept), len(lesions)
 
-    kept = [o for o in scored if getattr(o, score) >= threshold]
-    before, after = counts(scored), counts(kept)
-    return Removal(score, threshold, before[0], after[0], before[1], after[1])
+def removal(
+    scored: Sequence[Opinion],
+    score: str,
+    threshold: float,
+    patients: NDArray[np.str_] | None = None,
+) -> Removal:
+    """Drop the components below a threshold; a lesion stays found while one component is left.
+
+    patients: (N,) whose each vertebra is, for intervals over them.
+    """
+    counted: dict[str, NDArray[np.float64]] = {}
+    lesions: dict[tuple[int, int], bool] = {}
+    for o in scored:
+        kept = getattr(o, score) >= threshold
+        row = counted.setdefault(_owner(o.vertebra, patients), np.zeros(4))
+        row[:2] += (not o.true, not o.true and kept)
+        for hit in o.hits:
+            lesions[o.vertebra, hit] = lesions.get((o.vertebra, hit), False) or kept
+    for (vertebra, _), kept in lesions.items():
+        counted[_owner(vertebra, patients)][2:] += (1, kept)
+    rows = np.array(list(counted.values())).reshape(-1, 4)
+    totals = [int(v) for v in rows.sum(axis=0)]
+    intervals = None
+    if patients is not None and len(rows):
+        intervals = (
+            bootstrap(rows, lambda r: _share(r[:, 0].sum(), r[:, 1].sum())),
+            bootstrap(rows, lambda r: _share(r[:, 2].sum(), r[:, 3].sum())),
+        )
+    return Removal(score, threshold, totals[0], totals[1], totals[2], totals[3], intervals)
+
+
+def _owner(vertebra: int, patients: NDArray[np.str_] | None) -> str:
+    return str(vertebra) if patients is None else str(patients[vertebra])
 
 
 def choose_removal(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +12,15 @@ from numpy.typing import NDArray
 from hideseek_lab.benchmark.baselines.common import MIN_AREA_PX
 from hideseek_lab.benchmark.dataset import MIDDLE, MIN_TRUTH_PX
 from hideseek_lab.benchmark.table import SPACING
-from hideseek_lab.scoring.agreement import FrocCurve
+from hideseek_lab.scoring.agreement import FrocCurve, froc, froc_case
 from hideseek_lab.scoring.instances import drop_small, label_components
 from hideseek_lab.scoring.metrics import score_unit
 from hideseek_lab.supervised.arenas import Vertebrae
+from hideseek_lab.supervised.predicting import component_confidences
 from hideseek_lab.supervised.protocol import Detection, f_beta
 
 #: false positives a slice up to which FROC areas are taken
 FROC_LIMIT = 1.0
-_LEVELS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,13 +85,17 @@ def score(vertebrae: Vertebrae, prediction: Prediction) -> SliceScores:
     """
     truth = vertebrae.slices.truth[:, MIDDLE]
     labels = without_specks(prediction.labels)
-    detections, dice, found, nsd = [], [], [], []
+    detections, dice, found, nsd, cases = [], [], [], [], []
     right = overlap = 0
-    for own, reference in zip(labels, truth, strict=True):
+    for own, reference, evidence in zip(labels, truth, prediction.evidence, strict=True):
         unit = score_unit(
             (own > 0).astype(np.uint8), (reference > 0).astype(np.uint8), SPACING,
             polarity="merged", min_reference=MIN_TRUTH_PX,
         )  # fmt: skip
+        # the components at the system's own threshold, each as sure as its surest pixel: were they
+        # made anew at every level, a mark on everything would find all
+        sure = component_confidences(evidence, label_components(own > 0)[0])
+        cases.append(froc_case(unit, sure))
         # any overlap finds a lesion, as Wuts et al.; a component on several finds them all
         hit = {h for part in unit.predictions for h in part.hits}
         false = sum(not part.hits for part in unit.predictions)
@@ -111,7 +114,7 @@ def score(vertebrae: Vertebrae, prediction: Prediction) -> SliceScores:
         np.array(nsd),
         right / overlap if overlap else math.nan,
         vertebrae.patients,
-        froc_of_evidence(truth, prediction.evidence),
+        froc(cases),
     )
 
 
@@ -121,39 +124,6 @@ def without_specks(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     for plane in kept:
         plane[drop_small(label_components(plane > 0)[0], MIN_AREA_PX)[1]] = 0
     return kept
-
-
-def froc_of_evidence(truth: NDArray[Any], evidence: NDArray[Any]) -> FrocCurve:
-    """FROC of evidence maps (N, H, W): components above every level of the evidence, anew each.
-
-    Levels are quantiles of the positive evidence; components of under 5 px do not count.
-    """
-    positive = np.asarray(evidence, dtype=np.float64)
-    positive = positive[positive > 0]
-    levels = (
-        np.unique(np.quantile(positive, np.linspace(0, 1, _LEVELS)))[::-1]
-        if positive.size
-        else np.array([np.inf])
-    )
-    masks = [drop_small(label_components(t > 0)[0], MIN_TRUTH_PX)[0] for t in truth]
-    whole = [t > 0 for t in truth]
-    lesions = sum(int(m.max(initial=0)) for m in masks)
-    found = np.zeros(len(levels))
-    false = np.zeros(len(levels))
-    for n, level in enumerate(levels):
-        for lesion, any_truth, plane in zip(masks, whole, evidence, strict=True):
-            marked = plane >= level
-            if not marked.any():
-                continue
-            parts = drop_small(label_components(marked)[0], MIN_AREA_PX)[0]
-            found[n] += np.unique(lesion[(parts > 0) & (lesion > 0)]).size
-            count = int(parts.max(initial=0))
-            false[n] += count - np.unique(parts[(parts > 0) & any_truth]).size
-    # components merge as the level falls: the curve is what can be had at or below so many false
-    order = np.argsort(false, kind="stable")
-    best = np.maximum.accumulate(found[order])
-    sensitivity = best / lesions if lesions else np.full(len(levels), math.nan)
-    return FrocCurve(levels[order], sensitivity, false[order] / len(truth), lesions, len(truth))
 
 
 def mean_per_patient(scores: SliceScores, metric: str) -> float:

@@ -24,7 +24,8 @@ SPEC, WEIGHTS = "supervised.json", "weights.safetensors"
 class SupervisedSpec:
     """network, size, classes (background among them): of `make_segmenter`; a classifier has two.
 
-    roi: windows of prediction. threshold: of the lesion probability. made: how it was trained.
+    roi: windows of prediction. threshold: of the lesion probability. least: voxels of the smallest
+    component that counts. made: how it was trained.
     """
 
     network: str
@@ -33,6 +34,7 @@ class SupervisedSpec:
     roi: tuple[int, int, int]
     threshold: float
     grid: Grid
+    least: int = 0
     sha256: str = ""
     version: str = hideseek_backend.__version__
     made: Mapping[str, Any] = field(default_factory=dict)

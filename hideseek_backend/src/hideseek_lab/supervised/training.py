@@ -61,6 +61,15 @@ class Batch:
 
 LossFunction = Callable[[nn.Module, Batch], Tensor]
 Batches = Callable[[int], Batch]
+Optimisation = tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]
+
+
+def adam(network: nn.Module, plan: FitPlan) -> Optimisation:
+    """Adam, warmed up, then along a cosine to 0 (SAP's); the encoder at its own rate."""
+    optimiser = torch.optim.Adam(
+        _groups(network, plan), lr=plan.rate, weight_decay=plan.weight_decay
+    )
+    return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, _curve(plan))
 
 
 def fit(
@@ -70,6 +79,7 @@ def fit(
     plan: FitPlan,
     state: Path,
     *,
+    optimisation: Callable[[nn.Module, FitPlan], Optimisation] = adam,
     device: torch.device = _CPU,
     replicas: Replicas = ALONE,
     deadline: Deadline | None = None,
@@ -82,10 +92,7 @@ def fit(
     Raises Cancelled when the deadline is over; what was done until then is kept.
     """
     network.to(device).train()
-    optimiser = torch.optim.Adam(
-        _groups(network, plan), lr=plan.rate, weight_decay=plan.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _curve(plan))
+    optimiser, schedule = optimisation(network, plan)
     done = 0
     if state.is_file():
         kept = torch.load(state, map_location=device, weights_only=True)

@@ -39,7 +39,7 @@ from hideseek_lab.supervised.pretraining import (
     pretraining_task,
     take_over,
 )
-from hideseek_lab.supervised.protocol import Fold, choose_threshold, stratified_folds
+from hideseek_lab.supervised.protocol import Fold, choose_point, stratified_folds
 from hideseek_lab.supervised.scans import Scan
 from hideseek_lab.supervised.store import SupervisedSpec, save_network
 from hideseek_lab.supervised.training import (
@@ -128,12 +128,10 @@ def train_segmenter(
     own = fine_tuning(plan.fit, plan.init)
     network = shop.fit(network, segmentation_loss(), patch_batches(patches, own), own, name)
     found = [lesion_probability(probabilities(network, s, plan.patch, shop.device)) for s in tune]
-    threshold, reached = choose_threshold(
-        found, [s.lesions for s in tune], [s.patient for s in tune], plan.least
-    )
+    point = choose_point(found, [s.lesions for s in tune], [s.patient for s in tune], plan.least)
     spec = SupervisedSpec(
-        plan.network, plan.size, classes, plan.patch, threshold, plan.grid,
-        made=_made(plan, train, tune, reached),
+        plan.network, plan.size, classes, plan.patch, point.threshold, plan.grid, point.least,
+        made=_made(plan, train, tune, point.f2),
     )  # fmt: skip
     return network, spec
 

@@ -7,15 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from hideseek_backend.attribution.classifier import LatentClassifier
-from hideseek_backend.attribution.coverage import PICTURES_EVERY, Coverage, picture_features
+from hideseek_backend.attribution.coverage import Coverage, expected_of, picture_features
+from hideseek_backend.attribution.network import Network
+from hideseek_backend.attribution.options import Options
 from hideseek_backend.dae import DiffusionAutoencoder
+from hideseek_backend.progress import Meter
 from hideseek_lab.insertion.scans import THICKEST_MM
-from hideseek_lab.training.dataset import SLICES, ShardSet
+from hideseek_lab.training.dataset import ShardSet
 from hideseek_lab.training.real_cases import RealCase
 
 FloatArray = NDArray[np.float64]
@@ -25,19 +27,21 @@ QUANTILE = 0.95
 scans are made harder than real ones (dose, kernel, thickness): of real ones fewer lie beyond."""
 DIRECTIONS = 24
 """Principal directions of latents that are kept for each source."""
-VERTEBRAE = {"phantom": 240, "real": 16}
-"""Phantoms in all, and samples of each real case."""
+VERTEBRAE = {"phantom": 500, "real": 48}
+"""Phantoms of each kind of shard, and samples of each real case."""
+_AS_SCREENED = [0, 1, 2, 3, 3, 4, 5, 6, 7]
+"""A shard's slices, from side to side, as the nine over most of the body that p is read from."""
 _PRIOR_VARIANCE = 1e-3  # added to every picture feature's, all of them logarithms
 _FOLDS = 5
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """N vertebrae of one source: latents (N, n, d), pictures (N, m, f)."""
+    """N vertebrae of one source: latents (N, n, d), pictures (N, f), malignant (N,) or not."""
 
-    source: str
     latents: FloatArray
     pictures: FloatArray
+    malignant: NDArray[np.bool_]
 
 
 def look_at(
@@ -46,60 +50,52 @@ def look_at(
     shards: ShardSet,
     count: int,
     to_intensity: Callable[[NDArray[np.float32]], Tensor],
-    source: str,
     seed: int,
 ) -> Seen:
     """Read up to `count` vertebrae of a shard set as screening reads them."""
     index = np.random.default_rng([seed, 13]).permutation(len(shards))[:count]
-    hu = np.concatenate([shards.hu[i] for i in index]).astype(np.float32)
-    images = to_intensity(hu)
-    latents, features = [], []
-    for start in range(0, len(hu), SLICES * 8):
-        part = images[start : start + SLICES * 8][:, None]
-        z = dae.encode(part)
-        latents.append(z.cpu().double().numpy())
-        few = slice(None, None, PICTURES_EVERY)
-        expected = expected_images(dae, z[few])
-        own = hu[start : start + SLICES * 8][few]
-        features.append(picture_features(part[few, 0].numpy(), expected, own))
-    z_all = np.concatenate(latents)
-    pictures = np.concatenate(features)
+    hu = np.concatenate([shards.hu[i][_AS_SCREENED] for i in index]).astype(np.float32)
+    images = to_intensity(hu)[:, None]
+    device = next(dae.parameters()).device
+    network = Network(dae, device, Options(), Meter())
+    z = network.encode(images).unflatten(0, (len(index), len(_AS_SCREENED)))
+    expected = network.expected(z[:, expected_of(len(_AS_SCREENED))].flatten(0, 1))[:, 0].numpy()
+    shown = images[:, 0].cpu().numpy(), expected, hu
+    each = zip(*(np.split(array, len(index)) for array in shown), strict=True)
     return Seen(
-        source,
-        classifier.scaled(z_all).reshape(len(index), SLICES, -1),
-        pictures.reshape(len(index), SLICES // PICTURES_EVERY, -1),
+        classifier.scaled(z.flatten(0, 1)).reshape(z.shape),
+        np.stack([picture_features(*vertebra) for vertebra in each]),
+        np.array([bool(shards.labels[i][0]) for i in index]),
     )
 
 
-def expected_images(dae: DiffusionAutoencoder, z: Tensor) -> NDArray[np.float32]:
-    """What the network expects of slices from their z alone: (n, 64, 64) in model intensity."""
-    size = dae.config.image_size
-    shown = dae.render(torch.zeros(len(z), 1, size, size, device=z.device), z, steps=1)
-    return np.asarray(shown[:, 0].cpu().float().numpy())
-
-
 def fit_coverage(phantoms: Seen, real: Sequence[Seen], quantile: float = QUANTILE) -> Coverage:
-    """Fit both Gaussians on everything, and the limits on vertebrae held out patient by patient.
+    """Fit the Gaussians of each source on all of it, and its limits on what was held out of it:
+    folds of phantoms, and real vertebrae patient by patient.
 
-    real: one a patient. Without any, folds of the phantoms are held out instead.
+    real: one a patient; of a single one, folds are held out.
     """
-    latent, picture = [], []
+    parts = [_folds(phantoms)]
     if real:
-        for left in real:
-            rest = [one for one in real if one is not left]
-            held = _gaussians([phantoms, *([_joined(rest)] if rest else [])])
-            latent.append(held.latent_distance(left.latents))
-            picture.append(held.picture_distance(left.pictures))
-    else:
-        fold = np.arange(len(phantoms.latents)) % _FOLDS
-        for number in range(_FOLDS):
-            kept, left = _part(phantoms, fold != number), _part(phantoms, fold == number)
-            held = _gaussians([kept])
-            latent.append(held.latent_distance(left.latents))
-            picture.append(held.picture_distance(left.pictures))
-    whole = _gaussians([phantoms, *([_joined(real)] if real else [])])
-    limits = [np.quantile(np.concatenate(found), quantile) for found in (latent, picture)]
-    return replace(whole, limits=np.array([*limits, quantile, THICKEST_MM]))
+        parts.append(list(real) if len(real) > 1 else _folds(real[0]))
+    whole = _gaussians([_joined(own) for own in parts])
+    limits = np.stack([_limits(own, quantile) for own in parts])
+    return replace(whole, limits=limits, training=np.array([quantile, THICKEST_MM]))
+
+
+def _limits(parts: Sequence[Seen], quantile: float) -> FloatArray:
+    """The distances (2,), of latents and of pictures, that `quantile` of a source's vertebrae keep
+    both of when their part is held out: the same share of them exceeds the one and the other."""
+    distances = []
+    for left in parts:
+        held = _gaussians([_joined([part for part in parts if part is not left])])
+        latent, picture = held.latent_distance(left.latents), held.picture_distance(left.pictures)
+        distances.append(np.concatenate([latent, picture], axis=1))
+    found = np.concatenate(distances)
+    # Each distance by its rank among its own: a vertebra is as far as the worse of the two says.
+    worse = found.argsort(axis=0).argsort(axis=0).max(axis=1)
+    rank = np.sort(worse)[int(np.ceil(quantile * len(worse))) - 1]
+    return np.asarray(np.sort(found, axis=0)[rank])
 
 
 def covered(
@@ -114,14 +110,20 @@ def covered(
 
     data: the training's shards; seen: its real cases. Raises InputError without phantom shards.
     """
-    phantoms = ShardSet(data, "phantom-0*.npz")
-    drawn = look_at(dae, classifier, phantoms, VERTEBRAE["phantom"], to_intensity, "phantom", seed)
+    # Screening reads from side to side: phantoms drawn in their whole width count as the others do.
+    kinds = ["phantom-0*.npz", *["wide-*.npz"] * any(data.glob("wide-*.npz"))]
+    drawn = _joined(
+        [
+            look_at(dae, classifier, ShardSet(data, kind), VERTEBRAE["phantom"], to_intensity, seed)
+            for kind in kinds
+        ]
+    )
     by_patient: dict[str, list[Seen]] = {}
     for case in seen:
         pattern = f"real-{case.name}-*.npz"
         if any(data.glob(pattern)):
             shards = ShardSet(data, pattern)
-            one = look_at(dae, classifier, shards, VERTEBRAE["real"], to_intensity, case.name, seed)
+            one = look_at(dae, classifier, shards, VERTEBRAE["real"], to_intensity, seed)
             by_patient.setdefault(case.patient, []).append(one)
     real = [_joined(own) for own in by_patient.values()]
     return replace(classifier, coverage=fit_coverage(drawn, real))
@@ -129,8 +131,14 @@ def covered(
 
 def _gaussians(groups: Sequence[Seen]) -> Coverage:
     """Gaussians of each group, their limits still open."""
-    latent = [_principal(g.latents.reshape(-1, g.latents.shape[-1])) for g in groups]
-    pictures = [g.pictures.mean(axis=1) for g in groups]
+    # Where a source shows one class only, all of it is one.
+    both = all(2 < np.count_nonzero(g.malignant) < len(g.malignant) - 2 for g in groups)
+    latent = []
+    for g in groups:
+        classes = (~g.malignant, g.malignant) if both else (np.ones_like(g.malignant),)
+        own = [_principal(np.concatenate(g.latents[c])) for c in classes]
+        latent.append([np.stack(part) for part in zip(*own, strict=True)])
+    pictures = [g.pictures for g in groups]
     ridge = _PRIOR_VARIANCE * np.eye(pictures[0].shape[-1])
     precision = [np.linalg.inv(np.cov(p, rowvar=False) + ridge) for p in pictures]
     mean, direction, variance, rest = (np.stack(part) for part in zip(*latent, strict=True))
@@ -141,7 +149,8 @@ def _gaussians(groups: Sequence[Seen]) -> Coverage:
         rest,
         np.stack([p.mean(axis=0) for p in pictures]),
         np.stack(precision),
-        np.ones(4),
+        np.ones((len(groups), 2)),
+        np.ones(2),
     )
 
 
@@ -158,11 +167,15 @@ def _principal(
 
 def _joined(groups: Sequence[Seen]) -> Seen:
     return Seen(
-        "real",
         np.concatenate([g.latents for g in groups]),
         np.concatenate([g.pictures for g in groups]),
+        np.concatenate([g.malignant for g in groups]),
     )
 
 
-def _part(group: Seen, chosen: NDArray[np.bool_]) -> Seen:
-    return Seen(group.source, group.latents[chosen], group.pictures[chosen])
+def _folds(group: Seen) -> list[Seen]:
+    fold = np.arange(len(group.latents)) % _FOLDS
+    return [
+        Seen(group.latents[fold == n], group.pictures[fold == n], group.malignant[fold == n])
+        for n in range(_FOLDS)
+    ]

@@ -22,13 +22,10 @@ from hideseek_lab.benchmark.baselines.common import ANY, eroded_body, postproces
 from hideseek_lab.benchmark.baselines.otsu import otsu_labels
 from hideseek_lab.benchmark.baselines.training import (
     TrainingPlan,
-    make_resnet,
-    make_unet,
-    resnet_loss,
     resnet_probability,
-    train_network,
+    train_resnet,
+    train_unet,
     unet_labels,
-    unet_loss,
 )
 from hideseek_lab.benchmark.dataset import MIDDLE, SliceSet
 
@@ -144,8 +141,8 @@ def test_networks_train_resume_and_are_remembered(tmp_path: Path) -> None:
         return drawn_set(16)
 
     plan = TrainingPlan(vertebrae=16, steps=2, batch=4)
-    network = train_network("resnet18", make_resnet, resnet_loss, data, plan, tmp_path)
-    again = train_network("resnet18", make_resnet, resnet_loss, data, plan, tmp_path)
+    network = train_resnet(data, plan, tmp_path)
+    again = train_resnet(data, plan, tmp_path)
     assert len(calls) == 1  # the second call reads the finished network
     hu = drawn_set(4).hu[:, MIDDLE]
     np.testing.assert_allclose(resnet_probability(network, hu), resnet_probability(again, hu))
@@ -157,7 +154,7 @@ def test_networks_train_resume_and_are_remembered(tmp_path: Path) -> None:
 def test_unet_learns_drawn_lesions(tmp_path: Path) -> None:
     pytest.importorskip("monai")
     plan = TrainingPlan(vertebrae=32, steps=40, batch=6, rate=6e-3)
-    network = train_network("unet", make_unet, unet_loss, lambda: drawn_set(32), plan, tmp_path)
+    network = train_unet(lambda: drawn_set(32), plan, tmp_path)
     held_out = drawn_set(8, seed=5)
     labels = unet_labels(network, held_out.hu[:, MIDDLE])
     truth = held_out.truth[:, MIDDLE]

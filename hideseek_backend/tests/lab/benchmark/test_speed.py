@@ -139,6 +139,24 @@ def test_whole_spine(model: Model) -> None:
     assert figures["segment_all_seconds"] > figures["screen_seconds"] > 0
 
 
+def test_a_spine_alone_has_a_table_of_its_own(
+    model: Model, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def measured(_model: object, options: object, *_: object, threads: int) -> dict[str, int]:
+        seen.append((options, threads))
+        return {"vertebrae": 2, "threads": threads}
+
+    monkeypatch.setattr(speed, "measure_spine", measured)
+    plan = SpeedPlan(models=(str(folder),), device="cpu", slices=False, spine_threads=1)
+    figures = speed.run(plan)
+    assert seen == [(speed.Options.for_protocol("fast", model.spec.defaults), 1)]
+    assert figures["networks"] == {}
+    text = speed_markdown(figures)
+    assert "Whole spine" in text and "Agreement" not in text
+
+
 def test_the_verb_writes_table_and_json(
     folder: Path,
     tmp_path: Path,

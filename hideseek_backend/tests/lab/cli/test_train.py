@@ -11,6 +11,7 @@ import pytest
 
 from hideseek_backend.errors import InputError
 from hideseek_backend.models.store import load_model
+from hideseek_lab.cli import real_arguments
 from hideseek_lab.cli import train as command
 from hideseek_lab.training import dataset
 from hideseek_lab.training.presets import PRESETS
@@ -80,6 +81,8 @@ def test_batches_are_drawn_from_every_kind_of_shard(tmp_path: Path) -> None:
 
 def test_both_scans_of_a_patient_are_held_out() -> None:
     cases = [_case("a1", "A"), _case("a2", "A"), _case("b", "B")]
-    assert [case.name for case in command._held_out(cases, ["A"])] == ["a1", "a2"]
+    seen, held_out = real_arguments.parted(cases, ["A"])
+    assert [case.name for case in seen] == ["b"]
+    assert [case.name for case in held_out] == ["a1", "a2"]
     with pytest.raises(InputError, match="no case given by --real"):
-        command._held_out(cases, ["C"])
+        real_arguments.parted(cases, ["C"])

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from lab.benchmark.conftest import drawn_set
 from lab.benchmark.fake_model import fake_model
 
 from hideseek_backend.errors import InputError, OptionError
+from hideseek_lab.benchmark.dataset import MIDDLE
 from hideseek_lab.supervised.arenas import Arena, Vertebrae, _of
-from hideseek_lab.supervised.arms import Arm
+from hideseek_lab.supervised.arms import Arm, Laboratory, finish
 from hideseek_lab.supervised.compare import (
     METRICS,
     OURS,
@@ -22,7 +25,8 @@ from hideseek_lab.supervised.compare import (
     run_compare,
 )
 from hideseek_lab.supervised.compare_page import comparison_files, comparison_lines
-from hideseek_lab.supervised.training import FitPlan
+from hideseek_lab.supervised.scans import Scan
+from hideseek_lab.supervised.training import Deadline, FitPlan
 
 STEPS = FitPlan(steps=12, batch=8, rate=5e-3)
 PLAN = ComparePlan(
@@ -72,6 +76,20 @@ def test_arms_come_by_the_number_of_masks() -> None:
         ComparePlan(networks=("swinunetr",))
 
 
+def test_tuning_predictions_lie_in_the_order_of_the_arena(arena: Arena, tmp_path: Path) -> None:
+    tune = arena.tune
+    healthy_first = replace(arena, tune=tune.take(np.argsort(tune.slices.malignant, kind="stable")))
+    lab = Laboratory(healthy_first, tmp_path, STEPS, STEPS, "tiny", torch.device("cpu"), Deadline())
+
+    def classes(scan: Scan) -> np.ndarray:
+        return np.stack([scan.lesions == n for n in range(3)]).astype(np.float32)
+
+    found = finish(lab, Arm("unet", "random", 40), classes, 0)
+    truth = healthy_first.tune.slices.truth[:, MIDDLE]
+    assert not truth[0].any() and truth.any()
+    np.testing.assert_array_equal(found.tune.labels, truth)
+
+
 def test_every_arm_has_a_row_with_every_figure(found: Comparison) -> None:
     assert not found.unfinished
     assert [(e.title, e.annotated) for e in found.entries][0] == (OURS, 0)
@@ -107,10 +125,11 @@ def test_detection_and_second_opinion(found: Comparison) -> None:
     (name,) = found.detection
     assert name.startswith("EfficientNet-B0 (4.0 M)") and found.detection[name][0].slices == 12
     opinion = found.opinion
-    assert set(opinion["curves"]) == {"delta", "suspicion"}
+    assert set(opinion["curves"]) == {"delta", "suspicion", "p_hide"}
     for scored in opinion["opinions"]:
         assert found.arena.test.slices.hu[scored.vertebra] is not None
         assert math.isfinite(scored.delta) and scored.suspicion >= 0
+        assert 0 <= scored.p_hide <= 1
     for curve in opinion["curves"].values():
         removed = [r.false_removed for r in curve if math.isfinite(r.false_removed)]
         assert removed == sorted(removed)

@@ -178,10 +178,11 @@ def test_bad_input_is_told(manifest: Path, tmp_path: Path, capsys) -> None:
 
 def test_an_altered_network_is_refused(tmp_path: Path) -> None:
     network = make_segmenter("unet", size="tiny")
-    spec = SupervisedSpec("unet", "tiny", 3, (32, 32, 1), 0.4, Grid(2.0))
+    spec = SupervisedSpec("unet", "tiny", 3, (32, 32, 1), 0.4, Grid(2.0), 6)
     save_network(network, spec, tmp_path / "network")
     loaded, found = load_network(tmp_path / "network")
-    assert found.threshold == 0.4 and found.grid == Grid(2.0) and found.roi == (32, 32, 1)
+    assert (found.threshold, found.least) == (0.4, 6)
+    assert found.grid == Grid(2.0) and found.roi == (32, 32, 1)
     for name, value in network.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], value)
     weights = tmp_path / "network" / "weights.safetensors"

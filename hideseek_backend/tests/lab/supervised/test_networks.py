@@ -66,6 +66,18 @@ def test_classifiers_give_two_logits_and_have_a_layer_to_map(name: str) -> None:
     assert network.get_submodule(CAM_LAYERS[name]) is not None
 
 
+@pytest.mark.parametrize("name", [n for n in SEGMENTERS if not is_3d(n)])
+def test_every_parameter_has_a_gradient_beyond_rounding(name: str) -> None:
+    torch.manual_seed(0)
+    network = make_segmenter(name, size="tiny").train()
+    out = network(torch.rand(2, 1, 32, 32))
+    (out.softmax(dim=1) * torch.rand_like(out)).sum().backward()
+    steepest = {n: float(p.grad.abs().max()) for n, p in network.named_parameters()
+                if p.grad is not None}  # fmt: skip
+    # a bias before a norm had 1e-7 and less
+    assert steepest and min(steepest.values()) > 1e-4 * max(steepest.values()) ** 0.5
+
+
 def test_unknown_names_are_told() -> None:
     with pytest.raises(OptionError, match="Unknown network 'vnet'"):
         make_segmenter("vnet")

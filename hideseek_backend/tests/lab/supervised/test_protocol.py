@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,7 +10,7 @@ from hypothesis import strategies as st
 from hideseek_backend.errors import InputError
 from hideseek_lab.supervised.protocol import (
     Detection,
-    choose_threshold,
+    choose_point,
     detect,
     f_beta,
     stratified_folds,
@@ -46,7 +44,7 @@ def test_too_few_patients_are_told() -> None:
 def test_f2_weighs_misses_four_times() -> None:
     assert f_beta(2, 3, 1) == pytest.approx(5 * 2 / (5 * 2 + 4 * 1 + 3))
     assert f_beta(0, 0, 2) == 0 and f_beta(0, 4, 0) == 0
-    assert math.isnan(f_beta(0, 0, 0))
+    assert f_beta(0, 0, 0) == 1  # a healthy patient left clean
     assert f_beta(3, 1, 2, beta=1) == pytest.approx(6 / 9)
 
 
@@ -62,15 +60,28 @@ def test_any_overlap_finds_a_lesion() -> None:
     assert detect(np.zeros_like(truth), truth) == Detection(0, 0, 3)
 
 
-def test_the_threshold_has_the_best_mean_f2_over_patients() -> None:
+def test_the_point_has_the_best_mean_f2_over_patients() -> None:
     truth = np.zeros((3, 8, 8), np.uint8)
     truth[0, 1:4, 1:4] = truth[1, 1:4, 1:4] = 1
     p = np.zeros((3, 8, 8), np.float32)
     p[0, 1:4, 1:4], p[1, 1:4, 1:4] = 0.9, 0.42
     p[2, 5:7, 5:7] = 0.31  # false below 0.31
-    threshold, reached = choose_threshold(list(p), list(truth), ["a", "b", "c"])
-    assert threshold == pytest.approx(0.4) and reached == 1.0
+    point = choose_point(list(p), list(truth), ["a", "b", "c"])
+    assert (point.threshold, point.least) == (pytest.approx(0.4), 1) and point.f2 == 1.0
     # one patient with two scans weighs as one
-    assert choose_threshold(list(p), list(truth), ["a", "a", "c"])[1] == 1.0
+    assert choose_point(list(p), list(truth), ["a", "a", "c"]).f2 == 1.0
     with pytest.raises(InputError, match="none in 1 scans"):
-        choose_threshold([p[2]], [truth[2]], ["c"])
+        choose_point([p[2]], [truth[2]], ["c"])
+
+
+def test_crumbs_are_dropped_where_that_helps_and_marking_everything_never_wins() -> None:
+    truth = np.zeros((4, 8, 8), np.uint8)
+    truth[0, 1:4, 1:4] = truth[1, 1:4, 1:4] = 1
+    p = np.full((4, 8, 8), 0.12, np.float32)
+    p[0, 1:4, 1:4] = 0.9  # the other lesion is not seen
+    p[2, 5:7, 5:7] = p[3, 0:2, 0:2] = 0.9  # four voxels each, as sure as the lesion
+    point = choose_point(list(p), list(truth), ["a", "b", "c", "d"])
+    # clean healthy patients score 1: found, missed, clean, clean
+    assert point.least == 8 and point.threshold == 0.5 and point.f2 == pytest.approx(3 / 4)
+    # marking everything would find both lesions and score (1 + 1 + 0 + 0) / 4
+    assert choose_point(list(p), list(truth), list("abcd"), least=9).f2 == pytest.approx(3 / 4)

@@ -14,7 +14,7 @@ from hideseek_backend.errors import InputError
 from hideseek_lab.benchmark.dataset import CENTRAL_SLICES, MIDDLE, SliceSet
 from hideseek_lab.supervised.arenas import Arena, Vertebrae
 from hideseek_lab.supervised.detection import (
-    cam_overlay,
+    cam_overlays,
     cam_picture,
     cam_share_inside,
     detection_figures,
@@ -80,10 +80,11 @@ def test_slices_with_and_without_lesions_are_told_apart(scans: list[Scan], tmp_p
 def test_gradcam_of_every_classifier(name: str) -> None:
     torch.manual_seed(0)
     network = make_classifier(name).eval()
-    image = np.random.default_rng(0).random((64, 64)).astype(np.float32)
-    heat = cam_overlay(name, network, image)
-    assert heat.shape == (64, 64) and heat.min() >= 0 and heat.max() <= 1
-    assert cam_picture(image, heat, "slice").startswith(b"\x89PNG")
+    images = np.random.default_rng(0).random((2, 1, 64, 64)).astype(np.float32)
+    heats = cam_overlays(name, network, images)
+    assert heats.shape == (2, 64, 64) and heats.min() >= 0 and heats.max() == pytest.approx(1)
+    np.testing.assert_allclose(cam_overlays(name, network, images[1:])[0], heats[1], atol=1e-4)
+    assert cam_picture(images[0, 0], heats[0], "slice").startswith(b"\x89PNG")
 
 
 def test_share_of_a_map_on_a_lesion() -> None:
@@ -145,11 +146,11 @@ def test_nested_sets_of_annotated_vertebrae_and_leaks() -> None:
 
 def _opinions() -> list[Opinion]:
     return [
-        Opinion(0, 1, (1,), 0.9, 0.8),
-        Opinion(0, 2, (1,), 0.1, 0.08),  # a second part of the same lesion
-        Opinion(1, 1, (1,), 0.6, 0.5),
-        Opinion(2, 1, (), 0.5, 0.01),
-        Opinion(3, 1, (), 0.7, 0.02),
+        Opinion(0, 1, (1,), 0.9, 0.8, 0.9),
+        Opinion(0, 2, (1,), 0.1, 0.08, 0.3),  # a second part of the same lesion
+        Opinion(1, 1, (1,), 0.6, 0.5, 0.8),
+        Opinion(2, 1, (), 0.5, 0.01, 0.1),
+        Opinion(3, 1, (), 0.7, 0.02, 0.6),
     ]
 
 
@@ -158,6 +159,18 @@ def test_a_lesion_stays_found_while_one_part_is_left() -> None:
     assert (found.false_before, found.false_after) == (2, 1)
     assert (found.lesions_before, found.lesions_after) == (2, 2)
     assert found.false_removed == 0.5 and found.recall_lost == 0
+    assert found.intervals is None
+
+
+def test_intervals_are_over_patients() -> None:
+    # both false lesions in one patient: drawn together, one of them always goes
+    own = removal(_opinions(), "delta", 0.55, np.array(["a", "b", "c", "c"]))
+    assert own.intervals is not None and own.false_removed == 0.5
+    removed, lost = own.intervals
+    assert (removed.low, removed.high, removed.n) == (0.5, 0.5, 3)
+    assert (lost.value, lost.low, lost.high) == (0.0, 0.0, 0.0)
+    parted = removal(_opinions(), "delta", 0.55, np.array(["a", "b", "c", "d"])).intervals
+    assert parted is not None and (parted[0].low, parted[0].high) == (0.0, 1.0)
 
 
 def test_score_and_threshold_are_those_that_remove_most() -> None:

@@ -6,8 +6,9 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,11 +16,19 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hideseek_backend.files import whole_file
 from hideseek_backend.optional import import_optional
-from hideseek_backend.progress import Progress, ProgressCallback
+from hideseek_backend.phantom.options import PHANTOM_VERSION
+from hideseek_backend.progress import ProgressCallback
 from hideseek_lab.benchmark.baselines.common import to_unit
 from hideseek_lab.benchmark.dataset import CENTRAL_SLICES, SliceSet
+from hideseek_lab.supervised.training import (
+    Batch,
+    FitPlan,
+    LossFunction,
+    Optimisation,
+    classification_loss,
+    fit,
+)
 
 
 @dataclass(frozen=True)
@@ -36,8 +45,6 @@ class TrainingPlan:
 RESNET_PLAN = TrainingPlan()
 UNET_PLAN = TrainingPlan(steps=2000)
 _SAVE_EVERY = 100
-
-LossFunction = Callable[[nn.Module, Tensor, Tensor, Tensor], Tensor]
 
 
 def make_resnet() -> nn.Module:
@@ -61,14 +68,9 @@ def make_unet() -> nn.Module:
     return network
 
 
-def resnet_loss(network: nn.Module, images: Tensor, _truth: Tensor, malignant: Tensor) -> Tensor:
-    """Cross-entropy of the vertebra's label: what our classifier is given, and no masks."""
-    return F.cross_entropy(network(images), malignant)
-
-
-def unet_loss(network: nn.Module, images: Tensor, truth: Tensor, _malignant: Tensor) -> Tensor:
+def unet_loss(network: nn.Module, batch: Batch) -> Tensor:
     """Cross-entropy plus soft Dice of both polarities over the batch."""
-    logits = network(images)
+    logits, truth = network(batch.image), batch.target
     p = logits.softmax(dim=1)
     loss = F.cross_entropy(logits, truth)
     for value in (1, 2):
@@ -78,52 +80,61 @@ def unet_loss(network: nn.Module, images: Tensor, truth: Tensor, _malignant: Ten
     return loss
 
 
-def train_network(
-    name: str,
-    make: Callable[[], nn.Module],
-    loss_of: LossFunction,
+def train_resnet(
     data: Callable[[], SliceSet],
     plan: TrainingPlan,
     cache: Path,
     progress: ProgressCallback | None = None,
 ) -> nn.Module:
-    """Train a network, or go on where an earlier call stopped; returned in evaluation mode.
+    """The classifier behind the CAMs. It is given the vertebra's label, as our classifier is, and
+    no masks. Otherwise as `train_unet`."""
+    return _train("resnet18", make_resnet, classification_loss, data, plan, cache, progress)
+
+
+def train_unet(
+    data: Callable[[], SliceSet],
+    plan: TrainingPlan,
+    cache: Path,
+    progress: ProgressCallback | None = None,
+) -> nn.Module:
+    """The U-Net, trained on masks or gone on with after a stop; in evaluation mode.
 
     data: called only when there is something left to train. The checkpoint's name holds a hash of
     the plan and the phantom's version, so that another plan trains anew.
     """
-    from hideseek_backend.phantom import PHANTOM_VERSION
+    return _train("unet", make_unet, unet_loss, data, plan, cache, progress)
 
+
+def _train(
+    name: Literal["resnet18", "unet"],
+    make: Callable[[], nn.Module],
+    loss_of: LossFunction,
+    data: Callable[[], SliceSet],
+    plan: TrainingPlan,
+    cache: Path,
+    progress: ProgressCallback | None,
+) -> nn.Module:
     decides = json.dumps({**asdict(plan), "phantom": PHANTOM_VERSION}, sort_keys=True)
     digest = hashlib.sha256(decides.encode()).hexdigest()[:8]
-    path = cache / f"{name}-{digest}.pt"
+    vertebrae = lru_cache(data)
+
+    def batch_at(step: int) -> Batch:
+        images, truth, malignant = _batch(vertebrae(), plan, step)
+        return Batch(images, truth if name == "unet" else malignant)
+
     torch.manual_seed(plan.seed)
-    network = make()
+    return fit(
+        make(), loss_of, batch_at,
+        FitPlan(plan.steps, plan.batch, plan.rate, seed=plan.seed, save_every=_SAVE_EVERY),
+        cache / f"{name}-{digest}.pt", optimisation=_one_cycle, name=f"training {name}",
+        progress=progress,
+    )  # fmt: skip
+
+
+def _one_cycle(network: nn.Module, plan: FitPlan) -> Optimisation:
     optimiser = torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, plan.rate, total_steps=plan.steps)
-    done = 0
-    if path.is_file():
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        network.load_state_dict(state["network"])
-        done = int(state["step"])
-        if done < plan.steps:
-            optimiser.load_state_dict(state["optimiser"])
-            schedule.load_state_dict(state["schedule"])
-    if done < plan.steps:
-        vertebrae = data()
-        network.train()
-        for step in range(done, plan.steps):
-            images, truth, malignant = _batch(vertebrae, plan, step)
-            loss = loss_of(network, images, truth, malignant)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-            if progress is not None:
-                progress(Progress(f"training {name}", None, step + 1, plan.steps))
-            if (step + 1) % _SAVE_EVERY == 0 or step + 1 == plan.steps:
-                _save(path, network, optimiser, schedule, step + 1)
-    return network.eval()
+    return optimiser, schedule
 
 
 def _batch(vertebrae: SliceSet, plan: TrainingPlan, step: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -152,17 +163,6 @@ def _random_grid(batch: int, rng: np.random.Generator) -> Tensor:
     return F.affine_grid(
         torch.from_numpy(theta.astype(np.float32)), [batch, 1, 64, 64], align_corners=False
     )
-
-
-def _save(path: Path, network: nn.Module, optimiser: Any, schedule: Any, step: int) -> None:
-    state = {
-        "network": network.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "schedule": schedule.state_dict(),
-        "step": step,
-    }
-    with whole_file(path) as part:
-        torch.save(state, part)
 
 
 @torch.inference_mode()

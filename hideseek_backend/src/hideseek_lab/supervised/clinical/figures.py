@@ -71,7 +71,7 @@ SUMMARISED = (
 def patient_figures(evaluation: Evaluation) -> PatientFigures:
     """Compute all figures of an evaluation; any overlap finds a lesion.
 
-    A case's F2 is undefined where there is nothing to find and nothing was found.
+    A case's F2 is 1 where there is nothing to find and nothing was found.
     """
     cases, froc_cases = [], []
     for total in evaluation.totals:
