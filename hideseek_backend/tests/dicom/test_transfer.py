@@ -14,8 +14,8 @@ from orthanc_node import free_port
 
 from hideseek_backend.cli import main
 from hideseek_backend.dicom import read_study
-from hideseek_backend.dicom.nodes import find_node, headers
 from hideseek_backend.errors import InputError
+from hideseek_lab.network.nodes import find_node, headers
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra dicom-network")
 pytest.importorskip("pynetdicom", reason="needs the extra dicom-network")

@@ -15,8 +15,8 @@ from dicom_case import write_study
 
 from hideseek_backend.cli import main
 from hideseek_backend.dicom import read_study
-from hideseek_backend.dicom.nodes import find_node, headers
 from hideseek_backend.errors import InputError
+from hideseek_lab.network.nodes import find_node, headers
 
 pytest.importorskip("pynetdicom", reason="needs the extra dicom-network")
 pytest.importorskip("dicomweb_client", reason="needs the extra dicom-network")

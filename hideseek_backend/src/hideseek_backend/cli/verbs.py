@@ -86,22 +86,6 @@ _OWN: dict[str, Verb] = {
                 ),
             ),
             (
-                "send",
-                Verb(
-                    "send DICOM objects to a PACS (C-STORE or STOW-RS)",
-                    "hideseek_backend.cli.dicom_send",
-                    "hideseek dicom send objects --to dicom://ORTHANC@127.0.0.1:4242",
-                ),
-            ),
-            (
-                "fetch",
-                Verb(
-                    "fetch a study from a PACS by its accession number",
-                    "hideseek_backend.cli.dicom_fetch",
-                    "hideseek dicom fetch A123 --from dicom://ORTHANC@127.0.0.1:4242 --out study",
-                ),
-            ),
-            (
                 "make",
                 Verb(
                     "write a phantom's CT as a DICOM series",

@@ -35,6 +35,29 @@ VERBS: dict[str, Verb] = {
         "hideseek_lab.cli.evaluate",
         "hideseek evaluate results/lesions.nii.gz truth.nii.gz --out score",
     ),
+    "dicom": Verb(
+        "",
+        "",
+        "",
+        (
+            (
+                "send",
+                Verb(
+                    "send DICOM objects to a PACS (C-STORE or STOW-RS)",
+                    "hideseek_lab.cli.dicom_send",
+                    "hideseek dicom send objects --to dicom://ORTHANC@127.0.0.1:4242",
+                ),
+            ),
+            (
+                "fetch",
+                Verb(
+                    "fetch a study from a PACS by its accession number",
+                    "hideseek_lab.cli.dicom_fetch",
+                    "hideseek dicom fetch A123 --from dicom://ORTHANC@127.0.0.1:4242 --out study",
+                ),
+            ),
+        ),
+    ),
     "train": Verb(
         "train a model",
         "hideseek_lab.cli.train",

@@ -24,8 +24,8 @@ def main(args: argparse.Namespace) -> int:
 
     Raises InputError where the node cannot be reached or refuses.
     """
-    from hideseek_backend.dicom.nodes import find_node
-    from hideseek_backend.dicom.transfer import send
+    from hideseek_lab.network.nodes import find_node
+    from hideseek_lab.network.transfer import send
 
     node = find_node(args.to)
     print(f"{send(node, args.path)} objects sent to {node}")

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from hideseek_backend.dicom.needs import lenient, need
-from hideseek_backend.dicom.nodes import Node, headers
 from hideseek_backend.errors import InputError
+from hideseek_lab.network.nodes import Node, headers
 
 _STUDY_UID = "0020000D"
 

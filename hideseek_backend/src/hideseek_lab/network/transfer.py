@@ -6,10 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from hideseek_backend.dicom import dimse, media, web
+from hideseek_backend.dicom import media
 from hideseek_backend.dicom.needs import lenient
-from hideseek_backend.dicom.nodes import Node
 from hideseek_backend.errors import InputError
+from hideseek_lab.network import dimse, web
+from hideseek_lab.network.nodes import Node
 
 
 def send(node: Node, path: Path) -> int:

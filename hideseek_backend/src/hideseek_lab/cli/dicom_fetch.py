@@ -23,8 +23,8 @@ def main(args: argparse.Namespace) -> int:
 
     Raises InputError where there is none or the node refuses.
     """
-    from hideseek_backend.dicom.nodes import find_node
-    from hideseek_backend.dicom.transfer import fetch
+    from hideseek_lab.network.nodes import find_node
+    from hideseek_lab.network.transfer import fetch
 
     node = find_node(args.node)
     with OutputFolder(args.out, overwrite=args.overwrite) as folder:
