@@ -30,7 +30,8 @@ It has seen phantoms, a few real spines and inserted lesions, never a real metas
 say nothing about patients with metastases. Use weights trained on patients for work on patients
 (`hideseek models install dae-verts`), and review every result.
 It holds each vertebra against its training and says where one lies outside: metal, cement and
-another modality it mostly notices, motion it mostly does not (`hideseek benchmark outside`).
+another modality and thick slices on a fine grid it mostly notices, motion it does not
+(`hideseek benchmark outside`).
 
 ## Validation (phantom seeds from 1,000,000, not used in training)
 ```json
