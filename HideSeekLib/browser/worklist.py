@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from trame.widgets import html
@@ -11,7 +10,7 @@ from trame.widgets import vuetify3 as v3
 from HideSeekLib.case import scene_file
 from HideSeekLib.errors import InputError
 from HideSeekLib.i18n import _
-from HideSeekLib.run.reading import ARM_WORDS, Readings
+from HideSeekLib.run.reading import Readings, about_task, task_cells
 
 
 class Worklist:
@@ -27,8 +26,7 @@ class Worklist:
         )
         if not folder or not reader:
             raise InputError(_("Give the folder of the cases and your name."))
-        if self.readings.task is None:  # what is open belongs to whoever opened it
-            self.readings.folder, self.readings.reader = Path(folder).expanduser(), reader
+        self.readings.take(folder, reader)
         self.readings.todo()
         self.page.changed("inputs")
 
@@ -37,12 +35,7 @@ class Worklist:
         self.choose()
         reviewer = self.page.reviewer
         task = self.readings.open_next(lambda name, ct, mask: reviewer.open_listed(ct, mask))
-        if task is None:
-            reviewer.board.say(_("Every case of the list is done."))
-        else:
-            reviewer.board.say(
-                _("{case}, {arm}.").format(case=task.case, arm=_(ARM_WORDS[task.arm]))
-            )
+        reviewer.board.say(about_task(task) if task else _("Every case of the list is done."))
         self.page.changed("inputs")
 
     def done(self) -> None:
@@ -127,13 +120,8 @@ def _rows(readings: Readings) -> list[dict[str, str]]:
         todo = readings.todo()
     except InputError:  # told where it was asked for
         return []
+    names = ("name", "arm", "state", "time")
     return [
-        {
-            "key": f"{task.case} {task.arm}",
-            "name": task.case,
-            "arm": _(ARM_WORDS[task.arm]),
-            "state": _(task.state),
-            "time": f"{task.seconds:.0f} s" if task.seconds else "",
-        }
+        {"key": f"{task.case} {task.arm}", **dict(zip(names, task_cells(task), strict=True))}
         for task in todo
     ]

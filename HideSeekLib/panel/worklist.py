@@ -13,7 +13,7 @@ from HideSeekLib.errors import InputError
 from HideSeekLib.i18n import _
 from HideSeekLib.panel import tables
 from HideSeekLib.run.board import Board
-from HideSeekLib.run.reading import ARM_WORDS, Readings
+from HideSeekLib.run.reading import Readings, about_task, task_cells
 from HideSeekLib.wire.worklist import Task, next_task
 
 FOLDER_KEY, READER_KEY = "HideSeek/WorklistFolder", "HideSeek/WorklistReader"
@@ -63,9 +63,7 @@ class WorklistSection:
                 text = "⚠ " + str(error)
         table.setRowCount(len(todo))
         for row, task in enumerate(todo):
-            spent = f"{task.seconds:.0f} s" if task.seconds else ""
-            words = (task.case, _(ARM_WORDS[task.arm]), _(task.state), spent)
-            for column, shown in enumerate(words):
+            for column, shown in enumerate(task_cells(task)):
                 table.setItem(row, column, tables.cell(shown, right=column == 3))
         tables.fit_columns(table, 1)
         tables.show_text(self.ui.worklistLabel, text)
@@ -92,7 +90,7 @@ class WorklistSection:
         self._blind(readings.blind)
         self.board.match_inputs()
         self.refresh()
-        self.board.say(_("{case}, {arm}.").format(case=task.case, arm=_(ARM_WORDS[task.arm])))
+        self.board.say(about_task(task))
 
     def done(self) -> None:
         """Keep findings and time as final, and the scene beside them."""
@@ -111,10 +109,8 @@ class WorklistSection:
 
     def _chosen(self) -> bool:
         """Take the folder and the reader; returns whether both are given."""
-        path, reader = str(self.ui.worklistFolder.currentPath).strip(), self.ui.worklistReaderEdit
-        if self.readings.task is None:  # what is open belongs to whoever opened it
-            self.readings.folder = Path(path).expanduser()
-            self.readings.reader = str(reader.text).strip()
+        path = str(self.ui.worklistFolder.currentPath).strip()
+        self.readings.take(path, str(self.ui.worklistReaderEdit.text).strip())
         return bool(path and self.readings.reader)
 
     def _open(self, name: str, ct_file: Path, mask_file: Path) -> None:

@@ -13,13 +13,24 @@ from HideSeekLib.wire import worklist
 from HideSeekLib.wire.errors import WireError
 from HideSeekLib.wire.worklist import LABELS, Reading, Task
 
-ARM_WORDS = {"with": "with the tool", "without": "without the tool"}
+_ARM_WORDS = {"with": "with the tool", "without": "without the tool"}
+
+
+def about_task(task: Task) -> str:
+    """What was opened, for the reader."""
+    return _("{case}, {arm}.").format(case=task.case, arm=_(_ARM_WORDS[task.arm]))
+
+
+def task_cells(task: Task) -> tuple[str, str, str, str]:
+    """A row of the list: case, arm, state and time."""
+    spent = f"{task.seconds:.0f} s" if task.seconds else ""
+    return task.case, _(_ARM_WORDS[task.arm]), _(task.state), spent
 
 
 class Readings:
     """One reader at one folder of cases. task: the reading that is open, None for none.
 
-    Set `folder` and `reader` first.
+    `take` folder and reader first.
     """
 
     def __init__(self, board: Board) -> None:
@@ -33,6 +44,11 @@ class Readings:
     def blind(self) -> bool:
         """Whether nothing of the tool may be seen."""
         return self.task is not None and self.task.arm == "without"
+
+    def take(self, folder: str, reader: str) -> None:
+        """Read this folder as this reader; what is open belongs to whoever opened it."""
+        if self.task is None:
+            self.folder, self.reader = Path(folder).expanduser(), reader
 
     def todo(self) -> list[Task]:
         """What the reader has to do, in order. Raises InputError where there is no such list."""
