@@ -54,7 +54,8 @@ def follow_up(
         )
     scans = scan_pair(earlier, current)
     dates = _Dates(earlier, current, options, limits, scans, known_uids or {})
-    reasons = [*_unlike(earlier, current), *_beyond(dates)]
+    unlike = _unlike(earlier, current)
+    reasons = [*unlike, *_beyond(dates)]
     warnings = [
         w for w in (
             limits.warning, *_named(pairs), *unlike_scans(earlier, current),
@@ -63,7 +64,7 @@ def follow_up(
     ]  # fmt: skip
     changes: list[Change] = []
     for pair in pairs:
-        withheld = [*_unlike(earlier, current), *_unlike_bodies(pair, earlier, current)]
+        withheld = [*unlike, *_unlike_bodies(pair, earlier, current)]
         changes += _changes(pair, dates, withheld)
     paired = {p.earlier for p in pairs}, {p.current for p in pairs}
     nowhere = Pose(np.eye(4), math.nan)

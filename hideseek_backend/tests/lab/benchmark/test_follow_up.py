@@ -56,7 +56,8 @@ def test_a_pair_is_scored_against_its_truth() -> None:
     assert (found.levels_right, found.false, found.missed) == (found.levels_shared, 0, 0)
     fates = {e.fate(LIMITS, found.scans) for e in found.links}
     assert found.kind == "unchanged" and fates <= {"stable"}
-    assert all(abs(e.error) < 0.15 for e in found.links if e.earlier_mm3 > 500)
+    large = [e for e in found.links if e.earlier_mm3 > 500]
+    assert all(math.exp(e.error) == pytest.approx(1, abs=0.15) for e in large)
 
 
 def test_thick_scans_and_contrast_are_what_they_say() -> None:
