@@ -15,6 +15,7 @@ from hideseek_backend.attribution.coverage import STORED as _COVERAGE_FIELDS
 from hideseek_backend.attribution.coverage import Coverage
 from hideseek_backend.attribution.healthy_prior import HealthyPrior
 from hideseek_backend.attribution.polarity_head import PolarityHead
+from hideseek_backend.attribution.stored import stored_array
 from hideseek_backend.errors import ModelError, OptionError
 
 FloatArray = NDArray[np.float64]
@@ -56,19 +57,14 @@ class LatentClassifier:
     coverage: Coverage | None = None
 
     def __post_init__(self) -> None:
-        shape = np.shape(self.weight)
         for name in ("mean", "scale", "weight", "pattern"):
             value = getattr(self, name)
             if value is None and name == "pattern":
                 continue
-            array = np.array(value, dtype=np.float64)
-            if array.ndim != 1 or array.shape != shape or not np.isfinite(array).all():
-                raise ModelError(
-                    f"Expected {shape} finite numbers as the classifier's {name}, "
-                    f"got {array.shape}.",
-                    "Fetch the model again, or fit its classifier again.",
-                )
-            array.setflags(write=False)
+            array = stored_array(
+                value, (np.size(self.weight),), f"classifier's {name}",
+                "Fetch the model again, or fit its classifier again.",
+            )  # fmt: skip
             object.__setattr__(self, name, array)
         if not (self.scale > 0).all() or not self.weight.any():
             raise ModelError(

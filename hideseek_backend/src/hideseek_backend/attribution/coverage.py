@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from hideseek_backend.attribution.stored import stored_array
 from hideseek_backend.errors import ModelError
 
 FloatArray = NDArray[np.float64]
@@ -33,6 +34,7 @@ _FLOOR = 1e-3
 PICTURE_FEATURES = len(_BLUR_PX) + 4
 _EXPECTED_EVERY = 4
 _PREFIX = "coverage_"
+_REFIT = "Fetch the model again, or fit its coverage again."
 _POSITIVE = ("variance", "rest", "limits", "training")
 
 
@@ -62,7 +64,7 @@ class Coverage:
         if np.ndim(self.mean) != 3:
             raise ModelError(
                 "Expected the model's coverage for each source and class.",
-                "Fetch the model again, or fit its coverage again.",
+                _REFIT,
             )
         groups, classes, d = np.shape(self.mean)
         k = np.shape(self.variance)[-1]
@@ -77,15 +79,10 @@ class Coverage:
             "training": (2,),
         }
         for name, shape in shapes.items():
-            array = np.array(getattr(self, name), dtype=np.float64)
-            positive = name not in _POSITIVE or (array > 0).all()
-            if array.shape != shape or not np.isfinite(array).all() or not positive:
-                raise ModelError(
-                    f"Expected {shape} usable numbers as the model's coverage {name}, "
-                    f"got {array.shape}.",
-                    "Fetch the model again, or fit its coverage again.",
-                )
-            array.setflags(write=False)
+            array = stored_array(
+                getattr(self, name), shape, f"model's coverage {name}", _REFIT,
+                positive=name in _POSITIVE,
+            )  # fmt: skip
             object.__setattr__(self, name, array)
 
     @property

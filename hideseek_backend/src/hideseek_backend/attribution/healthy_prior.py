@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hideseek_backend.errors import ModelError
+from hideseek_backend.attribution.stored import stored_array
 
 FloatArray = NDArray[np.float64]
 
@@ -47,13 +47,10 @@ class HealthyPrior:
         if self.drift is not None:
             shapes["drift"] = (len(self.drift), d)
         for name, shape in shapes.items():
-            array = np.array(getattr(self, name), dtype=np.float64)
-            if array.shape != shape or not np.isfinite(array).all():
-                raise ModelError(
-                    f"Expected {shape} finite numbers as the model's {name}, got {array.shape}.",
-                    "Fetch the model again, or fit its classifier again.",
-                )
-            array.setflags(write=False)
+            array = stored_array(
+                getattr(self, name), shape, f"model's {name}",
+                "Fetch the model again, or fit its classifier again.",
+            )  # fmt: skip
             object.__setattr__(self, name, array)
 
     def healthy(self, scaled: FloatArray, sideways: ArrayLike | None = None) -> FloatArray:
