@@ -15,10 +15,12 @@ from hideseek_lab.benchmark.dataset import MIDDLE
 from hideseek_lab.scoring import plots
 from hideseek_lab.scoring.output import csv_text
 from hideseek_lab.scoring.page import Picture, Section, Table, render_page
+from hideseek_lab.supervised.arms import GROWS_FROM
 from hideseek_lab.supervised.compare import (
     METRICS,
     OURS,
     SCORE_TITLES,
+    ComparePlan,
     Comparison,
     Entry,
     Test,
@@ -141,7 +143,8 @@ def _page(found: Comparison) -> str:
     lead = [
         found.arena.told,
         f"Networks of size “{plan.size}”, {plan.fit.steps} steps of {plan.fit.batch} slices at "
-        f"rate {plan.fit.rate:g}; pretraining {plan.pretraining.steps} steps, slice classifiers "
+        f"rate {plan.fit.rate:g} for up to {GROWS_FROM} annotated vertebrae, for more of them as "
+        f"many more; {_nnunet(plan)}pretraining {plan.pretraining.steps} steps, slice classifiers "
         f"{plan.classifier.steps}; seed {plan.fit.seed}. Model "
         f"of HideSeek: {plan.model}. HideSeek {hideseek_backend.__version__}. “n annotated” means "
         "n diseased vertebrae with lesion masks and n healthy ones. All scores are of one central "
@@ -177,6 +180,13 @@ def _page(found: Comparison) -> str:
     if found.unfinished:
         sections.append(Section("Not finished", found.unfinished))
     return render_page("Masks against labels", lead, sections)
+
+
+def _nnunet(plan: ComparePlan) -> str:
+    if not plan.nnunet_epochs:
+        return ""
+    batches = f" of {plan.nnunet_iterations} batches" if plan.nnunet_iterations else ""
+    return f"nnU-Net (2D) {plan.nnunet_folds} folds of {plan.nnunet_epochs} epochs{batches}; "
 
 
 def _main_table(found: Comparison) -> Table:

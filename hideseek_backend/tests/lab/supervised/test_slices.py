@@ -61,6 +61,22 @@ def test_every_classifier_is_trained(name: str, scans: list[Scan], tmp_path: Pat
     assert np.mean(moved) > 0.9
 
 
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_short_trainings_leave_no_statistics_of_the_start(name: str) -> None:
+    torch.manual_seed(0)
+    network = make_classifier(name).train()
+    norm = next(m for m in network.modules() if isinstance(m, nn.BatchNorm2d))
+    seen: list[torch.Tensor] = []
+    norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    images = torch.rand(2, 1, 32, 32)
+    with torch.no_grad():
+        for _ in range(60):
+            network(images)
+    assert norm.running_var is not None
+    true = seen[0].transpose(0, 1).flatten(1).var(dim=1)
+    assert torch.allclose(norm.running_var, true, rtol=0.02, atol=0.01)
+
+
 def test_slices_with_and_without_lesions_are_told_apart(scans: list[Scan], tmp_path: Path) -> None:
     plan = FitPlan(steps=60, batch=8, rate=1e-2)
     torch.manual_seed(0)
