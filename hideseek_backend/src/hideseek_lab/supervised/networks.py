@@ -35,8 +35,8 @@ _CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _NORMS = (
     nn.InstanceNorm2d, nn.InstanceNorm3d, nn.BatchNorm2d, nn.BatchNorm3d
 )  # fmt: skip
-#: MONAI's momentum, .01, is for long trainings: after a few hundred steps the running statistics are
-#: still those of the start, and the network gives one p to every slice. This is PyTorch's own
+#: PyTorch's own momentum. MONAI's .01 is for long trainings: after a few hundred steps the running
+#: statistics still remember the start, and the network gives one p to every slice
 _EFFICIENT_NORM = ("batch", {"eps": 1e-3, "momentum": 0.1})
 #: GradCAM looks at the last feature map before pooling
 CAM_LAYERS = {"efficientnet": "_conv_head", "resnet34": "layer4", "densenet": "features"}
