@@ -25,7 +25,7 @@ from hideseek_lab.supervised.detection import (
 from hideseek_lab.supervised.networks import CLASSIFIERS, make_classifier
 from hideseek_lab.supervised.protocol import Detection
 from hideseek_lab.supervised.scans import Scan
-from hideseek_lab.supervised.second_opinion import Opinion, choose_removal, removal
+from hideseek_lab.supervised.second_opinion import Opinion, choose_removal, pooled, removal
 from hideseek_lab.supervised.slice_scores import Prediction, paired, score
 from hideseek_lab.supervised.training import FitPlan, classification_loss, fit
 
@@ -187,6 +187,16 @@ def test_intervals_are_over_patients() -> None:
     assert (lost.value, lost.low, lost.high) == (0.0, 0.0, 0.0)
     parted = removal(_opinions(), "delta", 0.55, np.array(["a", "b", "c", "d"])).intervals
     assert parted is not None and (parted[0].low, parted[0].high) == (0.0, 1.0)
+
+
+def test_systems_are_pooled_each_with_its_own_lesions() -> None:
+    one = removal(_opinions(), "delta", 0.8)
+    both = removal(pooled([_opinions(), _opinions()], 4), "delta", 0.8)
+    assert both.false_before == 2 * one.false_before
+    assert both.false_after == 2 * one.false_after
+    assert (both.lesions_before, both.lesions_after) == (
+        2 * one.lesions_before, 2 * one.lesions_after,
+    )  # fmt: skip
 
 
 def test_score_and_threshold_are_those_that_remove_most() -> None:
