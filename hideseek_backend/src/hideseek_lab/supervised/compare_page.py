@@ -30,6 +30,7 @@ from hideseek_lab.supervised.slice_scores import FROC_LIMIT
 
 _LINES = ("-", "--", ":", "-.")
 _SHOWN_CASES = 6
+_SHORT = {"f2": "F2", "dice": "Dice", "nsd": "Surface Dice"}
 RULES = (
     "Any overlap finds a lesion; what overlaps none is false; lesions and marks of under 5 px do "
     "not count; the polarity is forgotten. F2, sensitivity and Dice are means over patients with "
@@ -153,6 +154,7 @@ def _page(found: Comparison) -> str:
     ]
     sections = [
         Section("Masks against labels", found.worth, [_main_table(found)], [_curves(found)]),
+        Section("Networks and what was chosen for them", [], [_points_table(found)]),
         Section(
             "The orders that the papers report, tested",
             ["nnU-Net ≥ ResAttUNet ≥ ResUNet ≥ UNet in Dice; anatomical ≥ self-supervised ≥ chance "
@@ -195,15 +197,23 @@ def _main_table(found: Comparison) -> Table:
         if n:
             rows.append([f"{n} annotated"])
         for e in (e for e in found.entries if e.annotated == n):
-            parameters = f"{e.parameters / 1e6:.2f} M" if e.parameters else ""
             rows.append(
                 [e.title, *(str(e.figures[m]) for m in METRICS),
-                 f"{100 * e.scores.polarity_right:.0f} %" if e.scores.polarity_right >= 0 else "–",
-                 parameters,
-                 f"{e.point.threshold:.2f}, {e.point.least} px" if e.point else ""]
+                 f"{100 * e.scores.polarity_right:.0f} %" if e.scores.polarity_right >= 0 else "–"]
             )  # fmt: skip
-    head = ["System", *METRICS.values(), "Polarity right", "Parameters", "Threshold, smallest"]
+    head = ["System", *METRICS.values(), "Polarity right"]
     return Table(head, rows, "Mean over patients (95 % interval).")
+
+
+def _points_table(found: Comparison) -> Table:
+    """What was chosen on tuning patients, of the networks alone."""
+    rows = [
+        [e.title, str(e.annotated), f"{e.parameters / 1e6:.2f} M", f"{e.point.threshold:.2f}",
+         f"{e.point.least} px", f"{e.point.f2:.2f}"]
+        for e in found.entries if e.point
+    ]  # fmt: skip
+    head = ["Network", "annotated", "Parameters", "Threshold", "Smallest", "F2, tuning"]
+    return Table(head, rows)
 
 
 def _verdict(test: Test) -> str:
@@ -230,12 +240,12 @@ def _tests_table(tests: Sequence[Test]) -> Table:
                 else "higher" if r.difference > 0 else "lower"
             )  # fmt: skip
             rows.append(
-                [t.second, t.first, METRICS[t.metric], str(r.n),
+                [_short(t.second, t), _short(t.first, t), _SHORT[t.metric], str(r.n),
                  f"{r.difference:+.3f} ({r.interval[0]:+.3f} to {r.interval[1]:+.3f})",
                  _p(r.shapiro), _p(r.t), _p(r.wilcoxon), _p(t.p), order]
             )  # fmt: skip
     head = [
-        "System", "against", "in", "n", "Mean difference (95 %)", "Shapiro-Wilk p", "paired t p",
+        "System", "against", "in", "n", "Difference (95 %)", "Shapiro p", "paired t p",
         "Wilcoxon p", "p, Bonferroni", "Order",
     ]  # fmt: skip
     return Table(
@@ -243,6 +253,12 @@ def _tests_table(tests: Sequence[Test]) -> Table:
         "The corrected p is of the t-test where the differences pass for normal, else of "
         "Wilcoxon's; the correction is within a family.",
     )  # fmt: skip
+
+
+def _short(name: str, test: Test) -> str:
+    """A row's name without the number of vertebrae that its family has in the heading."""
+    number = name.rpartition(", ")[2]
+    return name.removesuffix(f", {number}") if f", {number} vertebrae" in test.family else name
 
 
 def _p(value: float) -> str:
