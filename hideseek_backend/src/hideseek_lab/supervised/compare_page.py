@@ -245,8 +245,8 @@ def _tests_table(tests: Sequence[Test]) -> Table:
     ]  # fmt: skip
     return Table(
         head, rows,
-        "NSD: surface Dice of the lesions found. The corrected p is of the t-test where the differences "
-        "pass for normal, else of Wilcoxon's; the correction is within a family.",
+        "NSD: surface Dice of the lesions found. The corrected p is of the t-test where the "
+        "differences pass for normal, else of Wilcoxon's; the correction is within a family.",
     )  # fmt: skip
 
 
