@@ -75,7 +75,7 @@ class Application:
     def _make_views_quick(self) -> None:
         """Leave out what costs a processor most: many samples a pixel (a slice view is drawn in
         half the time without) and depth peeling (translucent surfaces in a fifth)."""
-        turns = Turns()
+        self.turns = turns = Turns()
         for view in self.slice_views():
             view.render_window().SetMultiSamples(0)
             turns.take(view, surfaces=False)

@@ -225,7 +225,7 @@ def _candidates(page: Any) -> None:
                     " + (c.kept ? '' : ' dropped')",
                 ),
                 id=("c.key",),
-                click=(lambda key: page.act(partial(reviewer.select, key)), "[c.key]"),
+                click=(lambda key: page.look(partial(reviewer.select, key)), "[c.key]"),
             ),
         ):
             html.Td(

@@ -1,15 +1,16 @@
-"""When each view is drawn: one after the other, so that the page shows one while the next is drawn."""
+"""When each view is drawn: one after the other, and each is shown while the next is drawn."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from collections.abc import Callable
 
 from trame_slicer.views import AbstractView, ScheduledRenderStrategy
 
 SENT_S = 0.003
-"""From a view that was drawn to the next: its picture is packed and sent. Also before the first, so
-that the page works at what changed in its table meanwhile, and not when the pictures arrive."""
+"""From a view that was drawn to the next: its picture is packed and sent."""
 
 SLICES_FIRST_S = 0.08
 """Surfaces take a processor longer than all slices; they wait until none was drawn for so long."""
@@ -25,6 +26,7 @@ class Turns:
         self._due: list[Turn] = []
         self._drawing: asyncio.Task[None] | None = None
         self._slice_s = 0.0
+        self._after: list[Callable[[], None]] = []
 
     def take(self, view: AbstractView, *, surfaces: bool) -> None:
         """Draw a view in turn from now on. surfaces: it is a 3D view."""
@@ -44,11 +46,20 @@ class Turns:
         if self._drawing is None:
             self._drawing = loop.create_task(self._draw())
 
+    def after_slices(self, action: Callable[[], None]) -> None:
+        """Do something once no slice view waits to be drawn; at once where none does."""
+        if self._slices():
+            self._after.append(action)
+        else:
+            action()
+
+    def _slices(self) -> list[Turn]:
+        return [turn for turn in self._due if not turn.surfaces]
+
     async def _draw(self) -> None:
         try:
-            await asyncio.sleep(SENT_S)
             while self._due:
-                slices = [turn for turn in self._due if not turn.surfaces]
+                slices = self._slices()
                 wait = self._slice_s + SLICES_FIRST_S - time.monotonic()
                 if not slices and wait > 0:
                     await asyncio.sleep(wait)
@@ -59,6 +70,10 @@ class Turns:
                 if slices:
                     self._slice_s = time.monotonic()
                 await asyncio.sleep(SENT_S)
+                if not self._slices():
+                    actions, self._after = self._after, []
+                    for action in actions:
+                        action()
         finally:
             self._drawing = None
 
@@ -89,10 +104,8 @@ class Turn(ScheduledRenderStrategy):
         """Draw, and wait until that has happened."""
         self._ended.clear()
         self.draw()
-        try:
+        with contextlib.suppress(asyncio.TimeoutError):  # a view without a page is not drawn
             await asyncio.wait_for(self._ended.wait(), _LATE_S)
-        except asyncio.TimeoutError:
-            pass  # a view without a page is not drawn
 
     def _end(self, *_event: object) -> None:
         self._ended.set()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import statistics
 import subprocess
 import time
 import urllib.error
@@ -13,6 +12,7 @@ import urllib.request
 import numpy as np
 import pytest
 from conftest import WORKER
+from processors import Processors
 from steps import first_kept, row_css, select
 
 try:
@@ -170,31 +170,33 @@ MOVED = """
 """
 
 
+OWN_MS = 300
+"""Processor time of a click where other work took the processors: the slices and the 3D view, which
+is drawn after them and takes as long again. Both cores are used, so 150 ms on the clock."""
+
+
 def test_click_to_moved_views_takes_at_most_150_ms(analysed, server):
     """From a click on a row until the last of the three slice views shows its new picture.
 
-    Where other work takes the processors, the server's own time for a click is judged instead,
-    with the 3D view, which is drawn after the slices: more than twice what the slices take.
+    The best of several medians, since other work comes and goes. Where it took a sixth of the
+    processors all the time, the clock tells of that work; the server's own time is judged instead.
     """
     keys = list(analysed.candidates())
     assert len(keys) >= 2
-    readings, own, end = [], [], time.monotonic() + 60
-    while not readings or (min(readings) > 150 and time.monotonic() < end):
-        times, before = [], server.processor_ms()
+    readings, end = [], time.monotonic() + 60
+    while not readings or (min(r.median_ms for r in readings) > 150 and time.monotonic() < end):
+        times, before = [], Processors.now(server)
         for turn in range(12):
             time.sleep(0.6)  # the 3D view of the click before is drawn
             css = row_css(keys[turn % len(keys)])
             times.append(analysed.driver.execute_async_script(MOVED, css))
         time.sleep(0.6)
         assert min(times) > 0, f"a view did not move: {times}"
-        readings.append(statistics.median(times))
-        own.append((server.processor_ms() - before) / len(times))
-        print(
-            f"click to moved views: median {readings[-1]:.0f} ms, worst {max(times):.0f} ms; "
-            f"the server's own time with the 3D view {own[-1]:.0f} ms"
-        )
-    busy = os.getloadavg()[0] > (os.cpu_count() or 1) + 0.5
-    assert min(readings) <= 150 or (busy and min(own) <= 300)
+        readings.append(before.reading(Processors.now(server), times))
+        print(f"click to moved views: {readings[-1]}")
+    best = min(readings, key=lambda r: r.median_ms)
+    disturbed = min(r.others for r in readings) > 1 / 6
+    assert best.median_ms <= 150 or (disturbed and min(r.own_ms for r in readings) <= OWN_MS)
 
 
 @pytest.mark.parametrize(
