@@ -170,6 +170,10 @@ MOVED = """
 """
 
 
+ALONE = 0.05
+"""Share of the processors that others may use where the clock is believed. The processors rest for
+most of the time between clicks, so little work beside them is felt in every one."""
+
 OWN_MS = 300
 """Processor time of a click where other work took the processors: the slices and the 3D view, which
 is drawn after them and takes as long again. Both cores are used, so 150 ms on the clock."""
@@ -178,8 +182,8 @@ is drawn after them and takes as long again. Both cores are used, so 150 ms on t
 def test_click_to_moved_views_takes_at_most_150_ms(analysed, server):
     """From a click on a row until the last of the three slice views shows its new picture.
 
-    The best of several medians, since other work comes and goes. Where it took a sixth of the
-    processors all the time, the clock tells of that work; the server's own time is judged instead.
+    The best of several medians, since other work comes and goes. Where there was other work all the
+    time, the clock tells of that; the server's own time is judged instead.
     """
     keys = list(analysed.candidates())
     assert len(keys) >= 2
@@ -194,9 +198,9 @@ def test_click_to_moved_views_takes_at_most_150_ms(analysed, server):
         assert min(times) > 0, f"a view did not move: {times}"
         readings.append(before.reading(Processors.now(server), times))
         print(f"click to moved views: {readings[-1]}")
-    best = min(readings, key=lambda r: r.median_ms)
-    disturbed = min(r.others for r in readings) > 1 / 6
-    assert best.median_ms <= 150 or (disturbed and min(r.own_ms for r in readings) <= OWN_MS)
+    disturbed = min(r.others for r in readings) > ALONE
+    own = min(r.own_ms for r in readings)
+    assert min(r.median_ms for r in readings) <= 150 or (disturbed and own <= OWN_MS)
 
 
 @pytest.mark.parametrize(
