@@ -12,7 +12,7 @@ import urllib.request
 import numpy as np
 import pytest
 from conftest import WORKER
-from processors import Processors
+from processors import Processors, Reading, sample_ms
 from steps import first_kept, row_css, select
 
 try:
@@ -175,32 +175,35 @@ ALONE = 0.05
 most of the time between clicks, so little work beside them is felt in every one."""
 
 OWN_MS = 300
-"""Processor time of a click where other work took the processors: the slices and the 3D view, which
-is drawn after them and takes as long again. Both cores are used, so 150 ms on the clock."""
+"""Processor time of a click, believed where there is other work: the slices and the 3D view, which is
+drawn after them and takes as long again. Both processors are used: 150 ms on the clock."""
+
+
+def in_time(reading: Reading) -> bool:
+    """Tell whether a click took at most 150 ms, had the processors been at their best."""
+    if reading.median_ms <= 150 * reading.slow:
+        return True
+    return reading.others > ALONE and reading.own_ms <= OWN_MS * reading.slow
 
 
 def test_click_to_moved_views_takes_at_most_150_ms(analysed, server):
-    """From a click on a row until the last of the three slice views shows its new picture.
-
-    The best of several medians, since other work comes and goes. Where there was other work all the
-    time, the clock tells of that; the server's own time is judged instead.
-    """
+    """From a click on a row until the last of the three slice views shows its new picture."""
     keys = list(analysed.candidates())
     assert len(keys) >= 2
     readings, end = [], time.monotonic() + 60
-    while not readings or (min(r.median_ms for r in readings) > 150 and time.monotonic() < end):
-        times, before = [], Processors.now(server)
+    # Other work comes and goes: one of several readings suffices.
+    while not readings or (not in_time(readings[-1]) and time.monotonic() < end):
+        times, samples, before = [], [], Processors.now(server)
         for turn in range(12):
             time.sleep(0.6)  # the 3D view of the click before is drawn
+            samples.append(sample_ms())
             css = row_css(keys[turn % len(keys)])
             times.append(analysed.driver.execute_async_script(MOVED, css))
         time.sleep(0.6)
         assert min(times) > 0, f"a view did not move: {times}"
-        readings.append(before.reading(Processors.now(server), times))
+        readings.append(before.reading(Processors.now(server), times, samples))
         print(f"click to moved views: {readings[-1]}")
-    disturbed = min(r.others for r in readings) > ALONE
-    own = min(r.own_ms for r in readings)
-    assert min(r.median_ms for r in readings) <= 150 or (disturbed and own <= OWN_MS)
+    assert in_time(readings[-1]), "\n".join(map(str, readings))
 
 
 @pytest.mark.parametrize(
