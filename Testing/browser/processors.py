@@ -43,8 +43,9 @@ class Reading:
 
     def __str__(self) -> str:
         return (
-            f"median {self.median_ms:.0f} ms, worst {self.worst_ms:.0f} ms; the server's own time "
-            f"{self.own_ms:.0f} ms; processors {self.slow:.2f} times slower than at best, {100 * self.others:.0f} % of them used by others"
+            f"median {self.median_ms:.0f} ms, worst {self.worst_ms:.0f} ms; "
+            f"the server's own time {self.own_ms:.0f} ms; processors {self.slow:.2f} times "
+            f"slower than at best, {100 * self.others:.0f} % of them used by others"
         )
 
 

@@ -175,8 +175,8 @@ ALONE = 0.05
 most of the time between clicks, so little work beside them is felt in every one."""
 
 OWN_MS = 300
-"""Processor time of a click, believed where there is other work: the slices and the 3D view, which is
-drawn after them and takes as long again. Both processors are used: 150 ms on the clock."""
+"""Processor time of a click, believed where there is other work: of the slices, and of the 3D view,
+which is drawn after them and takes as long again. Both processors are used: 150 ms on the clock."""
 
 
 def in_time(reading: Reading) -> bool:
