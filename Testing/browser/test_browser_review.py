@@ -174,16 +174,16 @@ ALONE = 0.05
 """Share of the processors that others may use where the clock is believed. The processors rest for
 most of the time between clicks, so little work beside them is felt in every one."""
 
-OWN_MS = 300
+OWN_MS = 350
 """Processor time of a click, believed where there is other work: of the slices, and of the 3D view,
-which is drawn after them and takes as long again. Both processors are used: 150 ms on the clock."""
+which is drawn after them and takes as long again. At best they take 200 ms, beside a busy one up to 290."""
 
 
 def in_time(reading: Reading) -> bool:
     """Tell whether a click took at most 150 ms, had the processors been at their best."""
     if reading.median_ms <= 150 * reading.slow:
         return True
-    return reading.others > ALONE and reading.own_ms <= OWN_MS * reading.slow
+    return reading.others > ALONE and reading.own_ms <= OWN_MS
 
 
 def test_click_to_moved_views_takes_at_most_150_ms(analysed, server):
