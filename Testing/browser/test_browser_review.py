@@ -176,7 +176,7 @@ most of the time between clicks, so little work beside them is felt in every one
 
 OWN_MS = 350
 """Processor time of a click, believed where there is other work: of the slices, and of the 3D view,
-which is drawn after them and takes as long again. At best they take 200 ms, beside a busy one up to 290."""
+which is drawn after them and takes as long again. At best it is 200 ms, beside a busy one 290."""
 
 
 def in_time(reading: Reading) -> bool:
