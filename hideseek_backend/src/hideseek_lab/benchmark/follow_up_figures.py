@@ -42,7 +42,8 @@ class Figures:
     unchanged lesions called grown or shrunk. found_changes: of changes by half or more.
     covered: share of all lesions whose error is within the limits. refused: lesions at both dates
     told not comparable, which count nowhere but in f1. elsewhere: findings beside every lesion, at
-    one place at both dates.
+    one place at both dates. not_read: pairs of which a scan was refused by the reader of scans;
+    they count nowhere else.
     """
 
     pairs: int
@@ -56,10 +57,11 @@ class Figures:
     refused: int
     elsewhere: int
     gap_mm: float
+    not_read: int = 0
 
 
-def figures(scores: Sequence[PairScore], limits: Limits) -> Figures:
-    """Add up pairs, as told by `limits`."""
+def figures(scores: Sequence[PairScore], limits: Limits, not_read: int = 0) -> Figures:
+    """Add up pairs, as told by `limits`; not_read: pairs that are in none of the scores."""
 
     def over_pairs(
         statistic: Callable[[Sequence[PairScore]], float], count: Callable[[PairScore], int]
@@ -118,6 +120,7 @@ def figures(scores: Sequence[PairScore], limits: Limits) -> Figures:
         refused=sum(e.fate(limits, s.scans) == "not comparable" for s in scores for e in s.links),
         elsewhere=sum(s.elsewhere for s in scores),
         gap_mm=float(np.mean([s.gap_mm for s in scores])) if scores else math.nan,
+        not_read=not_read,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from hideseek_backend.cli import values
 from hideseek_backend.cli.progress import ProgressBar
+from hideseek_backend.errors import InputError
 from hideseek_backend.followup.limits import READER, Limits, ScanPair
 from hideseek_backend.progress import Progress
 from hideseek_backend.report.output import writing
@@ -65,7 +66,7 @@ def main(args: argparse.Namespace) -> int:
     if limits.warning and args.fit is None:
         sys.stderr.write(f"warning: {limits.warning}\n")
     split = "fit" if args.fit else args.split
-    scores = _scores(args, split, model)
+    scores, not_read = _scores(args, split, model)
     if args.fit is not None:
         command = "hideseek benchmark follow-up --fit" + (" --analysed" if model else "")
         fitted = fitted_limits(scores, f"{command} --pairs {args.pairs}")
@@ -76,7 +77,7 @@ def main(args: argparse.Namespace) -> int:
         print("\n".join([*limit_lines(fitted), "The pairs of the fit, by these limits:"]))
         limits = replace(limits, found=fitted, outlined=fitted)
     used = limits.found if model else limits.outlined
-    found = figures(scores, used)
+    found = figures(scores, used, not_read)
     print("\n".join(lines(found, "lesions found by the model" if model else "truth's lesions")))
     if args.json is not None:
         with writing(args.json):
@@ -85,8 +86,9 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _scores(args: argparse.Namespace, split: str, model: Any) -> list[PairScore]:
-    """Score every pair, or read what an earlier run came to."""
+def _scores(args: argparse.Namespace, split: str, model: Any) -> tuple[list[PairScore], int]:
+    """Score every pair, or read what an earlier run came to; with the number of pairs of which a
+    scan was refused."""
     from hideseek_backend.phantom import PHANTOM_VERSION
     from hideseek_lab.benchmark import follow_up as benchmark
     from hideseek_lab.benchmark import follow_up_dates
@@ -94,7 +96,8 @@ def _scores(args: argparse.Namespace, split: str, model: Any) -> list[PairScore]
 
     kind = f"{model.hash[:12] if model else READER}-phantom{PHANTOM_VERSION}-pairs{PAIRS_VERSION}"
     folder = args.out / kind
-    scores = []
+    scores: list[PairScore] = []
+    not_read: list[str] = []
     with writing(args.out), ProgressBar() as bar:
         for n in range(args.pairs):
             bar(Progress("phantom pairs", None, n, args.pairs))
@@ -114,8 +117,14 @@ def _scores(args: argparse.Namespace, split: str, model: Any) -> list[PairScore]
                 one, two = map(follow_up_dates.analysed, scans, cases)
                 return benchmark.score_pair(pair, (one, two))
 
-            scores.append(benchmark.stored_score(folder / "scores" / f"{seed}.json", make))
-    return scores
+            try:
+                scores.append(benchmark.stored_score(folder / "scores" / f"{seed}.json", make))
+            except InputError as error:
+                not_read.append(f"pair of seed {seed} left out: {error}")
+    sys.stderr.write("".join(f"warning: {line}\n" for line in not_read))
+    if not scores:
+        raise InputError("No pair was read.", "See the warnings above for what was refused.")
+    return scores, len(not_read)
 
 
 def limit_lines(limits: Limits) -> list[str]:
@@ -157,6 +166,7 @@ def lines(found: Figures, what: str) -> list[str]:
             for name, f, scale, digits, unit in rows
         ),
         f"{'told not comparable':<30} {found.refused} lesions",
+        f"{'not read (scan refused)':<30} {found.not_read} pairs more",
         f"{'at one place, in no lesion':<30} {found.elsewhere} findings",
         f"{'surfaces of bodies apart':<30} {found.gap_mm:.2f} mm",
     ]
