@@ -110,6 +110,8 @@ class FollowUpSection:
             lines += ["⚠ " + warning for warning in told.warnings]
             if not changes:
                 lines.append(_("No lesion at either date."))
+            lines += [told.limits] if told.limits else []
+            lines += _scans(told)
         tables.show_text(self.ui.followUpLabel, "\n".join(lines))
         self.ui.earlierFlickerButton.enabled = told is not None and bool(told.pairs)
 
@@ -156,6 +158,15 @@ class FollowUpSection:
         else:
             views.lay_over(case, dates.earlier_ct(case, pair), 1.0)
         self._earlier_shown = not self._earlier_shown
+
+
+def _scans(told: FollowUp) -> list[str]:
+    """How the two CTs were made; nothing where neither file says."""
+    if not str(told.scan_before) and not str(told.scan):
+        return []
+    line = _("Earlier CT: {before}. This CT: {now} (by their DICOM headers).")
+    untold = _("not told")
+    return [line.format(before=str(told.scan_before) or untold, now=str(told.scan) or untold)]
 
 
 def row_text(change: Change) -> tuple[str, ...]:
