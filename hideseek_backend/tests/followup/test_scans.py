@@ -29,7 +29,7 @@ UNMEASURED = replace(MEASURED, kernel=None, contrast=None)
 def date(scan: Acquisition, thick: float = 1.0) -> Timepoint:
     places = np.argwhere(np.ones((9, 9, 9)))
     lesion = Candidate("L1", 1, "lytic", 0.9, True, 0.9, (32,), 9, 729.0, 50.0, (4.0, 4.0, 4.0))
-    finding = Finding(lesion, places.astype(float), True)
+    finding = Finding(lesion, places.astype(float), True, np.eye(3))
     return Timepoint({"L1": BODY}, (finding,), np.array([0.8, 0.8, thick]), scan=scan)
 
 

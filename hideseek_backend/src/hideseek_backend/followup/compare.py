@@ -133,8 +133,9 @@ def _changes(pair: Pair, dates: _Dates, withheld: list[str]) -> list[Change]:
     """The changes of one vertebra. Candidates that counted at neither date are left out."""
     options = dates.options
     old, new = dates.earlier.of(pair.earlier), dates.current.of(pair.current)
-    moved = [apply_affine(pair.pose.matrix, f.places) for f in old]
-    shares = overlaps(moved, [f.places for f in new], options.reach_mm)
+    reach = options.reach_mm
+    moved = [apply_affine(pair.pose.matrix, f.filled(reach)) for f in old]
+    shares = overlaps(moved, [f.filled(reach) for f in new], reach)
     alike = np.array(
         [[a.candidate.polarity == b.candidate.polarity for b in new] for a in old], dtype=bool
     ).reshape(shares.shape)

@@ -22,7 +22,8 @@ from hideseek_lab.benchmark.follow_up_figures import Figures, figures, fitted_li
 
 DESCRIPTION = (
     "Scan phantoms twice (growth of −60 to +200 %, new and gone lesions, other pose, kernel, dose, "
-    "thickness, contrast and names), compare the dates, print the figures. A stopped run goes on."
+    "thickness, contrast and names), compare the dates, print the figures. A stopped run goes on "
+    "with the scans that it analysed."
 )
 SEEDS = {"test": 2_320_000, "validation": 2_220_000, "fit": 2_210_000}
 
@@ -87,38 +88,33 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _scores(args: argparse.Namespace, split: str, model: Any) -> tuple[list[PairScore], int]:
-    """Score every pair, or read what an earlier run came to; with the number of pairs of which a
-    scan was refused."""
+    """Score every pair; with the number of pairs of which a scan was refused."""
     from hideseek_backend.phantom import PHANTOM_VERSION
     from hideseek_lab.benchmark import follow_up as benchmark
     from hideseek_lab.benchmark import follow_up_dates
     from hideseek_lab.benchmark.follow_up_pairs import PAIRS_VERSION
 
-    kind = f"{model.hash[:12] if model else READER}-phantom{PHANTOM_VERSION}-pairs{PAIRS_VERSION}"
-    folder = args.out / kind
+    digest = model.hash[:12] if model else READER
+    folder = args.out / f"{digest}-phantom{PHANTOM_VERSION}-pairs{PAIRS_VERSION}" / "scans"
     scores: list[PairScore] = []
     not_read: list[str] = []
     with writing(args.out), ProgressBar() as bar:
         for n in range(args.pairs):
             bar(Progress("phantom pairs", None, n, args.pairs))
             seed = SEEDS[split] + n
-            cases = [folder / "scans" / f"{seed}-{date}.json.gz" for date in ("earlier", "current")]
-
-            def make(n: int = n, cases: list[Path] = cases) -> PairScore:
-                missing = model is not None and not all(case.is_file() for case in cases)
-                pair = benchmark.nth_pair(SEEDS[split], n, images=missing)
-                scans = (pair.earlier, pair.current)
+            cases = [folder / f"{seed}-{date}.json.gz" for date in ("earlier", "current")]
+            missing = model is not None and not all(case.is_file() for case in cases)
+            pair = benchmark.nth_pair(SEEDS[split], n, images=missing)
+            scans = (pair.earlier, pair.current)
+            try:
                 if model is None:
                     one, two = (follow_up_dates.outlined(scan, pair.foci) for scan in scans)
-                    return benchmark.score_pair(pair, (one, two))
-                for scan, case in zip(scans, cases, strict=True):
-                    if not case.is_file():
-                        follow_up_dates.analyse(scan, model, case)
-                one, two = map(follow_up_dates.analysed, scans, cases)
-                return benchmark.score_pair(pair, (one, two))
-
-            try:
-                scores.append(benchmark.stored_score(folder / "scores" / f"{seed}.json", make))
+                else:
+                    for scan, case in zip(scans, cases, strict=True):
+                        if not case.is_file():
+                            follow_up_dates.analyse(scan, model, case)
+                    one, two = map(follow_up_dates.analysed, scans, cases)
+                scores.append(benchmark.score_pair(pair, (one, two)))
             except InputError as error:
                 not_read.append(f"pair of seed {seed} left out: {error}")
     sys.stderr.write("".join(f"warning: {line}\n" for line in not_read))
