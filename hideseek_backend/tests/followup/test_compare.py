@@ -68,6 +68,17 @@ def fates(told: FollowUp) -> list[str]:
     return [c.fate for c in told.changes]
 
 
+def test_what_repeated_scans_vary_by_is_no_change_and_not_called_stable() -> None:
+    """Wide limits, as of lesions that a model finds: twice the volume says nothing."""
+    wide = Agreement(Limits(0.45, 0.0, 5.0, 6.0, kernel=0.0, contrast=0.0), OUTLINED)
+    old = ball((0, 0, 0), 5.0)
+    for radius, fate in ((5.2, "stable"), (6.0, "indeterminate"), (7.2, "grown")):
+        new = finding(1, ball((0, 0, 0), radius))
+        pairs = (Pair("L1", "L1", Pose(np.linalg.inv(MOTION), 0.3)),)
+        told = follow_up(date(finding(1, before(old))), date(new), limits=wide, pairs=pairs)
+        assert [c.fate for c in told.changes] == [fate], radius
+
+
 @pytest.mark.parametrize(
     ("radius", "fate"), [(5.0, "stable"), (5.2, "stable"), (7.0, "grown"), (3.6, "shrunk")]
 )

@@ -215,8 +215,10 @@ def fate_of(
     if max(before, after) < options.least_volume_mm3:
         return "stable"
     change = math.log(after / before)
-    if abs(change) <= math.log1p(max(limit, options.least_change_percent) / 100.0):
+    if abs(change) <= math.log1p(options.least_change_percent / 100.0):
         return "stable"
+    if abs(change) <= math.log1p(limit / 100.0):
+        return "indeterminate"
     return "grown" if change > 0 else "shrunk"
 
 

@@ -161,6 +161,7 @@ def lines(found: Figures, what: str) -> list[str]:
             f"({scale * f.low:.{digits}f} to {scale * f.high:.{digits}f}) of {f.n} {unit}"
             for name, f, scale, digits, unit in rows
         ),
+        f"{'told indeterminate':<30} {found.indeterminate} lesions",
         f"{'told not comparable':<30} {found.refused} lesions",
         f"{'not read (scan refused)':<30} {found.not_read} pairs more",
         f"{'at one place, in no lesion':<30} {found.elsewhere} findings",
