@@ -62,7 +62,11 @@ class FollowUpSection:
         case, earlier = self.board.live_case(), self._chosen()
         if case is None or earlier is None:
             return
-        params = {"earlier": dates.date_message(earlier), "current": dates.date_message(case)}
+        params = {
+            "earlier": dates.date_message(earlier),
+            "current": dates.date_message(case),
+            "same_protocol": bool(self.ui.sameProtocolCheck.checked),
+        }
         self._asked += 1
         asked = self._asked
         self.ui.compareButton.enabled = False

@@ -61,6 +61,11 @@ def test_a_lesion_that_grew(bench: PanelBench) -> None:
     assert "Earlier CT" not in ui.followUpLabel.text  # neither CT came from DICOM
     told = dates.follow_up_of(bench.board.case)
     assert told is not None and len(told.pairs) == 3
+    assert "kernel and contrast medium: the limits are wider" in ui.followUpLabel.text
+    ui.sameProtocolCheck.checked = True
+    bench.click("compareButton")
+    bench.finish(300)
+    assert "kernel and contrast medium: taken to be the same" in ui.followUpLabel.text
     ui.followUpTable.selectRow(0)
     spin()
     composite = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")

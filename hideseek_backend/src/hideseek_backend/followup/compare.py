@@ -52,7 +52,7 @@ def follow_up(
             f"the current one ({_span(earlier)} and {_span(current)}).",
             "Check that both are of one patient and show a common part of the spine.",
         )
-    scans = scan_pair(earlier, current)
+    scans = scan_pair(earlier, current, options.same_protocol)
     dates = _Dates(earlier, current, options, limits, scans, known_uids or {})
     unlike = _unlike(earlier, current)
     reasons = [*unlike, *_beyond(dates)]
@@ -126,6 +126,18 @@ def _told(dates: _Dates) -> str:
         whose = "lesions that this model found" if by_model else "outlined lesions"
         count = f"{limits.lesions} on phantoms, " if limits.lesions else ""
         parts.append(f"Limits of agreement of {whose}: {count}{limits.source}.")
+    said = scan_pair(dates.earlier, dates.current)
+    untold = [
+        word
+        for word, differs in (
+            ("kernel", said.kernels_differ), ("contrast medium", said.contrast_differs),
+        )
+        if differs is None
+    ]  # fmt: skip
+    if untold:
+        both = " and ".join(untold)
+        taken = "taken to be the same" if dates.options.same_protocol else "the limits are wider"
+        parts.append(f"No header says whether both dates have the same {both}: {taken}.")
     return " ".join(parts)
 
 

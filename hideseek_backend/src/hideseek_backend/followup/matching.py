@@ -25,12 +25,15 @@ class MatchOptions:
     least_overlap: share of the smaller lesion that must be common.
     least_change_percent: growth below it is stable however sure (shrinking likewise, as a ratio).
     least_volume_mm3: a lesion below it at both dates is never called grown or shrunk.
+    same_protocol: both CTs are taken to have one kind of kernel and the same contrast medium where
+        their headers do not say.
     """
 
     reach_mm: float = 1.5
     least_overlap: float = 0.4
     least_change_percent: float = 20.0
     least_volume_mm3: float = 100.0
+    same_protocol: bool = False
 
 
 def overlaps(
