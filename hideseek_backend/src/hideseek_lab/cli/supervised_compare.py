@@ -50,7 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MINUTES",
         help="stop training after so long (default: never)",
     )
-    parser.add_argument("--steps", type=int, default=600, help="training steps (default 600)")
+    parser.add_argument(
+        "--steps", type=int, default=600, metavar="N",
+        help="training steps for up to 80 annotated vertebrae; for more of them as many more, so "
+        "that each is seen as often (default 600)",
+    )  # fmt: skip
     parser.add_argument("--pretraining-steps", type=int, default=1000, metavar="N")
     parser.add_argument(
         "--pretraining-vertebrae", type=int, default=0, metavar="N",

@@ -63,6 +63,15 @@ class Arm:
         return f"{self.network}-{self.init}-{self.annotated}"
 
 
+#: more annotated vertebrae than these are learned from in as many more steps
+GROWS_FROM = 80
+
+
+def grown(plan: FitPlan, annotated: int) -> FitPlan:
+    """The plan for so many annotated vertebrae: from GROWS_FROM on every one is seen as often."""
+    return replace(plan, steps=round(plan.steps * max(1.0, annotated / GROWS_FROM)))
+
+
 TITLES = {**SEGMENTERS, "nnunet": "nnU-Net v2"}
 
 
@@ -81,7 +90,8 @@ class ArmResult:
 class Laboratory:
     """Where a comparison works: its arena, folder, plans, and until when.
 
-    size: width of the networks. plan: of learning lesions; pretraining: of what comes before.
+    size: width of the networks. plan: of learning lesions, up to GROWS_FROM annotated vertebrae;
+    pretraining: of what comes before.
     """
 
     arena: Arena
@@ -107,7 +117,7 @@ def run_arm(lab: Laboratory, arm: Arm) -> ArmResult:
 
     Raises Cancelled when the time is over; what was done until then is kept.
     """
-    plan = fine_tuning(lab.plan, arm.init)
+    plan = fine_tuning(grown(lab.plan, arm.annotated), arm.init)
     learned_on = lab.arena.train.annotated(arm.annotated)
     decides: list[object] = [asdict(plan), learned_on]
     if arm.init != "random":

@@ -50,6 +50,7 @@ from hideseek_lab.supervised.second_opinion import (
     Removal,
     choose_removal,
     opinions,
+    pooled,
     removal,
 )
 from hideseek_lab.supervised.slice_scores import Prediction, SliceScores, paired, score
@@ -341,14 +342,19 @@ def _second_opinion(
     results: Sequence[ArmResult],
     findings: Findings,
 ) -> dict[str, Any]:
-    """Δ on the candidates of the best network; both chosen on tuning patients."""
+    """Δ on the candidates of the best network; both chosen on tuning patients.
+
+    Score and threshold say what Hide-and-Seek's figures mean, whoever drew the candidate: they are
+    chosen on the candidates of all networks with as many masks, for one network has few.
+    """
     if not results:
         return {}
     # F2 of few tuning vertebrae is chance: among the arms with the most masks
     best = max(results, key=lambda r: (r.arm.annotated, r.point.f2))
     _, tuned = ours(lab, model, lab.arena.tune, options, "tuning")
-    on_tuning = opinions(model, lab.arena.tune, _labels(best.tune), tuned, options)
-    chosen = choose_removal(on_tuning)
+    among = [r for r in results if r.arm.annotated == best.arm.annotated]
+    on_tuning = [opinions(model, lab.arena.tune, _labels(r.tune), tuned, options) for r in among]
+    chosen = choose_removal(pooled(on_tuning, len(lab.arena.tune)))
     on_test = opinions(model, lab.arena.test, _labels(best.test), findings, options)
     curves = {
         name: [
@@ -360,6 +366,7 @@ def _second_opinion(
     told: dict[str, Any] = {
         "system": f"{best.arm.title}, {best.arm.annotated}",
         "tuning": chosen,
+        "tuned_on": [r.arm.title for r in among],
         "curves": curves,
         "opinions": on_test,
     }

@@ -7,27 +7,25 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
 import hideseek_backend
 from hideseek_backend.wire.codec import json_text
-from hideseek_lab.benchmark.dataset import MIDDLE
 from hideseek_lab.scoring import plots
 from hideseek_lab.scoring.output import csv_text
 from hideseek_lab.scoring.page import Picture, Section, Table, render_page
+from hideseek_lab.supervised.arms import GROWS_FROM
 from hideseek_lab.supervised.compare import (
     METRICS,
-    OURS,
     SCORE_TITLES,
+    ComparePlan,
     Comparison,
     Entry,
     Test,
     removal_line,
 )
+from hideseek_lab.supervised.compare_pictures import curves, examples, froc
 from hideseek_lab.supervised.slice_scores import FROC_LIMIT
 
-_LINES = ("-", "--", ":", "-.")
-_SHOWN_CASES = 6
+_SHORT = {"f2": "F2", "dice": "Dice", "nsd": "Surface Dice"}
 RULES = (
     "Any overlap finds a lesion; what overlaps none is false; lesions and marks of under 5 px do "
     "not count; the polarity is forgotten. F2, sensitivity and Dice are means over patients with "
@@ -55,7 +53,7 @@ def comparison_json(found: Comparison) -> dict[str, Any]:
     opinion = {
         name: asdict(value) if hasattr(value, "score") else value
         for name, value in found.opinion.items()
-        if name in ("system", "tuning", "test")
+        if name in ("system", "tuning", "tuned_on", "test")
     }
     return {
         "arena": found.arena.name,
@@ -141,7 +139,8 @@ def _page(found: Comparison) -> str:
     lead = [
         found.arena.told,
         f"Networks of size “{plan.size}”, {plan.fit.steps} steps of {plan.fit.batch} slices at "
-        f"rate {plan.fit.rate:g}; pretraining {plan.pretraining.steps} steps, slice classifiers "
+        f"rate {plan.fit.rate:g} for up to {GROWS_FROM} annotated vertebrae, for more of them as "
+        f"many more; {_nnunet(plan)}pretraining {plan.pretraining.steps} steps, slice classifiers "
         f"{plan.classifier.steps}; seed {plan.fit.seed}. Model "
         f"of HideSeek: {plan.model}. HideSeek {hideseek_backend.__version__}. “n annotated” means "
         "n diseased vertebrae with lesion masks and n healthy ones. All scores are of one central "
@@ -149,7 +148,8 @@ def _page(found: Comparison) -> str:
         RULES,
     ]
     sections = [
-        Section("Masks against labels", found.worth, [_main_table(found)], [_curves(found)]),
+        Section("Masks against labels", found.worth, [_main_table(found)], [curves(found)]),
+        Section("Networks and what was chosen for them", [], [_points_table(found)]),
         Section(
             "The orders that the papers report, tested",
             ["nnU-Net ≥ ResAttUNet ≥ ResUNet ≥ UNet in Dice; anatomical ≥ self-supervised ≥ chance "
@@ -166,9 +166,9 @@ def _page(found: Comparison) -> str:
             [f"Area up to {FROC_LIMIT:g} false lesions a slice, of the marks at each system's own "
              "threshold, ordered by their surest pixel."],
             [_froc_table(found)],
-            [_froc(found)],
+            [froc(found)],
         ),  # fmt: skip
-        Section("Examples", ["Yellow: truth. Red: lytic. Blue: blastic."], [], [_examples(found)]),
+        Section("Examples", ["Yellow: truth. Red: lytic. Blue: blastic."], [], [examples(found)]),
     ]  # fmt: skip
     if found.detection:
         sections.append(_detection(found))
@@ -179,21 +179,36 @@ def _page(found: Comparison) -> str:
     return render_page("Masks against labels", lead, sections)
 
 
+def _nnunet(plan: ComparePlan) -> str:
+    if not plan.nnunet_epochs:
+        return ""
+    batches = f" of {plan.nnunet_iterations} batches" if plan.nnunet_iterations else ""
+    return f"nnU-Net (2D) {plan.nnunet_folds} folds of {plan.nnunet_epochs} epochs{batches}; "
+
+
 def _main_table(found: Comparison) -> Table:
     rows: list[list[str]] = []
     for n in dict.fromkeys(e.annotated for e in found.entries):
         if n:
             rows.append([f"{n} annotated"])
         for e in (e for e in found.entries if e.annotated == n):
-            parameters = f"{e.parameters / 1e6:.2f} M" if e.parameters else ""
             rows.append(
                 [e.title, *(str(e.figures[m]) for m in METRICS),
-                 f"{100 * e.scores.polarity_right:.0f} %" if e.scores.polarity_right >= 0 else "–",
-                 parameters,
-                 f"{e.point.threshold:.2f}, {e.point.least} px" if e.point else ""]
+                 f"{100 * e.scores.polarity_right:.0f} %" if e.scores.polarity_right >= 0 else "–"]
             )  # fmt: skip
-    head = ["System", *METRICS.values(), "Polarity right", "Parameters", "Threshold, smallest"]
+    head = ["System", *METRICS.values(), "Polarity right"]
     return Table(head, rows, "Mean over patients (95 % interval).")
+
+
+def _points_table(found: Comparison) -> Table:
+    """What was chosen on tuning patients, of the networks alone."""
+    rows = [
+        [e.title, str(e.annotated), f"{e.parameters / 1e6:.2f} M", f"{e.point.threshold:.2f}",
+         f"{e.point.least} px", f"{e.point.f2:.2f}"]
+        for e in found.entries if e.point
+    ]  # fmt: skip
+    head = ["Network", "annotated", "Parameters", "Threshold", "Smallest", "F2, tuning"]
+    return Table(head, rows)
 
 
 def _verdict(test: Test) -> str:
@@ -220,12 +235,12 @@ def _tests_table(tests: Sequence[Test]) -> Table:
                 else "higher" if r.difference > 0 else "lower"
             )  # fmt: skip
             rows.append(
-                [t.second, t.first, METRICS[t.metric], str(r.n),
+                [_short(t.second, t), _short(t.first, t), _SHORT[t.metric], str(r.n),
                  f"{r.difference:+.3f} ({r.interval[0]:+.3f} to {r.interval[1]:+.3f})",
                  _p(r.shapiro), _p(r.t), _p(r.wilcoxon), _p(t.p), order]
             )  # fmt: skip
     head = [
-        "System", "against", "in", "n", "Mean difference (95 %)", "Shapiro-Wilk p", "paired t p",
+        "System", "against", "in", "n", "Difference (95 %)", "Shapiro p", "paired t p",
         "Wilcoxon p", "p, Bonferroni", "Order",
     ]  # fmt: skip
     return Table(
@@ -235,49 +250,16 @@ def _tests_table(tests: Sequence[Test]) -> Table:
     )  # fmt: skip
 
 
+def _short(name: str, test: Test) -> str:
+    """A row's name without the number of vertebrae that its family has in the heading."""
+    number = name.rpartition(", ")[2]
+    return name.removesuffix(f", {number}") if f", {number} vertebrae" in test.family else name
+
+
 def _p(value: float) -> str:
     if not math.isfinite(value):
         return "–"
     return "< .001" if value < 0.001 else f"{value:.3f}"
-
-
-def _styles(found: Comparison) -> dict[str, tuple[str, str]]:
-    """Colour and line of each title; ours is black."""
-    titles = [t for t in dict.fromkeys(e.title for e in found.entries) if t != OURS]
-    styles = {t: (plots.colour("", i), _LINES[i // 4 % 4]) for i, t in enumerate(titles)}
-    return {OURS: ("#111111", "-"), **styles}
-
-
-def _curves(found: Comparison) -> Picture:
-    styles = _styles(found)
-    figure, axes = plots.new_figure(3, width=4.4)
-    own = next((e for e in found.entries if e.title == OURS), None)
-    for axis, metric in zip(axes, ("f2", "dice", "nsd"), strict=True):
-        if own is not None:
-            level = own.figures[metric]
-            axis.axhline(level.value, color="#111111", linewidth=1.4, label=OURS)
-            axis.axhspan(level.low, level.high, color="#111111", alpha=0.08, linewidth=0)
-        for title, (shade, line) in styles.items():
-            rows = sorted(
-                (e for e in found.entries if e.title == title and e.annotated),
-                key=lambda e: e.annotated,
-            )
-            if rows:
-                values = [e.figures[metric] for e in rows]
-                x = [e.annotated for e in rows]
-                axis.plot(x, [v.value for v in values], line, marker="o", markersize=4,
-                          color=shade, label=title)  # fmt: skip
-        axis.set(xscale="log", xlabel="Annotated vertebrae", ylabel=METRICS[metric], ylim=(0, 1.02))
-        budgets = sorted({e.annotated for e in found.entries if e.annotated})
-        axis.set_xticks(budgets, [str(b) for b in budgets])
-        axis.minorticks_off()
-    axes[-1].legend(frameon=False, fontsize=7, loc="lower right")
-    return Picture(plots.png(figure), "What masks buy. The band is the interval of labels only.")
-
-
-def _froc_rows(found: Comparison) -> list[Entry]:
-    most = max((e.annotated for e in found.entries), default=0)
-    return [e for e in found.entries if e.annotated in (0, most)]
 
 
 def _froc_table(found: Comparison) -> Table:
@@ -286,60 +268,6 @@ def _froc_table(found: Comparison) -> Table:
         [[e.title, str(e.annotated or "–"), f"{e.scores.froc.area(FROC_LIMIT):.3f}"]
          for e in found.entries],
     )  # fmt: skip
-
-
-def _froc(found: Comparison) -> Picture:
-    styles = _styles(found)
-    figure, (axis,) = plots.new_figure(width=6.5, height=4.2)
-    for e in _froc_rows(found):
-        curve, (shade, line) = e.scores.froc, styles[e.title]
-        x = np.concatenate([[0.0], curve.false_positives])
-        y = np.concatenate([[0.0], curve.sensitivity])
-        axis.plot(x, y, line, color=shade, label=e.title)
-    axis.set(xlabel="False lesions a slice", ylabel="Lesion sensitivity", ylim=(0, 1.02),
-             xlim=(0, FROC_LIMIT))  # fmt: skip
-    axis.legend(frameon=False, fontsize=7, loc="lower right")
-    return Picture(plots.png(figure), "FROC at the largest number of masks, and of labels only.")
-
-
-def _examples(found: Comparison) -> Picture:
-    """Truth and predictions on some test slices: every phenotype in turn."""
-    test = found.arena.test
-    phenotype = test.slices.slice_phenotype
-    turns = [np.flatnonzero(phenotype == name) for name in ("lytic", "blastic", "mixed", "healthy")]
-    order = [int(group[r]) for r in range(4) for group in turns if r < len(group)]
-    chosen = order[:_SHOWN_CASES]
-    most = max((e.annotated for e in found.entries), default=0)
-    shown = [e for e in found.entries if e.title == OURS or e.annotated == most]
-    columns = ["truth", *(e.title for e in shown)]
-    figure, axes = plots.new_figure(1)
-    figure.clear()
-    figure.set_size_inches(1.5 * len(columns), 1.62 * len(chosen))
-    grid = figure.subplots(len(chosen), len(columns), squeeze=False)
-    for row, v in enumerate(chosen):
-        image = test.slices.hu[v, MIDDLE].T[::-1]
-        truth = test.slices.truth[v, MIDDLE].T[::-1]
-        for column, name in enumerate(columns):
-            axis = grid[row][column]
-            axis.imshow(image, cmap="gray", vmin=-150, vmax=700)
-            axis.axis("off")
-            if row == 0:
-                axis.set_title(name.replace(", ", "\n"), fontsize=7)
-            if (truth > 0).any():
-                axis.contour(truth > 0, [0.5], colors="#f2c230", linewidths=0.9)
-            if column:
-                entry = shown[column - 1]
-                key = OURS if entry.arm is None else entry.arm.key
-                labels = found.predictions[key].labels[v].T[::-1]
-                for value, shade in ((1, "lytic"), (2, "blastic")):
-                    if (labels == value).any():
-                        axis.contour(labels == value, [0.5], colors=plots.colour(shade),
-                                     linewidths=0.9)  # fmt: skip
-    return Picture(
-        plots.png(figure),
-        f"Test slices (posterior to the right, superior up): {', '.join(columns[1:])}"
-        f"; networks with {most} annotated vertebrae.",
-    )
 
 
 def _detection(found: Comparison) -> Section:
@@ -383,7 +311,8 @@ def _opinion(found: Comparison) -> Section:
         "best mean F2 on tuning patients), each scored by Hide-and-Seek against the vertebra's own "
         "candidates. Δ is a share of the vertebra's malignancy; “suspicion” is Δ times that "
         "malignancy; “p alone” is the malignancy of the slice that shows this candidate and hides "
-        "all else that is suspected. Score and threshold were chosen on tuning patients: most "
+        "all else that is suspected. Score and threshold were chosen on tuning patients, on the "
+        f"candidates of all {len(told['tuned_on'])} networks with as many masks together: most "
         "false lesions removed at 5 % of the found lesions lost at most."
     ]
     if told.get("tuning") is not None:

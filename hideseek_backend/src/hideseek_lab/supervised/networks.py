@@ -35,6 +35,9 @@ _CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _NORMS = (
     nn.InstanceNorm2d, nn.InstanceNorm3d, nn.BatchNorm2d, nn.BatchNorm3d
 )  # fmt: skip
+#: PyTorch's own momentum. MONAI's .01 is for long trainings: after a few hundred steps the running
+#: statistics still remember the start, and the network gives one p to every slice
+_EFFICIENT_NORM = ("batch", {"eps": 1e-3, "momentum": 0.1})
 #: GradCAM looks at the last feature map before pooling
 CAM_LAYERS = {"efficientnet": "_conv_head", "resnet34": "layer4", "densenet": "features"}
 
@@ -112,7 +115,7 @@ def make_classifier(name: str, *, in_channels: int = 1) -> nn.Module:
     if name == "efficientnet":
         network = nets.EfficientNetBN(
             "efficientnet-b0", pretrained=False, spatial_dims=2, in_channels=in_channels,
-            num_classes=2,
+            num_classes=2, norm=_EFFICIENT_NORM,
         )  # fmt: skip
         network.set_swish(memory_efficient=False)  # type: ignore[operator]
     elif name == "resnet34":

@@ -161,7 +161,8 @@ class NnUNet:
             trainer.num_epochs = plan.epochs
         if plan.iterations:
             trainer.num_iterations_per_epoch = plan.iterations
-            trainer.num_val_iterations_per_epoch = 1
+            # nnU-Net's own share; a single batch of the held-out fold may show no lytic lesion
+            trainer.num_val_iterations_per_epoch = max(1, plan.iterations // 5)
         if plan.batch:
             trainer.configuration_manager.configuration["batch_size"] = plan.batch
         trainer.save_every = 1
@@ -193,7 +194,7 @@ def run_nnunet_arm(
     lab: Laboratory, arm: Arm, epochs: int, iterations: int, folds: int = FOLDS
 ) -> ArmResult:
     """nnU-Net on the slices of a comparison, as `arms.run_arm` does with the other networks."""
-    plan = NnUNetPlan("2d", epochs, iterations, lab.plan.batch, folds)
+    plan = NnUNetPlan("2d", epochs, iterations, folds=folds)
     learned_on = lab.arena.train.annotated(arm.annotated)
     place = lab.place("nnunet", arm.key, plan, learned_on)
     kept = lab.place(

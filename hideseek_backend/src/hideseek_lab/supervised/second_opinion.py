@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -200,6 +200,16 @@ def removal(
 
 def _owner(vertebra: int, patients: NDArray[np.str_] | None) -> str:
     return str(vertebra) if patients is None else str(patients[vertebra])
+
+
+def pooled(systems: Sequence[Sequence[Opinion]], vertebrae: int) -> list[Opinion]:
+    """Opinions on several systems' components in the same `vertebrae`, as if each system had
+    marked vertebrae of its own: a lesion that two have found counts twice."""
+    return [
+        replace(o, vertebra=o.vertebra + number * vertebrae)
+        for number, scored in enumerate(systems)
+        for o in scored
+    ]
 
 
 def choose_removal(

@@ -16,7 +16,7 @@ from lab.benchmark.fake_model import fake_model
 from hideseek_backend.errors import InputError, OptionError
 from hideseek_lab.benchmark.dataset import MIDDLE
 from hideseek_lab.supervised.arenas import Arena, Vertebrae, _of
-from hideseek_lab.supervised.arms import Arm, Laboratory, finish
+from hideseek_lab.supervised.arms import Arm, Laboratory, finish, grown
 from hideseek_lab.supervised.compare import (
     METRICS,
     OURS,
@@ -66,6 +66,12 @@ def found(arena: Arena, tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     again = run_compare(PLAN, arena, folder, model=fake_model())
     assert comparison_lines(again) == comparison_lines(second)
     return second
+
+
+def test_from_80_vertebrae_on_each_is_seen_as_often() -> None:
+    plan = FitPlan(steps=1000, seed=3)
+    assert grown(plan, 5) == grown(plan, 80) == plan
+    assert grown(plan, 300) == replace(plan, steps=3750)
 
 
 def test_arms_come_by_the_number_of_masks() -> None:

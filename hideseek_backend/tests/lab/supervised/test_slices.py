@@ -25,7 +25,7 @@ from hideseek_lab.supervised.detection import (
 from hideseek_lab.supervised.networks import CLASSIFIERS, make_classifier
 from hideseek_lab.supervised.protocol import Detection
 from hideseek_lab.supervised.scans import Scan
-from hideseek_lab.supervised.second_opinion import Opinion, choose_removal, removal
+from hideseek_lab.supervised.second_opinion import Opinion, choose_removal, pooled, removal
 from hideseek_lab.supervised.slice_scores import Prediction, paired, score
 from hideseek_lab.supervised.training import FitPlan, classification_loss, fit
 
@@ -59,6 +59,22 @@ def test_every_classifier_is_trained(name: str, scans: list[Scan], tmp_path: Pat
     fit(network, classification_loss, batches, plan, tmp_path / "run.pt")
     moved = [not torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True)]
     assert np.mean(moved) > 0.9
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_short_trainings_leave_no_statistics_of_the_start(name: str) -> None:
+    torch.manual_seed(0)
+    network = make_classifier(name).train()
+    norm = next(m for m in network.modules() if isinstance(m, nn.BatchNorm2d))
+    seen: list[torch.Tensor] = []
+    norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    images = torch.rand(2, 1, 32, 32)
+    with torch.no_grad():
+        for _ in range(60):
+            network(images)
+    assert norm.running_var is not None
+    true = seen[0].transpose(0, 1).flatten(1).var(dim=1)
+    assert torch.allclose(norm.running_var, true, rtol=0.02, atol=0.01)
 
 
 def test_slices_with_and_without_lesions_are_told_apart(scans: list[Scan], tmp_path: Path) -> None:
@@ -171,6 +187,16 @@ def test_intervals_are_over_patients() -> None:
     assert (lost.value, lost.low, lost.high) == (0.0, 0.0, 0.0)
     parted = removal(_opinions(), "delta", 0.55, np.array(["a", "b", "c", "d"])).intervals
     assert parted is not None and (parted[0].low, parted[0].high) == (0.0, 1.0)
+
+
+def test_systems_are_pooled_each_with_its_own_lesions() -> None:
+    one = removal(_opinions(), "delta", 0.8)
+    both = removal(pooled([_opinions(), _opinions()], 4), "delta", 0.8)
+    assert both.false_before == 2 * one.false_before
+    assert both.false_after == 2 * one.false_after
+    assert (both.lesions_before, both.lesions_after) == (
+        2 * one.lesions_before, 2 * one.lesions_after,
+    )  # fmt: skip
 
 
 def test_score_and_threshold_are_those_that_remove_most() -> None:
