@@ -16,7 +16,7 @@ from HideSeekLib.run.board import Board
 from HideSeekLib.wire.changes import Change, FollowUp
 from HideSeekLib.worker.request import Failure
 
-HEADERS = ("Level", "Became", "Polarity", "Before", "Now", "Change")
+HEADERS = ("Level", "Became", "Type", "Before", "Now", "Change (95 %)")
 
 
 class FollowUpSection:
@@ -188,5 +188,5 @@ def row_text(change: Change) -> tuple[str, ...]:
         _(change.polarity),
         f"{change.volume_before_mm3 / 1000:.2f} mL" if change.before else "–",
         f"{change.volume_mm3 / 1000:.2f} mL" if change.after else "–",
-        f"{change.change_percent:+.0f} % ({least:.0f} to {most:+.0f})" if told else "",
+        f"{change.change_percent:+.0f} % ({least:.0f} … {most:+.0f})" if told else "",
     )
