@@ -25,7 +25,7 @@ from hideseek_lab.supervised.compare import (
 from hideseek_lab.supervised.compare_pictures import curves, examples, froc
 from hideseek_lab.supervised.slice_scores import FROC_LIMIT
 
-_SHORT = {"f2": "F2", "dice": "Dice", "nsd": "Surface Dice"}
+_SHORT = {"f2": "F2", "dice": "Dice", "nsd": "NSD"}
 RULES = (
     "Any overlap finds a lesion; what overlaps none is false; lesions and marks of under 5 px do "
     "not count; the polarity is forgotten. F2, sensitivity and Dice are means over patients with "
@@ -231,7 +231,7 @@ def _tests_table(tests: Sequence[Test]) -> Table:
             r = t.result
             order = (
                 "–" if not r.n or not math.isfinite(t.p)
-                else "undecided" if t.p >= 0.05
+                else "open" if t.p >= 0.05
                 else "higher" if r.difference > 0 else "lower"
             )  # fmt: skip
             rows.append(
@@ -245,8 +245,8 @@ def _tests_table(tests: Sequence[Test]) -> Table:
     ]  # fmt: skip
     return Table(
         head, rows,
-        "The corrected p is of the t-test where the differences pass for normal, else of "
-        "Wilcoxon's; the correction is within a family.",
+        "NSD: surface Dice of the lesions found. The corrected p is of the t-test where the "
+        "differences pass for normal, else of Wilcoxon's; the correction is within a family.",
     )  # fmt: skip
 
 
