@@ -16,7 +16,7 @@ from HideSeekLib.run.board import Board
 from HideSeekLib.wire.changes import Change, FollowUp
 from HideSeekLib.worker.request import Failure
 
-HEADERS = ("Level", "Became", "Polarity", "Before", "Now", "Change")
+HEADERS = ("Level", "Became", "Type", "Before", "Now", "Change (95 %)")
 
 
 class FollowUpSection:
@@ -62,7 +62,11 @@ class FollowUpSection:
         case, earlier = self.board.live_case(), self._chosen()
         if case is None or earlier is None:
             return
-        params = {"earlier": dates.date_message(earlier), "current": dates.date_message(case)}
+        params = {
+            "earlier": dates.date_message(earlier),
+            "current": dates.date_message(case),
+            "same_protocol": bool(self.ui.sameProtocolCheck.checked),
+        }
         self._asked += 1
         asked = self._asked
         self.ui.compareButton.enabled = False
@@ -110,6 +114,8 @@ class FollowUpSection:
             lines += ["⚠ " + warning for warning in told.warnings]
             if not changes:
                 lines.append(_("No lesion at either date."))
+            lines += [told.limits] if told.limits else []
+            lines += _scans(told)
         tables.show_text(self.ui.followUpLabel, "\n".join(lines))
         self.ui.earlierFlickerButton.enabled = told is not None and bool(told.pairs)
 
@@ -158,6 +164,15 @@ class FollowUpSection:
         self._earlier_shown = not self._earlier_shown
 
 
+def _scans(told: FollowUp) -> list[str]:
+    """How the two CTs were made; nothing where neither file says."""
+    if not str(told.scan_before) and not str(told.scan):
+        return []
+    line = _("Earlier CT: {before}. This CT: {now} (by their DICOM headers).")
+    untold = _("not told")
+    return [line.format(before=str(told.scan_before) or untold, now=str(told.scan) or untold)]
+
+
 def row_text(change: Change) -> tuple[str, ...]:
     """One change as the table shows it."""
     level = change.vertebra
@@ -173,5 +188,5 @@ def row_text(change: Change) -> tuple[str, ...]:
         _(change.polarity),
         f"{change.volume_before_mm3 / 1000:.2f} mL" if change.before else "–",
         f"{change.volume_mm3 / 1000:.2f} mL" if change.after else "–",
-        f"{change.change_percent:+.0f} % ({least:.0f} to {most:+.0f})" if told else "",
+        f"{change.change_percent:+.0f} % ({least:.0f} … {most:+.0f})" if told else "",
     )

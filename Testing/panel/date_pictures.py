@@ -66,6 +66,7 @@ def main() -> None:
         add_case(app.scene, *arguments.earlier, "2026-04-02")
         bench.board.set_case(add_case(app.scene, *arguments.current, "2026-10-01"))
         show(bench, "followUp")
+        bench.ui.sameProtocolCheck.checked = True  # both phantoms are scanned alike
         bench.click("compareButton")
         bench.finish(300)
         bench.ui.followUpTable.selectRow(0)

@@ -15,7 +15,10 @@ from scene_helpers import to_numpy_affine
 
 from HideSeekLib.case import case as scene
 from HideSeekLib.case import dates
+from HideSeekLib.case.dicom_database import acquisition
 from HideSeekLib.wire.sins import ITEMS
+
+pydicom = pytest.importorskip("pydicom", reason="needs the extra dicom")
 
 OPTIONS = {"tau": 0.5, "slices": "all"}
 
@@ -54,9 +57,15 @@ def test_a_lesion_that_grew(bench: PanelBench) -> None:
     (row,) = cells(ui.followUpTable)
     assert row[:3] == ["T12", "grown", "lytic"], (row, bench.status())
     assert row[3:5] == ["0.51 mL", "1.73 mL"] and row[5].startswith("+238 %")
-    assert "limits of agreement" in ui.followUpLabel.text.lower()
+    assert "Limits of agreement of lesions that this model found: assumed" in ui.followUpLabel.text
+    assert "Earlier CT" not in ui.followUpLabel.text  # neither CT came from DICOM
     told = dates.follow_up_of(bench.board.case)
     assert told is not None and len(told.pairs) == 3
+    assert "kernel and contrast medium: the limits are wider" in ui.followUpLabel.text
+    ui.sameProtocolCheck.checked = True
+    bench.click("compareButton")
+    bench.finish(300)
+    assert "kernel and contrast medium: taken to be the same" in ui.followUpLabel.text
     ui.followUpTable.selectRow(0)
     spin()
     composite = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
@@ -127,3 +136,46 @@ def test_a_case_that_goes_away_leaves_nothing(bench: PanelBench) -> None:
     bench.finish(300)
     spin()
     assert bench.ui.followUpTable.rowCount == 0
+
+
+def a_slice(path: Path, uid: str, kernel: str, agent: str | None) -> None:
+    """A CT slice without pixels: what a database reads of its headers."""
+    header = pydicom.Dataset()
+    header.file_meta = pydicom.dataset.FileMetaDataset()
+    header.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    header.SOPClassUID, header.SOPInstanceUID = pydicom.uid.CTImageStorage, uid
+    header.PatientName, header.ConvolutionKernel = "Doe^Jane", kernel
+    header.SliceThickness, header.KVP = 1.5, 120
+    if agent is not None:
+        header.ContrastBolusAgent = agent
+    header.save_as(path, enforce_file_format=True)
+
+
+@pytest.mark.usefixtures("core")
+def test_how_both_cts_were_made_is_told(tmp_path: Path) -> None:
+    made = PanelBench(real=True)
+    earlier_ct, earlier_vertebrae = add_spine(title="April")
+    database = slicer.app.dicomDatabase()
+    for ct, uid, kernel, agent in (
+        (earlier_ct, "1.2.3", "B60f", None), (made.ct, "1.2.4", "B30f", "Ultravist"),
+    ):  # fmt: skip
+        ct.SetAttribute("DICOM.instanceUIDs", uid)
+        assert acquisition(ct) is None  # a database that does not know the file says nothing
+        a_slice(tmp_path / uid, uid, kernel, agent)
+        database.files[uid] = str(tmp_path / uid)
+    earlier = add_case(earlier_ct, earlier_vertebrae, {"lytic": [0.9]}, 4)
+    case = add_case(made.ct, made.vertebrae, {"lytic": [0.8]}, 6)
+    then, now = (one.record.provenance["scan"] for one in (earlier, case))
+    assert (then["bone_kernel"], now["bone_kernel"]) == (True, False)
+    # A database gives "" for an absent agent too, which must not be read as none given.
+    assert (then.get("contrast"), now["contrast"]) == (None, True)
+    made.board.set_case(case)
+    made.expand("followUpCollapsible")
+    made.click("compareButton")
+    made.finish(300)
+    text = made.ui.followUpLabel.text
+    assert "Earlier CT: kernel B60f, 1.5 mm slices, 120 kV" in text, text
+    assert "This CT: kernel B30f, contrast medium, 1.5 mm slices, 120 kV" in text
+    assert "Other kernel: B60f before, B30f now; the limits are wider for it" in text
+    assert "Doe" not in text
+    made.close()

@@ -18,7 +18,7 @@ from hideseek_backend.followup.matching import groups, overlaps
 from hideseek_backend.followup.pairing import Pair
 from hideseek_backend.followup.registration import Pose
 from hideseek_backend.followup.timepoint import Finding, Timepoint
-from hideseek_backend.volumes.volume import FloatArray, Volume
+from hideseek_backend.volumes.volume import FloatArray, Volume, apply_affine
 from hideseek_backend.wire.changes import Change, FollowUp
 from hideseek_backend.wire.codec import from_plain, to_plain
 from hideseek_backend.wire.records import Candidate, Vertebra
@@ -43,7 +43,7 @@ def finding(
     return Finding(
         Candidate(level, number, polarity, 0.8, counts, 0.5, (32,), 9, float(len(places)), 100.0,  # type: ignore[arg-type]
                   (float(centre[0]), float(centre[1]), float(centre[2]))),
-        places, counts,
+        places, counts, np.eye(3),
     )  # fmt: skip
 
 
@@ -66,6 +66,17 @@ def before(places: FloatArray) -> FloatArray:
 
 def fates(told: FollowUp) -> list[str]:
     return [c.fate for c in told.changes]
+
+
+def test_what_repeated_scans_vary_by_is_no_change_and_not_called_stable() -> None:
+    """Wide limits, as of lesions that a model finds: twice the volume says nothing."""
+    wide = Agreement(Limits(0.45, 0.0, 5.0, 6.0, kernel=0.0, contrast=0.0), OUTLINED)
+    old = ball((0, 0, 0), 5.0)
+    for radius, fate in ((5.2, "stable"), (6.0, "indeterminate"), (7.2, "grown")):
+        new = finding(1, ball((0, 0, 0), radius))
+        pairs = (Pair("L1", "L1", Pose(np.linalg.inv(MOTION), 0.3)),)
+        told = follow_up(date(finding(1, before(old))), date(new), limits=wide, pairs=pairs)
+        assert [c.fate for c in told.changes] == [fate], radius
 
 
 @pytest.mark.parametrize(
@@ -255,3 +266,26 @@ def test_damaged_limits_are_refused(tmp_path: Path) -> None:
         file.write_text(text, encoding="utf-8")
         with pytest.raises(InputError, match="limits of agreement"):
             limits_for("", file)
+
+
+def test_slices_that_lie_between_those_of_the_other_date_are_bridged() -> None:
+    """A ball of 16 mm in 5 mm slices, the second time 2.5 mm further: one lesion to the eye."""
+
+    def sliced(first: float) -> Finding:
+        grid = [np.arange(-9, 9.5), np.arange(-9, 9.5), np.arange(first, 20, 5.0)]
+        points = np.stack(np.meshgrid(*grid, indexing="ij"), axis=-1).reshape(-1, 3)
+        return replace(
+            finding(1, points[np.linalg.norm(points, axis=1) <= 8]), edges=np.diag([1, 1, 5.0])
+        )
+
+    one, two = sliced(-20.0), sliced(-17.5)
+    bare = overlaps([one.places], [two.places], 1.5)
+    assert bare[0, 0] == 0.0  # centres alone are 2.5 mm apart
+    filled = one.filled(1.5)
+    assert len(filled) == 4 * len(one.places)
+    assert np.allclose(filled.mean(axis=0), one.places.mean(axis=0))
+    assert np.ptp(filled[:4], axis=0) == pytest.approx([0, 0, 3.75])  # four in 5 mm
+    assert overlaps([filled], [two.filled(1.5)], 1.5)[0, 0] > 0.75
+    turned = replace(one, places=apply_affine(MOTION, one.places), edges=MOTION[:3, :3] @ one.edges)
+    (change,) = compare(date(turned, thick=2.0), date(two, thick=2.0)).changes
+    assert change.fate == "stable"

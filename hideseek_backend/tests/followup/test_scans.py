@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from hideseek_backend.followup.compare import follow_up
 from hideseek_backend.followup.limits import Agreement, Limits
+from hideseek_backend.followup.matching import MatchOptions
 from hideseek_backend.followup.pairing import Pair
 from hideseek_backend.followup.registration import Pose
 from hideseek_backend.followup.scans import scan_pair, unlike_scans
@@ -29,7 +31,7 @@ UNMEASURED = replace(MEASURED, kernel=None, contrast=None)
 def date(scan: Acquisition, thick: float = 1.0) -> Timepoint:
     places = np.argwhere(np.ones((9, 9, 9)))
     lesion = Candidate("L1", 1, "lytic", 0.9, True, 0.9, (32,), 9, 729.0, 50.0, (4.0, 4.0, 4.0))
-    finding = Finding(lesion, places.astype(float), True)
+    finding = Finding(lesion, places.astype(float), True, np.eye(3))
     return Timepoint({"L1": BODY}, (finding,), np.array([0.8, 0.8, thick]), scan=scan)
 
 
@@ -82,6 +84,21 @@ def test_overlapping_slices_are_as_thick_as_their_header_says() -> None:
     assert scans.kernels_differ is False and scans.contrast_differs is False
     unknown = scan_pair(date(UNTOLD, 2.0), date(BONE))
     assert unknown.thickness_mm == 2.0 and unknown.kernels_differ is None
+
+
+def test_what_no_header_says_is_taken_to_be_the_same_if_the_user_says_so() -> None:
+    told = compare(date(UNTOLD), date(UNTOLD))
+    assert "same kernel and contrast medium: the limits are wider" in told.limits
+    assert told.changes[0].limit_percent == pytest.approx(
+        100 * (math.exp(1.96 * 0.229) - 1), rel=0.01
+    )
+    pairs = (Pair("L1", "L1", Pose(np.eye(4), 0.3)),)
+    agreement, alike = Agreement(MEASURED, MEASURED), MatchOptions(same_protocol=True)
+    same = follow_up(date(UNTOLD), date(UNTOLD), alike, agreement, pairs=pairs)
+    assert "same kernel and contrast medium: taken to be the same" in same.limits
+    assert same.changes[0].limit_percent == pytest.approx(100 * (math.exp(1.96 * 0.05) - 1))
+    other = follow_up(date(BONE), date(SOFT), alike, agreement, pairs=pairs)  # headers speak first
+    assert "No header says" not in other.limits and other.changes[0].limit_percent > 20
 
 
 @pytest.mark.parametrize(

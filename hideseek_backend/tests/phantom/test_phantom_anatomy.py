@@ -15,6 +15,7 @@ from hideseek_backend.phantom.render import paint
 from hideseek_backend.phantom.scanner import Scan, acquire, correlated_noise, draw_scan
 from hideseek_backend.phantom.spine import LEVEL_NAMES, LEVEL_TABLE, build_spine, draw_patient
 from hideseek_backend.phantom.texture import Noise, Waves
+from hideseek_backend.phantom.truth import vertebra_truth
 from hideseek_backend.phantom.vertebra import draw_anatomy
 from hideseek_backend.wire.levels import LEVELS
 
@@ -137,6 +138,20 @@ def test_body_surface_is_where_the_sizes_say() -> None:
     assert 0.75 * vertebra.depth < depth < 1.05 * vertebra.depth
     height = np.ptp(y[shape.distances(np.zeros_like(y), np.zeros_like(y), y)[0] < 0])
     assert 0.6 * vertebra.height < height < 1.05 * vertebra.height
+
+
+def test_the_truth_names_a_biconcave_body_that_is_lower_in_the_middle() -> None:
+    loss: dict[bool, list[float]] = {True: [], False: []}
+    for seed in range(40):
+        for anatomy in _scene(seed)[2]:
+            truth = vertebra_truth(anatomy, heights=True)
+            assert truth.heights_mm is not None
+            anterior, middle, posterior = truth.heights_mm
+            loss["biconcave" in truth.benign].append((anterior + posterior) / 2 - middle)
+    named, others = loss[True], loss[False]
+    assert 1 <= len(named) < len(others) / 4  # 6 % of bodies are drawn so, whatever their class
+    assert min(named) > np.median(others)
+    assert np.mean(named) > 2 * np.mean(others)
 
 
 @pytest.mark.parametrize("phenotype", ["lytic", "blastic", "mixed"])

@@ -64,6 +64,16 @@ def test_change_since_the_earlier_date() -> None:
     assert "since" not in report_text(SPINE, told=replace(TOLD, comparable=False))
 
 
+def test_a_change_that_is_not_certain_is_not_told_as_one() -> None:
+    unsure = replace(TOLD, changes=(replace(CHANGE, fate="indeterminate"), STILL, NEW))
+    line = report_text(SPINE, told=unsure).splitlines()[0]
+    assert line.startswith("T12: blastic lesion 3.1 mL (change not certain since 2026-04-02), 22 %")
+    german = report_text(SPINE, language="de", told=unsure).splitlines()[0]
+    assert "3,1 mL (Änderung nicht sicher seit 2026-04-02), 22 %" in german
+    mixed = replace(unsure, changes=(replace(STILL, fate="indeterminate"), NEW))
+    assert "1.2 mL (change not certain since" in report_text(SPINE, told=mixed)
+
+
 def test_german() -> None:
     assert report_text(SPINE, language="de", told=TOLD).splitlines()[0] == (
         "BWK 12: blastische Läsion 3,1 mL (+0,8 mL seit 2026-04-02), 22 % des Wirbelkörpers; Höhe "

@@ -44,7 +44,7 @@ def lesion(centre: tuple[float, float, float], size: tuple[float, float, float],
     places: FloatArray = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3) + centre
     found = Candidate("L1", number, polarity, 0.9, True, 0.9, (32,), 9, float(len(places)), 50.0,  # type: ignore[arg-type]
                       centre)  # fmt: skip
-    return Finding(found, places, True)
+    return Finding(found, places, True, np.eye(3))
 
 
 def date(bodies: dict[str, Volume], *findings: Finding) -> Timepoint:

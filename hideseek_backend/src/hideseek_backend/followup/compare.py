@@ -52,7 +52,7 @@ def follow_up(
             f"the current one ({_span(earlier)} and {_span(current)}).",
             "Check that both are of one patient and show a common part of the spine.",
         )
-    scans = scan_pair(earlier, current)
+    scans = scan_pair(earlier, current, options.same_protocol)
     dates = _Dates(earlier, current, options, limits, scans, known_uids or {})
     unlike = _unlike(earlier, current)
     reasons = [*unlike, *_beyond(dates)]
@@ -126,6 +126,18 @@ def _told(dates: _Dates) -> str:
         whose = "lesions that this model found" if by_model else "outlined lesions"
         count = f"{limits.lesions} on phantoms, " if limits.lesions else ""
         parts.append(f"Limits of agreement of {whose}: {count}{limits.source}.")
+    said = scan_pair(dates.earlier, dates.current)
+    untold = [
+        word
+        for word, differs in (
+            ("kernel", said.kernels_differ), ("contrast medium", said.contrast_differs),
+        )
+        if differs is None
+    ]  # fmt: skip
+    if untold:
+        both = " and ".join(untold)
+        taken = "taken to be the same" if dates.options.same_protocol else "the limits are wider"
+        parts.append(f"No header says whether both dates have the same {both}: {taken}.")
     return " ".join(parts)
 
 
@@ -133,8 +145,9 @@ def _changes(pair: Pair, dates: _Dates, withheld: list[str]) -> list[Change]:
     """The changes of one vertebra. Candidates that counted at neither date are left out."""
     options = dates.options
     old, new = dates.earlier.of(pair.earlier), dates.current.of(pair.current)
-    moved = [apply_affine(pair.pose.matrix, f.places) for f in old]
-    shares = overlaps(moved, [f.places for f in new], options.reach_mm)
+    reach = options.reach_mm
+    moved = [apply_affine(pair.pose.matrix, f.filled(reach)) for f in old]
+    shares = overlaps(moved, [f.filled(reach) for f in new], reach)
     alike = np.array(
         [[a.candidate.polarity == b.candidate.polarity for b in new] for a in old], dtype=bool
     ).reshape(shares.shape)
@@ -214,8 +227,10 @@ def fate_of(
     if max(before, after) < options.least_volume_mm3:
         return "stable"
     change = math.log(after / before)
-    if abs(change) <= math.log1p(max(limit, options.least_change_percent) / 100.0):
+    if abs(change) <= math.log1p(options.least_change_percent / 100.0):
         return "stable"
+    if abs(change) <= math.log1p(limit / 100.0):
+        return "indeterminate"
     return "grown" if change > 0 else "shrunk"
 
 

@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from hideseek_backend.volumes.volume import FloatArray
 
-_MOST_POINTS = 4000  # of a lesion; more say nothing new about an overlap
+_MOST_POINTS = 4000  # of a lesion that are asked; more say nothing new about an overlap
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,15 @@ class MatchOptions:
     least_overlap: share of the smaller lesion that must be common.
     least_change_percent: growth below it is stable however sure (shrinking likewise, as a ratio).
     least_volume_mm3: a lesion below it at both dates is never called grown or shrunk.
+    same_protocol: both CTs are taken to have one kind of kernel and the same contrast medium where
+        their headers do not say.
     """
 
     reach_mm: float = 1.5
     least_overlap: float = 0.4
     least_change_percent: float = 20.0
     least_volume_mm3: float = 100.0
+    same_protocol: bool = False
 
 
 def overlaps(
@@ -38,24 +41,25 @@ def overlaps(
 ) -> NDArray[np.float64]:
     """(n, m) share of the smaller of two lesions that is common, 0 to 1.
 
-    A voxel within `reach_mm` of the other lesion is half common, within half of that wholly: what
+    A point within `reach_mm` of the other lesion is half common, within half of that wholly: what
     only lies side by side must not become one lesion.
-    earlier, current: places of each lesion's voxels, (N, 3) mm in one frame.
+    earlier, current: points that fill each lesion (N, 3), mm, in one frame, at most `reach_mm` from
+    the next.
     """
     shares = np.zeros((len(earlier), len(current)))
-    ours, theirs = [_thinned(p) for p in earlier], [_thinned(p) for p in current]
-    trees = [cKDTree(b) for b in theirs]
-    for i, a in enumerate(ours):
+    trees = [cKDTree(b) for b in current]
+    for i, a in enumerate(earlier):
         own = cKDTree(a)
-        for j, b in enumerate(theirs):
+        for j, b in enumerate(current):
             gap = np.maximum(a.min(axis=0) - b.max(axis=0), b.min(axis=0) - a.max(axis=0))
             if gap.max() <= reach_mm:
                 shares[i, j] = max(_common(a, trees[j], reach_mm), _common(b, own, reach_mm))
     return shares
 
 
-def _common(places: FloatArray, other: cKDTree, reach_mm: float) -> float:
-    distance = other.query(places, distance_upper_bound=reach_mm + 1e-6)[0]
+def _common(points: FloatArray, other: cKDTree, reach_mm: float) -> float:
+    asked = points[:: len(points) // _MOST_POINTS + 1]
+    distance = other.query(asked, distance_upper_bound=reach_mm + 1e-6)[0]
     return float(((distance <= reach_mm).mean() + (distance <= reach_mm / 2).mean()) / 2)
 
 
@@ -74,7 +78,3 @@ def groups(shares: FloatArray, least: float) -> list[tuple[tuple[int, ...], tupl
         rows, columns = (np.flatnonzero(part == number) for part in (label[:n], label[n:]))
         found.append((tuple(rows.tolist()), tuple(columns.tolist())))
     return sorted(found, key=lambda g: (g[0] or (n,), g[1] or (m,)))
-
-
-def _thinned(places: FloatArray) -> FloatArray:
-    return places[:: len(places) // _MOST_POINTS + 1]

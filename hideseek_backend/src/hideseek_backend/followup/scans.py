@@ -9,14 +9,16 @@ _KVP = 10.0  # less is the same tube voltage, rounded otherwise
 _FIELD = 1.5  # ratio of reconstruction diameters: voxels of another size
 
 
-def scan_pair(earlier: Timepoint, current: Timepoint) -> ScanPair:
-    """What limits of agreement need to know of two scans."""
+def scan_pair(earlier: Timepoint, current: Timepoint, same_protocol: bool = False) -> ScanPair:
+    """What limits of agreement need to know of two scans; same_protocol: what headers do not say is
+    taken to be alike."""
+    untold = False if same_protocol else None
     thick = sorted((earlier.thickness_mm, current.thickness_mm))
     return ScanPair(
         thick[1],
         thick[1] / thick[0],
-        _differ(earlier.scan.bone_kernel, current.scan.bone_kernel),
-        _differ(earlier.scan.contrast, current.scan.contrast),
+        _differ(earlier.scan.bone_kernel, current.scan.bone_kernel, untold),
+        _differ(earlier.scan.contrast, current.scan.contrast, untold),
     )
 
 
@@ -49,5 +51,5 @@ def unlike_scans(earlier: Timepoint, current: Timepoint) -> list[str]:
     return found
 
 
-def _differ(a: bool | None, b: bool | None) -> bool | None:
-    return None if a is None or b is None else a != b
+def _differ(a: bool | None, b: bool | None, untold: bool | None = None) -> bool | None:
+    return untold if a is None or b is None else a != b

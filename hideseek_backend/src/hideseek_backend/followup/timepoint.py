@@ -17,12 +17,21 @@ from hideseek_backend.wire.records import Candidate, Evidence, Vertebra, Vertebr
 
 @dataclass(frozen=True, eq=False)
 class Finding:
-    """A candidate with its voxels' places, (N, 3) RAS mm. counts: it is a lesion at its date:
-    kept by Δ, or what a reader decided."""
+    """A candidate with its voxels' centres, (N, 3) RAS mm. counts: it is a lesion at its date:
+    kept by Δ, or what a reader decided. edges: (3, 3), columns are a voxel's edges, RAS mm."""
 
     candidate: Candidate
     places: FloatArray
     counts: bool
+    edges: FloatArray
+
+    def filled(self, apart_mm: float) -> FloatArray:
+        """Points (M, 3), RAS mm, that fill the voxels and lie at most `apart_mm` from the next: the
+        centres alone of 5 mm slices would pass by those of another scan's slices."""
+        parts = np.maximum(np.ceil(np.linalg.norm(self.edges, axis=0) / apart_mm - 1e-6), 1)
+        within = np.indices(parts.astype(int)).reshape(3, -1).T + 0.5
+        steps = (within / parts - 0.5) @ self.edges.T
+        return np.asarray((self.places[:, None, :] + steps).reshape(-1, 3))
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,4 +135,4 @@ def _findings(
         verdict = verdicts.get(candidate.key, candidate.decision)
         counts = verdict == "accept" if verdict else candidate.kept
         places = block.ras(index + np.asarray(vertebra.block_origin_ijk))
-        yield Finding(candidate, places, counts)
+        yield Finding(candidate, places, counts, affine[:3, :3])

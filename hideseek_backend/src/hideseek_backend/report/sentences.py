@@ -142,6 +142,8 @@ def _lesions(
     if own and told >= set(accepted):
         change = sum(c.volume_mm3 - c.volume_before_mm3 for c in own) / 1000
     fates = {c.fate for c in own}
+    if "indeterminate" in fates:  # the sum is no surer than its parts
+        fates = {"indeterminate"}
     return LesionText(
         polarity,
         len(accepted),

@@ -12,7 +12,10 @@ from .acquisition import UNTOLD, Acquisition
 from .errors import WireError
 from .tables import carried, column
 
-Fate = Literal["new", "gone", "grown", "shrunk", "stable", "merged", "split", "not comparable"]
+Fate = Literal[
+    "new", "gone", "grown", "shrunk", "stable", "indeterminate", "merged", "split", "not comparable"
+]
+"""indeterminate: larger a change than counts as stable, but repeated scans vary by as much."""
 LimitOf = Literal["found", "outlined"]
 FATES: tuple[Fate, ...] = get_args(Fate)
 

@@ -20,10 +20,13 @@ from hideseek_backend.worker.protocol import ProtocolError
 
 
 def follow_up(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Compare two dates. params: `earlier` and `current`, each as `read_date` takes it."""
+    """Compare two dates. params: `earlier` and `current`, each as `read_date` takes it;
+    same_protocol: see `MatchOptions`."""
     from hideseek_backend.followup.compare import follow_up as compare
+    from hideseek_backend.followup.matching import MatchOptions
 
-    told = compare(read_date(params.get("earlier")), read_date(params.get("current")))
+    options = MatchOptions(same_protocol=params.get("same_protocol") is True)
+    told = compare(read_date(params.get("earlier")), read_date(params.get("current")), options)
     return {"follow_up": to_plain(told)}
 
 

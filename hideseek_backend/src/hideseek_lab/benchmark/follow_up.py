@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +16,6 @@ from hideseek_backend.followup.matching import MatchOptions
 from hideseek_backend.followup.scans import scan_pair
 from hideseek_backend.followup.timepoint import Finding, Timepoint
 from hideseek_backend.volumes.writing import write_nifti
-from hideseek_backend.wire.codec import json_text
 from hideseek_backend.wire.levels import VERSE_VALUES
 from hideseek_backend.wire.tables import rows_as_csv
 from hideseek_lab.benchmark.follow_up_pairs import PhantomPair, PhantomScan, make_pair
@@ -186,24 +184,3 @@ def save_pair(pair: PhantomPair, folder: Path) -> None:
     rows = [{k: str(v) for k, v in asdict(focus).items()} for focus in pair.foci]
     text = rows_as_csv(list(rows[0]), rows) if rows else ""
     (folder / "truth.csv").write_text(text, encoding="utf-8", newline="")
-
-
-def stored_score(path: Path, make: Any) -> PairScore:
-    """Read a pair's score, or make and store it."""
-    if path.is_file():
-        data = json.loads(path.read_text(encoding="utf-8"))
-        links = tuple(
-            Link(e["focus"], e["earlier_mm3"], e["ratio_true"], _two(e["parts"]),
-                 _two(e["volumes_mm3"]))
-            for e in data["links"]
-        )  # fmt: skip
-        return PairScore(**data | {"links": links, "scans": ScanPair(**data["scans"])})
-    score: PairScore = make()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json_text(asdict(score)), encoding="utf-8")
-    return score
-
-
-def _two(values: list[Any]) -> tuple[Any, Any]:
-    one, two = values
-    return one, two

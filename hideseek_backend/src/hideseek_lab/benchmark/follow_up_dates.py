@@ -34,7 +34,7 @@ def outlined(scan: PhantomScan, foci: Sequence[Focus]) -> Timepoint:
             scan.names[focus.level], focus.number, focus.polarity, 1.0, True, 1.0, (), 0, volume,  # type: ignore[arg-type]
             hu, (float(centre[0]), float(centre[1]), float(centre[2])), "reader",
         )  # fmt: skip
-        findings.append(Finding(candidate, places, True))
+        findings.append(Finding(candidate, places, True, scan.ct.affine[:3, :3]))
     return Timepoint(_bodies(scan), tuple(findings), scan.ct.spacing, scan=_acquisition(scan))
 
 

@@ -42,7 +42,8 @@ class Figures:
     unchanged lesions called grown or shrunk. found_changes: of changes by half or more.
     covered: share of all lesions whose error is within the limits. refused: lesions at both dates
     told not comparable, which count nowhere but in f1. elsewhere: findings beside every lesion, at
-    one place at both dates.
+    one place at both dates. not_read: pairs of which a scan was refused by the reader of scans;
+    they count nowhere else. indeterminate: lesions told so.
     """
 
     pairs: int
@@ -56,10 +57,12 @@ class Figures:
     refused: int
     elsewhere: int
     gap_mm: float
+    not_read: int = 0
+    indeterminate: int = 0
 
 
-def figures(scores: Sequence[PairScore], limits: Limits) -> Figures:
-    """Add up pairs, as told by `limits`."""
+def figures(scores: Sequence[PairScore], limits: Limits, not_read: int = 0) -> Figures:
+    """Add up pairs, as told by `limits`; not_read: pairs that are in none of the scores."""
 
     def over_pairs(
         statistic: Callable[[Sequence[PairScore]], float], count: Callable[[PairScore], int]
@@ -115,9 +118,11 @@ def figures(scores: Sequence[PairScore], limits: Limits) -> Figures:
         false_changes=share(false_changes),
         found_changes=share(found_changes),
         covered=share(covered),
-        refused=sum(e.fate(limits, s.scans) == "not comparable" for s in scores for e in s.links),
+        refused=_told(scores, limits, "not comparable"),
         elsewhere=sum(s.elsewhere for s in scores),
         gap_mm=float(np.mean([s.gap_mm for s in scores])) if scores else math.nan,
+        not_read=not_read,
+        indeterminate=_told(scores, limits, "indeterminate"),
     )
 
 
@@ -164,6 +169,10 @@ def _f1(scores: Sequence[PairScore]) -> float:
         sum(getattr(s, name) for s in scores) for name in ("matched", "false", "missed")
     )
     return 2 * matched / (2 * matched + false + missed) if matched + false + missed else math.nan
+
+
+def _told(scores: Sequence[PairScore], limits: Limits, fate: str) -> int:
+    return sum(link.fate(limits, s.scans) == fate for s in scores for link in s.links)
 
 
 def _bits(part: int, whole: int) -> list[bool]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from hideseek_backend.cli import values
 from hideseek_backend.cli.progress import ProgressBar
+from hideseek_backend.errors import InputError
 from hideseek_backend.followup.limits import READER, Limits, ScanPair
 from hideseek_backend.progress import Progress
 from hideseek_backend.report.output import writing
@@ -21,7 +22,8 @@ from hideseek_lab.benchmark.follow_up_figures import Figures, figures, fitted_li
 
 DESCRIPTION = (
     "Scan phantoms twice (growth of −60 to +200 %, new and gone lesions, other pose, kernel, dose, "
-    "thickness, contrast and names), compare the dates, print the figures. A stopped run goes on."
+    "thickness, contrast and names), compare the dates, print the figures. A stopped run goes on "
+    "with the scans that it analysed."
 )
 SEEDS = {"test": 2_320_000, "validation": 2_220_000, "fit": 2_210_000}
 
@@ -65,7 +67,7 @@ def main(args: argparse.Namespace) -> int:
     if limits.warning and args.fit is None:
         sys.stderr.write(f"warning: {limits.warning}\n")
     split = "fit" if args.fit else args.split
-    scores = _scores(args, split, model)
+    scores, not_read = _scores(args, split, model)
     if args.fit is not None:
         command = "hideseek benchmark follow-up --fit" + (" --analysed" if model else "")
         fitted = fitted_limits(scores, f"{command} --pairs {args.pairs}")
@@ -76,7 +78,7 @@ def main(args: argparse.Namespace) -> int:
         print("\n".join([*limit_lines(fitted), "The pairs of the fit, by these limits:"]))
         limits = replace(limits, found=fitted, outlined=fitted)
     used = limits.found if model else limits.outlined
-    found = figures(scores, used)
+    found = figures(scores, used, not_read)
     print("\n".join(lines(found, "lesions found by the model" if model else "truth's lesions")))
     if args.json is not None:
         with writing(args.json):
@@ -85,37 +87,40 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _scores(args: argparse.Namespace, split: str, model: Any) -> list[PairScore]:
-    """Score every pair, or read what an earlier run came to."""
+def _scores(args: argparse.Namespace, split: str, model: Any) -> tuple[list[PairScore], int]:
+    """Score every pair; with the number of pairs of which a scan was refused."""
     from hideseek_backend.phantom import PHANTOM_VERSION
     from hideseek_lab.benchmark import follow_up as benchmark
     from hideseek_lab.benchmark import follow_up_dates
     from hideseek_lab.benchmark.follow_up_pairs import PAIRS_VERSION
 
-    kind = f"{model.hash[:12] if model else READER}-phantom{PHANTOM_VERSION}-pairs{PAIRS_VERSION}"
-    folder = args.out / kind
-    scores = []
+    digest = model.hash[:12] if model else READER
+    folder = args.out / f"{digest}-phantom{PHANTOM_VERSION}-pairs{PAIRS_VERSION}" / "scans"
+    scores: list[PairScore] = []
+    not_read: list[str] = []
     with writing(args.out), ProgressBar() as bar:
         for n in range(args.pairs):
             bar(Progress("phantom pairs", None, n, args.pairs))
             seed = SEEDS[split] + n
-            cases = [folder / "scans" / f"{seed}-{date}.json.gz" for date in ("earlier", "current")]
-
-            def make(n: int = n, cases: list[Path] = cases) -> PairScore:
-                missing = model is not None and not all(case.is_file() for case in cases)
-                pair = benchmark.nth_pair(SEEDS[split], n, images=missing)
-                scans = (pair.earlier, pair.current)
+            cases = [folder / f"{seed}-{date}.json.gz" for date in ("earlier", "current")]
+            missing = model is not None and not all(case.is_file() for case in cases)
+            pair = benchmark.nth_pair(SEEDS[split], n, images=missing)
+            scans = (pair.earlier, pair.current)
+            try:
                 if model is None:
                     one, two = (follow_up_dates.outlined(scan, pair.foci) for scan in scans)
-                    return benchmark.score_pair(pair, (one, two))
-                for scan, case in zip(scans, cases, strict=True):
-                    if not case.is_file():
-                        follow_up_dates.analyse(scan, model, case)
-                one, two = map(follow_up_dates.analysed, scans, cases)
-                return benchmark.score_pair(pair, (one, two))
-
-            scores.append(benchmark.stored_score(folder / "scores" / f"{seed}.json", make))
-    return scores
+                else:
+                    for scan, case in zip(scans, cases, strict=True):
+                        if not case.is_file():
+                            follow_up_dates.analyse(scan, model, case)
+                    one, two = map(follow_up_dates.analysed, scans, cases)
+                scores.append(benchmark.score_pair(pair, (one, two)))
+            except InputError as error:
+                not_read.append(f"pair of seed {seed} left out: {error}")
+    sys.stderr.write("".join(f"warning: {line}\n" for line in not_read))
+    if not scores:
+        raise InputError("No pair was read.", "See the warnings above for what was refused.")
+    return scores, len(not_read)
 
 
 def limit_lines(limits: Limits) -> list[str]:
@@ -156,7 +161,9 @@ def lines(found: Figures, what: str) -> list[str]:
             f"({scale * f.low:.{digits}f} to {scale * f.high:.{digits}f}) of {f.n} {unit}"
             for name, f, scale, digits, unit in rows
         ),
+        f"{'told indeterminate':<30} {found.indeterminate} lesions",
         f"{'told not comparable':<30} {found.refused} lesions",
+        f"{'not read (scan refused)':<30} {found.not_read} pairs more",
         f"{'at one place, in no lesion':<30} {found.elsewhere} findings",
         f"{'surfaces of bodies apart':<30} {found.gap_mm:.2f} mm",
     ]

@@ -45,6 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default = getattr(known, field)
         add(f"--{field.replace('_', '-')}", type=values.number(low, high), default=default,
             metavar="N", help=f"{text} (default {default:g})")  # fmt: skip
+    add(
+        "--same-protocol", action="store_true",
+        help="both CTs have the same kernel and contrast medium where no header says",
+    )  # fmt: skip
     add("--overwrite", action="store_true", help="write into a folder that holds other files")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +12,14 @@ import numpy as np
 import pytest
 
 from hideseek_backend.cli import main
+from hideseek_backend.errors import GeometryError
 from hideseek_backend.followup.limits import Limits, ScanPair
+from hideseek_backend.followup.timepoint import Timepoint
+from hideseek_lab.benchmark import follow_up_dates
 from hideseek_lab.benchmark.follow_up import Link, PairScore, nth_pair, score_pair
 from hideseek_lab.benchmark.follow_up_dates import outlined
 from hideseek_lab.benchmark.follow_up_figures import figures, fitted_limits
+from hideseek_lab.benchmark.follow_up_pairs import Focus, PhantomScan
 
 SEED = 2_229_000
 LIMITS = Limits(0.03, 0.03, 2.6, 3.0, kernel=0.0, contrast=0.0)
@@ -118,6 +123,33 @@ def test_what_few_lesions_speak_for_is_not_measured() -> None:
     assert (fitted.thickness_mm, fitted.kernel, fitted.contrast) == (2.0, None, None)
 
 
+def test_a_pair_that_is_not_read_is_counted_and_the_others_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = [focus.earlier_mm3 for focus in nth_pair(2_220_000, 1, images=False).foci]
+
+    def refused(scan: PhantomScan, foci: Sequence[Focus]) -> Timepoint:
+        if [focus.earlier_mm3 for focus in foci] == second:
+            raise GeometryError("Expected the vertebra mask to lie on bone.", "Look at it.")
+        return outlined(scan, foci)
+
+    monkeypatch.setattr(follow_up_dates, "outlined", refused)
+    line = ["benchmark", "follow-up", "--split", "validation", "--pairs", "2"]
+    assert main([*line, "--out", str(tmp_path), "--json", str(tmp_path / "f.json")]) == 0
+    told = capsys.readouterr()
+    assert "not read (scan refused)        1 pairs more" in told.out
+    assert "pair of seed 2220001 left out: Expected the vertebra mask to lie on bone" in told.err
+    found = json.loads((tmp_path / "f.json").read_text(encoding="utf-8"))["figures"]
+    assert (found["pairs"], found["not_read"]) == (1, 1)
+
+    def all_refused(scan: PhantomScan, foci: Sequence[Focus]) -> Timepoint:
+        raise GeometryError("Expected the vertebra mask to lie on bone.", "Look at it.")
+
+    monkeypatch.setattr(follow_up_dates, "outlined", all_refused)
+    assert main([*line, "--out", str(tmp_path / "none")]) == 2
+    assert "No pair was read" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_the_command_prints_goes_on_and_fits(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -128,4 +160,4 @@ def test_the_command_prints_goes_on_and_fits(
     first = capsys.readouterr().out
     assert "lesions matched, F1" in first
     assert main(line) == 0 and capsys.readouterr().out == first
-    assert json.loads((tmp_path / "f.json").read_text(encoding="utf-8"))["pairs"] == 2
+    assert json.loads((tmp_path / "f.json").read_text(encoding="utf-8"))["figures"]["pairs"] == 2
