@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,22 +13,19 @@ from trame_slicer.rca_view import register_rca_factories
 from trame_slicer.views import (
     Layout,
     LayoutDirection,
-    ScheduledRenderStrategy,
     SliceView,
     ThreeDView,
     ViewLayoutDefinition,
 )
 
 from HideSeekLib.anatomy import terminology
+from HideSeekLib.browser.turns import Turns
 
 LAYOUT = "Review"
 FPS = 30.0
 QUALITY = 90
 """Of the pictures, in JPEG's percent. trame's quality of a view at rest is the same, so each change
 is drawn once: a poor picture first and a good one later would be drawn twice."""
-
-SLICES_FIRST_S = 0.08
-"""Surfaces take a processor longer than all slices; they wait until none was drawn for so long."""
 
 # Logics that trame-slicer does not make; they register the node classes a case is made of.
 _MORE = {
@@ -80,15 +75,14 @@ class Application:
     def _make_views_quick(self) -> None:
         """Leave out what costs a processor most: many samples a pixel (a slice view is drawn in
         half the time without) and depth peeling (translucent surfaces in a fifth)."""
-        turns = _Turns()
+        self.turns = turns = Turns()
         for view in self.slice_views():
             view.render_window().SetMultiSamples(0)
-            view.set_scheduled_render(_SliceTurn(view._scheduled_render, turns))
-            view.render_window().AddObserver("EndEvent", turns.slice_moves)
+            turns.take(view, surfaces=False)
         for view in self.threed_views():
             view.render_window().SetMultiSamples(0)
             view.renderer().SetUseDepthPeeling(False)
-            view.set_scheduled_render(_SurfaceTurn(view._scheduled_render, turns))
+            turns.take(view, surfaces=True)
 
     def slice_views(self) -> list[SliceView]:
         """The slice views: axial, sagittal and coronal."""
@@ -119,56 +113,6 @@ def _slice_view_ui(server: Any, view_id: str, view: SliceView) -> None:
     create_vertical_slice_view_gutter_ui(server, view_id, view)
     for side, place in zip(_SIDES[view.get_orientation()], _PLACES, strict=True):
         html.Div(side, classes="hs-side", style=place)
-
-
-class _Turns:
-    """When a slice view was last to be drawn, or was drawn: seconds of a monotonic clock."""
-
-    slice_s = 0.0
-
-    def slice_moves(self, *_event: object) -> None:
-        """Take note of a slice view."""
-        self.slice_s = time.monotonic()
-
-
-class _SliceTurn(ScheduledRenderStrategy):
-    """Draws a slice view as `own` does, and takes note of it."""
-
-    def __init__(self, own: ScheduledRenderStrategy, turns: _Turns) -> None:
-        super().__init__()
-        self._own, self._turns = own, turns
-
-    def schedule_render(self) -> None:
-        self._turns.slice_moves()
-        self._own.schedule_render()
-
-
-class _SurfaceTurn(ScheduledRenderStrategy):
-    """Draws the 3D view as `own` does, after the slices where both changed."""
-
-    def __init__(self, own: ScheduledRenderStrategy, turns: _Turns) -> None:
-        super().__init__()
-        self._own, self._turns = own, turns
-        self._waiting = False
-
-    def schedule_render(self) -> None:
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:  # before the server runs
-            self._own.schedule_render()
-            return
-        if not self._waiting:
-            self._waiting = True
-            loop.call_soon(self._look, loop)
-
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Draw now, or look again when the slices have had their time."""
-        left = self._turns.slice_s + SLICES_FIRST_S - time.monotonic()
-        if left > 0:
-            loop.call_later(left, self._look, loop)
-        else:
-            self._waiting = False
-            self._own.schedule_render()
 
 
 def _layout() -> Layout:

@@ -30,6 +30,7 @@ from HideSeekLib.wire.records import Vertebra
 STATIC = Path(__file__).parent / "static"
 MARKS = {"accept": "✓", "reject": "✗", "": ""}
 _SIZED_S = 1.0
+_VIEWS_S = 0.3  # the longest that tables wait for the views
 _FULL_BAR = 1.2  # Δ that fills a bar: it may exceed one
 
 
@@ -43,6 +44,7 @@ class Page:
         self.worklist: Worklist
         self._stale: set[str] = set()
         self._dragging = self._fitted = False
+        self._later_s = 0.0
         self._pointers: list[Pointer] = []
         server.enable_module(
             {"serve": {"hideseek_static": str(STATIC)}, "scripts": ["hideseek_static/hideseek.js"]}
@@ -53,14 +55,21 @@ class Page:
         self._stale.add(part)
 
     def stale(self) -> bool:
-        """Tell whether something waits to be shown."""
-        return bool(self._stale)
+        """Tell whether something is to be shown now."""
+        return bool(self._stale) and time.monotonic() >= self._later_s
 
     def act(self, action: Callable[[], Any]) -> None:
         """Carry out what the reader asked for and show what it changed."""
         with self.state:
             self.reviewer.board.guarded(action)
             self.refresh()
+
+    def look(self, action: Callable[[], Any]) -> None:
+        """Carry out what moves the views. They are drawn first: a page that works at its tables
+        at the same time takes half of the processor from them."""
+        self.reviewer.board.guarded(action)
+        self._later_s = time.monotonic() + _VIEWS_S
+        self.app.turns.after_slices(lambda: self.act(lambda: None))
 
     def begin(self, reviewer: Reviewer, token: str) -> None:
         """Build the page for a reviewer and listen to keys, clicks and the slider.
@@ -130,7 +139,7 @@ class Page:
             "escape": self.leave,
         }
         if name in actions:
-            self.act(actions[name])
+            (self.look if name in ("n", "p") else self.act)(actions[name])
 
     def pick(self, on: bool) -> None:
         """Let a click in a view choose a vertebra, or stop that."""

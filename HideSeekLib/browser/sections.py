@@ -37,6 +37,9 @@ HEADS = (
 )
 CSS = """
 html { overflow-y: hidden; }
+/* While the page moves anything, it takes the processor that draws the views. */
+*, *::before, *::after { transition: none !important; }
+.v-progress-linear:not(.v-progress-linear--active) * { animation: none !important; }
 .hs-drawer input[type=checkbox] { margin-right: 6px; }
 .hs-drawer .v-navigation-drawer__content { padding: 10px 14px 34px; }
 .hs-drawer h3 { margin: 14px 0 4px; font-size: 15px; font-weight: 600; }
@@ -222,7 +225,7 @@ def _candidates(page: Any) -> None:
                     " + (c.kept ? '' : ' dropped')",
                 ),
                 id=("c.key",),
-                click=(lambda key: page.act(partial(reviewer.select, key)), "[c.key]"),
+                click=(lambda key: page.look(partial(reviewer.select, key)), "[c.key]"),
             ),
         ):
             html.Td(
