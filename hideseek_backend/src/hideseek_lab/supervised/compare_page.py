@@ -153,7 +153,8 @@ def _page(found: Comparison) -> str:
         Section(
             "The orders that the papers report, tested",
             ["nnU-Net ≥ ResAttUNet ≥ ResUNet ≥ UNet in Dice; anatomical ≥ self-supervised ≥ chance "
-             "in F2 and surface Dice. Differences are second minus first on the same patients."],
+             "in F2 and surface Dice. Differences are the system minus what it is set against, on "
+             "the same patients."],
             [_tests_table([t for t in found.tests if t.family != "against ours"])],
         ),
         Section(
