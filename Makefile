@@ -105,7 +105,7 @@ review: $(STAMP) $(REVIEW_STAMP)
 	$(HIDESEEK) review $(CASE) --labels verse --out $(OUT)/review --python $(REVIEW_PY)
 
 test-browser: $(STAMP) $(REVIEW_STAMP)
-	HIDESEEK_WORKER_PYTHON=$(abspath $(PY)) $(REVIEW_PY) -m pytest -q -m slow Testing/browser
+	HIDESEEK_WORKER_PYTHON=$(abspath $(PY)) $(REVIEW_PY) -m pytest -q -m slow $(BROWSER) Testing/browser
 
 test: lint test-backend test-slicer
 
