@@ -174,7 +174,7 @@ ALONE = 0.05
 """Share of the processors that others may use where the clock is believed. The processors rest for
 most of the time between clicks, so little work beside them is felt in every one."""
 
-OWN_MS = 350
+OWN_MS = 300
 """Processor time of a click, believed where there is other work: of the slices, and of the 3D view,
 which is drawn after them and takes as long again. At best it is 200 ms, beside a busy one 290."""
 
